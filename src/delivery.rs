@@ -1,0 +1,385 @@
+//! Bringing measurements to a destination: what is sent when, sent again, split and set aside.
+//!
+//! A state machine without a clock and without a socket. It is asked what to do ([`Delivery::next`])
+//! and told what came of it ([`Delivery::settle`]), with the time each time, so that every course of
+//! events can be played through in a test.
+
+use std::collections::VecDeque;
+
+use crate::Millis;
+use crate::measurement::Measurement;
+
+/// Where measurements go: what a batch is on the wire, how large it may be, and what an answer means.
+pub trait Destination {
+    /// Most measurements in a request.
+    fn max_members(&self) -> usize;
+
+    /// Most bytes in a request.
+    fn max_bytes(&self) -> usize;
+
+    /// The body of a request with these measurements; the same ones give the same bytes.
+    fn encode(&self, batch: &[&Measurement]) -> Vec<u8>;
+
+    /// What an answer to that request means.
+    fn judge(&self, reply: &Reply, batch: &[&Measurement], now: Millis) -> Judgement;
+}
+
+/// An HTTP answer of a destination, as far as it is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Status.
+    pub status: u16,
+    /// `Retry-After`.
+    pub retry_after: Option<String>,
+    /// Headers that tell about rate limits: names in lower case, and values.
+    pub rate_limits: Vec<(&'static str, String)>,
+    /// The body, or its beginning.
+    pub body: Vec<u8>,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// It was answered.
+    Answered(Reply),
+    /// There was no answer in time.
+    TimedOut,
+    /// The connection failed. Whether the request was taken is unknown.
+    Lost,
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// All of it is stored.
+    Delivered,
+    /// Nothing of it is stored, because of some of its members.
+    Refused(Refusal),
+    /// It is too large as it is.
+    TooLarge,
+    /// None of it will ever be taken.
+    Rejected(String),
+    /// Nothing is wrong with it; it is to be sent again later.
+    Later(Trouble),
+}
+
+/// Whom a refusal is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The destination's own words.
+    pub reason: String,
+    /// Members that are named or hinted at, by place. They are sent apart from the others, so a wrong
+    /// hint costs a request and no measurement. Empty when nothing points at anyone.
+    pub suspects: Vec<usize>,
+    /// The suspects are told by what they have in common, and sending them alone would say no more.
+    pub is_certain: bool,
+}
+
+/// Why something could not be delivered now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What kind of trouble.
+    pub kind: TroubleKind,
+    /// Seconds after which the destination wants to be asked again.
+    pub retry_after: Option<u32>,
+    /// What happened, for the log.
+    pub detail: String,
+}
+
+/// Kinds of trouble, the one that a client should be told of last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TroubleKind {
+    /// It answers with a fault of its own, or not at all.
+    Unavailable,
+    /// It wants less.
+    Throttled,
+    /// It does not take the credentials: the operator's fault.
+    Unauthorized,
+}
+
+/// What became of a measurement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The destination has it.
+    Delivered,
+    /// The destination will never take it, for this reason.
+    SetAside(String),
+    /// It is to be delivered later.
+    Later(Trouble),
+}
+
+/// How patient a delivery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// How often one request is tried.
+    pub tries: u32,
+    /// When all must be over.
+    pub deadline: Millis,
+    /// How long an answer is waited for.
+    pub timeout: Millis,
+    /// The pause before the second try; it doubles with each further one. A random part of up to the
+    /// same length is added.
+    pub pause: Millis,
+    /// Where the random parts come from.
+    pub seed: u64,
+}
+
+impl Policy {
+    /// While the client waits: two tries within six seconds.
+    #[must_use]
+    pub fn direct(now: Millis, seed: u64) -> Self {
+        Self { tries: 2, deadline: now + 6_000, timeout: 3_000, pause: 150, seed }
+    }
+}
+
+/// Requests under way at once: a Worker may wait for the headers of six.
+pub const MAX_IN_FLIGHT: usize = 6;
+
+/// Less time than this is not worth a try.
+const SHORTEST_TRY: Millis = 250;
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Send this.
+    Send(Shipment),
+    /// Wait for an answer, and no longer than until this time where one is given.
+    Wait(Option<Millis>),
+    /// Nothing more: [`Delivery::finish`] tells the outcomes.
+    Done,
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shipment {
+    /// To name it by when its answer comes.
+    pub id: u64,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// How long to wait for the answer.
+    pub timeout: Millis,
+}
+
+#[derive(Debug)]
+struct Job {
+    /// Places of the measurements.
+    members: Vec<usize>,
+    /// Failed tries.
+    tries: u32,
+    /// Not before.
+    due: Millis,
+}
+
+impl Job {
+    fn new(members: Vec<usize>) -> Self {
+        Self { members, tries: 0, due: Millis::MIN }
+    }
+}
+
+/// The delivery of a list of measurements.
+pub struct Delivery<'a> {
+    destination: &'a dyn Destination,
+    measurements: &'a [Measurement],
+    outcomes: Vec<Option<Outcome>>,
+    waiting: VecDeque<Job>,
+    in_flight: Vec<(u64, Job)>,
+    policy: Policy,
+    random: u64,
+    requests: u64,
+    /// Why nothing more is begun.
+    given_up: Option<Trouble>,
+}
+
+impl<'a> Delivery<'a> {
+    /// Begins a delivery.
+    #[must_use]
+    pub fn new(
+        destination: &'a dyn Destination,
+        measurements: &'a [Measurement],
+        policy: Policy,
+    ) -> Self {
+        let places: Vec<usize> = (0..measurements.len()).collect();
+        Self {
+            destination,
+            measurements,
+            outcomes: vec![None; measurements.len()],
+            waiting: places
+                .chunks(destination.max_members().max(1))
+                .map(|members| Job::new(members.to_vec()))
+                .collect(),
+            in_flight: Vec::new(),
+            policy,
+            random: policy.seed | 1,
+            requests: 0,
+            given_up: None,
+        }
+    }
+
+    /// How many requests were sent.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// What is to be done now.
+    pub fn next(&mut self, now: Millis) -> Step {
+        let time_left = self.policy.deadline - now;
+        if time_left < SHORTEST_TRY && !self.waiting.is_empty() {
+            let out_of_time = Trouble {
+                kind: TroubleKind::Unavailable,
+                retry_after: None,
+                detail: "no time is left".into(),
+            };
+            self.given_up.get_or_insert(out_of_time);
+        }
+        if let Some(trouble) = &self.given_up {
+            for member in self.waiting.drain(..).flat_map(|job| job.members) {
+                set(&mut self.outcomes, member, &Outcome::Later(trouble.clone()));
+            }
+        }
+        let due = self.waiting.iter().position(|job| job.due <= now);
+        if self.in_flight.len() < MAX_IN_FLIGHT
+            && let Some(mut job) = due.and_then(|place| self.waiting.remove(place))
+        {
+            let body = self.encode(&mut job);
+            self.requests += 1;
+            let id = self.requests;
+            self.in_flight.push((id, job));
+            return Step::Send(Shipment { id, body, timeout: self.policy.timeout.min(time_left) });
+        }
+        if self.in_flight.is_empty() && self.waiting.is_empty() {
+            return Step::Done;
+        }
+        // With every place taken, only an answer changes anything.
+        let is_full = self.in_flight.len() == MAX_IN_FLIGHT;
+        Step::Wait(self.waiting.iter().map(|job| job.due).min().filter(|_| !is_full))
+    }
+
+    /// Takes the answer to a shipment.
+    pub fn settle(&mut self, id: u64, arrival: &Arrival, now: Millis) {
+        let Some(place) = self.in_flight.iter().position(|(other, _)| *other == id) else { return };
+        let (_, job) = self.in_flight.swap_remove(place);
+        let judgement = match arrival {
+            Arrival::Answered(reply) => {
+                self.destination.judge(reply, &self.batch(&job.members), now)
+            }
+            Arrival::TimedOut => unavailable("no answer in time"),
+            Arrival::Lost => unavailable("the connection failed"),
+        };
+        match judgement {
+            Judgement::Delivered => self.close(&job.members, &Outcome::Delivered),
+            Judgement::Rejected(reason) => self.close(&job.members, &Outcome::SetAside(reason)),
+            Judgement::TooLarge if job.members.len() == 1 => {
+                self.close(&job.members, &Outcome::SetAside("it is too large".into()));
+            }
+            Judgement::TooLarge => self.halve(job.members),
+            Judgement::Refused(refusal) => self.isolate(job.members, refusal),
+            Judgement::Later(trouble) => self.try_again(job, trouble, now),
+        }
+    }
+
+    /// The outcomes, in the order of the measurements.
+    #[must_use]
+    pub fn finish(self) -> Vec<Outcome> {
+        let unsettled = Trouble {
+            kind: TroubleKind::Unavailable,
+            retry_after: None,
+            detail: "the delivery was broken off".into(),
+        };
+        let settled = |outcome: Option<_>| outcome.unwrap_or(Outcome::Later(unsettled.clone()));
+        self.outcomes.into_iter().map(settled).collect()
+    }
+
+    fn batch(&self, members: &[usize]) -> Vec<&'a Measurement> {
+        members.iter().filter_map(|member| self.measurements.get(*member)).collect()
+    }
+
+    /// Encodes a job; what is beyond the destination's limit becomes a job of its own.
+    fn encode(&mut self, job: &mut Job) -> Vec<u8> {
+        loop {
+            let body = self.destination.encode(&self.batch(&job.members));
+            if body.len() <= self.destination.max_bytes() || job.members.len() <= 1 {
+                return body;
+            }
+            let rest = job.members.split_off(job.members.len() / 2);
+            self.waiting.push_front(Job::new(rest));
+        }
+    }
+
+    fn close(&mut self, members: &[usize], outcome: &Outcome) {
+        for member in members {
+            set(&mut self.outcomes, *member, outcome);
+        }
+    }
+
+    fn halve(&mut self, mut members: Vec<usize>) {
+        let rest = members.split_off(members.len() / 2);
+        self.waiting.push_back(Job::new(members));
+        self.waiting.push_back(Job::new(rest));
+    }
+
+    /// Narrows a refusal down to the members that are refused alone.
+    fn isolate(&mut self, members: Vec<usize>, refusal: Refusal) {
+        if members.len() == 1 {
+            return self.close(&members, &Outcome::SetAside(refusal.reason));
+        }
+        let (mut suspects, mut others) = (Vec::new(), Vec::new());
+        for (place, member) in members.into_iter().enumerate() {
+            if refusal.suspects.contains(&place) { &mut suspects } else { &mut others }
+                .push(member);
+        }
+        if refusal.is_certain && !suspects.is_empty() {
+            self.close(&suspects, &Outcome::SetAside(refusal.reason));
+            suspects.clear();
+        } else if suspects.is_empty() || others.is_empty() {
+            suspects.append(&mut others);
+            return self.halve(suspects);
+        }
+        for members in [others, suspects] {
+            if !members.is_empty() {
+                self.waiting.push_back(Job::new(members));
+            }
+        }
+    }
+
+    fn try_again(&mut self, mut job: Job, trouble: Trouble, now: Millis) {
+        job.tries += 1;
+        let pause = match trouble.retry_after {
+            Some(seconds) => Millis::from(seconds) * 1_000,
+            None => {
+                let pause = self.policy.pause << (job.tries - 1).min(16);
+                pause + self.jitter(pause)
+            }
+        };
+        job.due = now + pause;
+        if job.tries < self.policy.tries && job.due + SHORTEST_TRY <= self.policy.deadline {
+            self.waiting.push_back(job);
+        } else {
+            self.close(&job.members, &Outcome::Later(trouble.clone()));
+            // The client will send all of it again: what has not been sent yet need not count twice.
+            self.given_up.get_or_insert(trouble);
+        }
+    }
+
+    /// A random time below `limit` (xorshift; the pauses of many isolates must only differ).
+    fn jitter(&mut self, limit: Millis) -> Millis {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 1).cast_signed() % limit.max(1)
+    }
+}
+
+fn set(outcomes: &mut [Option<Outcome>], member: usize, outcome: &Outcome) {
+    if let Some(slot) = outcomes.get_mut(member) {
+        *slot = Some(outcome.clone());
+    }
+}
+
+fn unavailable(detail: &str) -> Judgement {
+    Judgement::Later(Trouble {
+        kind: TroubleKind::Unavailable,
+        retry_after: None,
+        detail: detail.into(),
+    })
+}

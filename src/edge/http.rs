@@ -1,0 +1,87 @@
+//! Requests in, answers out.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use std::pin::pin;
+use worker::{Delay, Headers, Request, Response, Result};
+
+use crate::segment::answer::{Answer, Failure, FailureCode};
+use crate::segment::body::{MAX_REQUEST, too_large};
+use crate::segment::cors::Origin;
+
+/// How long the next part of a body is waited for.
+const BODY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where a request goes, taken apart without the tables of a URL library.
+pub(super) struct Target {
+    /// Scheme and host.
+    pub(super) origin: String,
+    /// Path, as it was sent.
+    pub(super) path: String,
+    /// Query without `?`.
+    pub(super) query: String,
+}
+
+impl Target {
+    pub(super) fn of(request: &Request) -> Self {
+        let url = request.inner().url();
+        let (rest, query) = url.split_once('?').unwrap_or((&url, ""));
+        let query = query.split('#').next().unwrap_or_default();
+        let rest = rest.split('#').next().unwrap_or_default();
+        let host_at = rest.find("://").map_or(0, |at| at + 3);
+        let host_and_path = rest.get(host_at..).unwrap_or_default();
+        let path_at = host_at + host_and_path.find('/').unwrap_or(host_and_path.len());
+        let (origin, path) = rest.split_at_checked(path_at).unwrap_or((rest, ""));
+        Self { origin: origin.to_owned(), path: path.to_owned(), query: query.to_owned() }
+    }
+}
+
+/// One header of a request.
+pub(super) fn header(request: &Request, name: &str) -> Option<String> {
+    request.headers().get(name).ok().flatten()
+}
+
+/// Reads a body, and stops at the limit: what is too large is never held.
+pub(super) async fn read_body(request: &mut Request) -> std::result::Result<Vec<u8>, Failure> {
+    let length = header(request, "Content-Length").and_then(|length| length.parse::<usize>().ok());
+    if length.is_some_and(|length| length > MAX_REQUEST) {
+        return Err(too_large());
+    }
+    let Ok(mut stream) = request.stream() else { return Ok(Vec::new()) };
+    let mut body = Vec::with_capacity(length.unwrap_or_default());
+    loop {
+        let part = match select(pin!(stream.next()), pin!(Delay::from(BODY_PATIENCE))).await {
+            Either::Left((part, _)) => part,
+            Either::Right(_) => return Err(incomplete()),
+        };
+        match part {
+            Some(Ok(part)) if body.len() + part.len() > MAX_REQUEST => return Err(too_large()),
+            Some(Ok(part)) => body.extend_from_slice(&part),
+            Some(Err(_)) => return Err(incomplete()),
+            None => return Ok(body),
+        }
+    }
+}
+
+fn incomplete() -> Failure {
+    Failure::new(FailureCode::MalformedJson, "body: expected more bytes, and none came")
+}
+
+/// Sends an answer with the headers that every answer has.
+pub(super) fn respond(answer: Answer, origin: Origin) -> Result<Response> {
+    let headers = Headers::new();
+    for (name, value) in origin.headers() {
+        headers.set(name, value)?;
+    }
+    for (name, value) in &answer.headers {
+        headers.set(name, value)?;
+    }
+    let response = Response::builder().with_status(answer.status);
+    if answer.body.is_empty() {
+        return Ok(response.with_headers(headers).empty());
+    }
+    headers.set("Content-Type", "application/json")?;
+    Ok(response.with_headers(headers).fixed(answer.body.into_bytes()))
+}

@@ -1,0 +1,334 @@
+//! From the text of a request to measurements, and from their fate to the answer.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::Millis;
+use crate::delivery::{Outcome, Trouble, TroubleKind};
+use crate::json::Scalar;
+use crate::mapping::rejection::{Code, Rejection};
+use crate::mapping::{self, Circumstances, MAX_AGE_SECONDS, Verdict};
+use crate::measurement::Measurement;
+use crate::rollup::Rollup;
+use crate::segment::answer::{self, Answer, Failure, FailureCode, Rejected};
+use crate::segment::event::{Event, field};
+use crate::segment::payload::{self, Envelope};
+use crate::segment::route::EventType;
+use crate::settings::Settings;
+use crate::time::{NativeDate, Timestamp};
+
+/// What is known of a request besides its body.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// The Worker's settings.
+    pub settings: &'a Settings,
+    /// One event of this type, or a batch.
+    pub kind: Kind,
+    /// When it arrived.
+    pub received_at: Millis,
+    /// The write key of the `Authorization` header; it has the first say.
+    pub header_key: Option<&'a str>,
+    /// The write key of the query; it has the last.
+    pub query_key: Option<&'a str>,
+    /// The JavaScript engine's reading of dates.
+    pub native_date: NativeDate,
+}
+
+/// The shape of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One event, whose type the path gives.
+    Single(EventType),
+    /// An envelope with events that each name their type.
+    Batch,
+}
+
+/// What a request holds: measurements to deliver, and what became of each event so far.
+#[derive(Debug)]
+pub struct Intake {
+    kind: Kind,
+    /// What is to be delivered, one for each name, source and interval.
+    pub measurements: Vec<Measurement>,
+    /// The fate of each event, in order.
+    fates: Vec<Fate>,
+    message_ids: HashMap<usize, String>,
+}
+
+#[derive(Debug)]
+enum Fate {
+    /// Accepted, and nothing to deliver: not measured, or seen before in this request.
+    Accepted,
+    /// In the measurement of this place.
+    Measured(usize),
+    Rejected(Rejection),
+}
+
+/// Figures of a request, for its log line.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Events in the request.
+    pub events: usize,
+    /// Events that were accepted.
+    pub accepted: usize,
+    /// Events that are in a measurement.
+    pub measured: usize,
+    /// Refused events by code.
+    pub rejected: BTreeMap<&'static str, usize>,
+}
+
+/// Reads a request.
+///
+/// # Errors
+///
+/// What is wrong with the request as a whole: its key, its JSON, its shape or size.
+pub fn take(body: &str, call: &Call) -> Result<Intake, Failure> {
+    // A key in the header is judged before anything of the body is looked at.
+    if let Some(key) = call.header_key {
+        authenticate(Some(key), call.settings)?;
+    }
+    match call.kind {
+        Kind::Single(event_type) => take_single(body, event_type, call),
+        Kind::Batch => take_batch(body, call),
+    }
+}
+
+fn take_single(body: &str, event_type: EventType, call: &Call) -> Result<Intake, Failure> {
+    let raw = payload::single(body)?;
+    let event = payload::event(raw);
+    if let Ok(event) = &event {
+        let key = text(event.write_key);
+        authenticate(call.header_key.or(key.as_deref()).or(call.query_key), call.settings)?;
+    } else {
+        authenticate(call.header_key.or(call.query_key), call.settings)?;
+    }
+    let mut collector = Collector::new(call, 1);
+    let sent_at = event.as_ref().ok().and_then(|event| moment(event.sent_at, call));
+    collector.add(raw, event, Some(event_type), sent_at);
+    Ok(collector.finish())
+}
+
+fn take_batch(body: &str, call: &Call) -> Result<Intake, Failure> {
+    let (envelope, members) = Envelope::read(body)?;
+    let events: Vec<_> = members.into_iter().map(|raw| (raw, payload::event(raw))).collect();
+    let key = text(envelope.write_key).or_else(|| {
+        events.iter().find_map(|(_, event)| event.as_ref().ok().and_then(|e| text(e.write_key)))
+    });
+    authenticate(call.header_key.or(key.as_deref()).or(call.query_key), call.settings)?;
+    let mut collector = Collector::new(call, events.len());
+    let sent_at = moment(envelope.sent_at, call);
+    for (raw, event) in events {
+        let event = event.map(|mut event| {
+            event.context = event.context.with_defaults(&envelope.context);
+            event.integrations = event.integrations.with_defaults(&envelope.integrations);
+            event
+        });
+        let own = event.as_ref().ok().and_then(|event| event.sent_at);
+        let sent_at = sent_at.or_else(|| moment(own, call));
+        collector.add(raw, event, None, sent_at);
+    }
+    Ok(collector.finish())
+}
+
+fn authenticate(key: Option<&str>, settings: &Settings) -> Result<(), Failure> {
+    let message = match key {
+        Some(key) if settings.knows(key) => return Ok(()),
+        Some(_) => "writeKey: expected a write key that is accepted here, found another",
+        None => {
+            "writeKey: expected one, as the user name of HTTP Basic, as `writeKey` in the body or \
+             in the query"
+        }
+    };
+    Err(Failure::new(FailureCode::InvalidWriteKey, message))
+}
+
+/// A field that is text and not empty.
+fn text(field: Option<&RawValue>) -> Option<String> {
+    match Scalar::of_field(field) {
+        Scalar::Text(text) if !text.is_empty() => Some(text.into_owned()),
+        _ => None,
+    }
+}
+
+/// `sentAt`; what is no date counts as absent, since it is the sender's clock and not the event.
+fn moment(field: Option<&RawValue>, call: &Call) -> Option<Millis> {
+    match Timestamp::read(&Scalar::of_field(field), call.native_date) {
+        Timestamp::At(moment) => Some(moment),
+        Timestamp::Missing | Timestamp::Invalid => None,
+    }
+}
+
+struct Collector<'c> {
+    call: &'c Call<'c>,
+    rollup: Rollup,
+    fates: Vec<Fate>,
+    seen: HashMap<String, usize>,
+    message_ids: HashMap<usize, String>,
+}
+
+impl<'c> Collector<'c> {
+    fn new(call: &'c Call<'c>, events: usize) -> Self {
+        Self {
+            call,
+            rollup: Rollup::new(
+                call.settings.rollup_seconds,
+                call.received_at.div_euclid(1_000) - MAX_AGE_SECONDS,
+            ),
+            fates: Vec::with_capacity(events),
+            seen: HashMap::new(),
+            message_ids: HashMap::new(),
+        }
+    }
+
+    fn add(
+        &mut self,
+        raw: &RawValue,
+        event: Result<Event, Rejection>,
+        event_type: Option<EventType>,
+        sent_at: Option<Millis>,
+    ) {
+        let index = self.fates.len();
+        let message_id = text(match &event {
+            Ok(event) => event.message_id,
+            // One that could not be read still tells its id to whoever looks for it.
+            Err(_) => field(raw, "messageId"),
+        });
+        let circumstances = Circumstances {
+            settings: self.call.settings,
+            received_at: self.call.received_at,
+            sent_at,
+            native_date: self.call.native_date,
+        };
+        let verdict = event.and_then(|event| mapping::judge(&event, event_type, &circumstances));
+        let fate = match verdict {
+            Ok(Verdict::NotMeasured) => Fate::Accepted,
+            Ok(Verdict::Measured(measurement)) => match message_id.as_deref() {
+                // Only an event that counts makes the next one with its id a repetition.
+                Some(id) if self.seen.contains_key(id) => Fate::Accepted,
+                _ => Fate::Measured(self.rollup.add(measurement)),
+            },
+            Err(rejection) => Fate::Rejected(rejection),
+        };
+        if let Some(id) = message_id {
+            if matches!(fate, Fate::Measured(_)) {
+                self.seen.insert(id.clone(), index);
+            }
+            self.message_ids.insert(index, id);
+        }
+        self.fates.push(fate);
+    }
+
+    fn finish(self) -> Intake {
+        Intake {
+            kind: self.call.kind,
+            measurements: self.rollup.finish(),
+            fates: self.fates,
+            message_ids: self.message_ids,
+        }
+    }
+}
+
+impl Intake {
+    /// Takes over what became of the measurements, in the order of [`Self::measurements`]: the events
+    /// of one that was set aside are refused.
+    ///
+    /// # Errors
+    ///
+    /// When something could not be delivered now, so that the client must send the request again.
+    pub fn settle(&mut self, outcomes: &[Outcome]) -> Result<(), Failure> {
+        let trouble = outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Later(trouble) => Some(trouble),
+            _ => None,
+        });
+        if let Some(trouble) = trouble.max_by_key(|trouble| trouble.kind) {
+            return Err(Failure { rejected: self.rejected(), ..failure(trouble) });
+        }
+        for fate in &mut self.fates {
+            if let Fate::Measured(place) = fate
+                && let Some(Outcome::SetAside(reason)) = outcomes.get(*place)
+            {
+                *fate = Fate::Rejected(Rejection::new(Code::RefusedByLibrato, reason.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The answer when everything that can be kept is kept.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let rejected = self.rejected();
+        let accepted = self.fates.len() - rejected.len();
+        let Some(first) = rejected.first().filter(|_| accepted == 0) else {
+            return answer::success(accepted, &rejected);
+        };
+        match self.kind {
+            Kind::Single(_) => {
+                Failure::new(FailureCode::Event(first.code), first.message.clone()).answer()
+            }
+            Kind::Batch => Failure {
+                rejected: rejected.clone(),
+                ..Failure::new(
+                    FailureCode::InvalidEvent,
+                    format!(
+                        "batch: none of {} events could be accepted; the first: {}",
+                        rejected.len(),
+                        first.message
+                    ),
+                )
+            }
+            .answer(),
+        }
+    }
+
+    /// Figures for the log.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts { events: self.fates.len(), ..Counts::default() };
+        for fate in &self.fates {
+            match fate {
+                Fate::Accepted => counts.accepted += 1,
+                Fate::Measured(_) => {
+                    counts.accepted += 1;
+                    counts.measured += 1;
+                }
+                Fate::Rejected(rejection) => {
+                    *counts.rejected.entry(rejection.code.as_str()).or_default() += 1;
+                }
+            }
+        }
+        counts
+    }
+
+    fn rejected(&self) -> Vec<Rejected> {
+        let rejected = self.fates.iter().enumerate().filter_map(|(index, fate)| match fate {
+            Fate::Rejected(rejection) => Some(Rejected {
+                index,
+                message_id: self.message_ids.get(&index).cloned(),
+                code: rejection.code.as_str(),
+                message: rejection.message.clone(),
+            }),
+            _ => None,
+        });
+        // A single event is told by the answer's own code.
+        if self.kind == Kind::Batch { rejected.collect() } else { rejected.take(1).collect() }
+    }
+}
+
+/// What a client is told of a destination that does not take measurements now.
+fn failure(trouble: &Trouble) -> Failure {
+    let (code, message) = match trouble.kind {
+        TroubleKind::Throttled => {
+            (FailureCode::RateLimited, "Librato limits the account: send again later")
+        }
+        TroubleKind::Unauthorized => (
+            FailureCode::Misconfigured,
+            "LIBRATO_EMAIL and LIBRATO_TOKEN: expected credentials that Librato accepts",
+        ),
+        TroubleKind::Unavailable => (
+            FailureCode::UpstreamUnavailable,
+            "Librato does not take measurements now: send again later",
+        ),
+    };
+    Failure { retry_after: trouble.retry_after, ..Failure::new(code, message) }
+}

@@ -1,0 +1,295 @@
+//! Reading JSON as the original destination did: in JavaScript, where any field may hold anything.
+//!
+//! Fields that matter are kept as the text they came in ([`RawValue`]) and looked at when they are
+//! needed, so a number beyond an `f64` or an object in place of a string is a fault of that field
+//! and not of the whole request.
+
+use std::borrow::Cow;
+
+use serde::de::{Deserialize, Deserializer, Visitor};
+use serde_json::value::RawValue;
+
+/// One JSON value, as far as the protocol looks into it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scalar<'a> {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number, as it was written.
+    Number(&'a str),
+    /// A string, unescaped.
+    Text(Cow<'a, str>),
+    /// An object.
+    Object,
+    /// An array.
+    Array,
+    /// A string that has no meaning as Unicode: a surrogate without its other half.
+    LoneSurrogate,
+}
+
+impl<'a> Scalar<'a> {
+    /// Looks at a value.
+    #[must_use]
+    pub fn of(raw: &'a RawValue) -> Self {
+        let text = raw.get();
+        match text.as_bytes().first() {
+            Some(b'n') => Self::Null,
+            Some(b't') => Self::Bool(true),
+            Some(b'f') => Self::Bool(false),
+            Some(b'{') => Self::Object,
+            Some(b'[') => Self::Array,
+            Some(b'"') => match text.get(1..text.len() - 1) {
+                Some(plain) if !plain.contains('\\') => Self::Text(Cow::Borrowed(plain)),
+                _ => serde_json::from_str(text)
+                    .map_or(Self::LoneSurrogate, |text| Self::Text(Cow::Owned(text))),
+            },
+            _ => Self::Number(text),
+        }
+    }
+
+    /// The same for a field that may be absent, which is `null` here.
+    #[must_use]
+    pub fn of_field(raw: Option<&'a RawValue>) -> Self {
+        raw.map_or(Self::Null, Self::of)
+    }
+
+    /// Whether JavaScript takes the value for true.
+    #[must_use]
+    pub fn is_truthy(&self) -> bool {
+        match self {
+            Self::Null => false,
+            Self::Bool(value) => *value,
+            Self::Number(text) => number(text) != 0.0,
+            Self::Text(text) => !text.is_empty(),
+            Self::Object | Self::Array | Self::LoneSurrogate => true,
+        }
+    }
+
+    /// What messages call the value; never its content.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::Text(_) | Self::LoneSurrogate => "a string",
+            Self::Object => "an object",
+            Self::Array => "an array",
+        }
+    }
+}
+
+/// The value of a JSON number. One beyond an `f64` is infinite.
+#[must_use]
+pub fn number(text: &str) -> f64 {
+    text.parse().unwrap_or(f64::NAN)
+}
+
+/// What JavaScript's `String(value)` makes of a value, or `None` for a lone surrogate.
+///
+/// The original destination built page names by string concatenation, so a page named `7` is
+/// `Viewed-7-Page` on its charts.
+#[must_use]
+pub fn javascript_string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    Some(match Scalar::of(raw) {
+        Scalar::Null => Cow::Borrowed("null"),
+        Scalar::Bool(true) => Cow::Borrowed("true"),
+        Scalar::Bool(false) => Cow::Borrowed("false"),
+        Scalar::Number(text) => Cow::Owned(javascript_number(number(text))),
+        Scalar::Text(text) => text,
+        Scalar::Object => Cow::Borrowed("[object Object]"),
+        Scalar::Array => {
+            let members: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
+            let mut joined = String::new();
+            for (index, member) in members.into_iter().enumerate() {
+                if index > 0 {
+                    joined.push(',');
+                }
+                if Scalar::of(member) != Scalar::Null {
+                    joined.push_str(&javascript_string(member)?);
+                }
+            }
+            Cow::Owned(joined)
+        }
+        Scalar::LoneSurrogate => return None,
+    })
+}
+
+/// What JavaScript's `String(number)` gives (ECMA-262, `Number::toString`).
+#[must_use]
+pub fn javascript_number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
+    if !value.is_finite() {
+        let sign = if value < 0.0 { "-" } else { "" };
+        return format!("{sign}Infinity");
+    }
+    // Rust's `{:e}` has the shortest digits that read back as the same number, as ECMA-262 wants;
+    // only where the point goes differs.
+    let scientific = format!("{:e}", value.abs());
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
+    let point = exponent + 1;
+    let zeros = |n: i32| "0".repeat(usize::try_from(n).unwrap_or(0));
+    let text = match point {
+        22.. | ..=-6 => {
+            let (first, rest) = digits.split_at_checked(1).unwrap_or((&digits, ""));
+            let dot = if rest.is_empty() { "" } else { "." };
+            format!("{first}{dot}{rest}e{exponent:+}")
+        }
+        _ if point >= count => format!("{digits}{}", zeros(point - count)),
+        1.. => {
+            let at = usize::try_from(point).unwrap_or(0);
+            let (whole, fraction) = digits.split_at_checked(at).unwrap_or((&digits, ""));
+            format!("{whole}.{fraction}")
+        }
+        _ => format!("0.{}{digits}", zeros(-point)),
+    };
+    if value < 0.0 { format!("-{text}") } else { text }
+}
+
+/// An object's key, borrowed from the body unless it holds escapes.
+pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+                f.write_str("an object's key")
+            }
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+/// Whether a key is found by the original's loose comparison: case and every character but ASCII
+/// letters, digits and dots are ignored (npm `obj-case`). `wanted` is in lower case.
+#[must_use]
+pub fn key_matches(key: &str, wanted: &str) -> bool {
+    let mut wanted = wanted.bytes();
+    for byte in key.bytes() {
+        if (byte.is_ascii_alphanumeric() || byte == b'.')
+            && wanted.next() != Some(byte.to_ascii_lowercase())
+        {
+            return false;
+        }
+    }
+    wanted.next().is_none()
+}
+
+/// The first of an object's entries that matches, as `obj-case` finds it, with JavaScript's view of
+/// repeated keys: the last value at the first place.
+#[derive(Debug, Clone)]
+pub(crate) struct FirstMatch<'a, T>(Option<(Cow<'a, str>, T)>);
+
+impl<T> Default for FirstMatch<'_, T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'a, T> FirstMatch<'a, T> {
+    pub(crate) fn offer(&mut self, key: Cow<'a, str>, value: T) {
+        match &mut self.0 {
+            Some((first, held)) if *first == key => *held = value,
+            Some(_) => {}
+            none => *none = Some((key, value)),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.as_ref().map(|(_, value)| value)
+    }
+}
+
+/// Deepest nesting that is read. The deepest payload of a real client library is below ten.
+pub const MAX_DEPTH: usize = 128;
+
+/// Whether a text nests objects and arrays deeper than [`MAX_DEPTH`]. Looks at brackets outside
+/// strings only, so it is as good for text that turns out not to be JSON.
+#[must_use]
+pub fn is_too_deep(text: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut escaped = false;
+    for &byte in text {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+        } else {
+            match byte {
+                b'"' => in_string = true,
+                b'{' | b'[' => {
+                    depth += 1;
+                    if depth > MAX_DEPTH {
+                        return true;
+                    }
+                }
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_javascript_writes_them() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (7.0, "7"),
+            (-1.5, "-1.5"),
+            (123.456, "123.456"),
+            (1e21, "1e+21"),
+            (1.25e21, "1.25e+21"),
+            (123_456_789_012_345_680_000.0, "123456789012345680000"),
+            (0.000_001, "0.000001"),
+            (0.000_000_1, "1e-7"),
+            (1.5e-7, "1.5e-7"),
+            (0.1, "0.1"),
+            (100.0, "100"),
+            (f64::INFINITY, "Infinity"),
+        ] {
+            assert_eq!(javascript_number(value), text);
+        }
+    }
+
+    #[test]
+    fn keys_are_compared_loosely_but_dots_count() {
+        for key in ["value", "Value", "VALUE", "VA_LUE", "$value", "v-a l/u#e", "valueé"] {
+            assert!(key_matches(key, "value"), "{key}");
+        }
+        for key in ["", "val", "values", "va.lue", "value1", "é"] {
+            assert!(!key_matches(key, "value"), "{key}");
+        }
+    }
+
+    #[test]
+    fn depth_is_counted_outside_strings() {
+        let nested = |n: usize| [vec![b'['; n], vec![b']'; n]].concat();
+        assert!(!is_too_deep(&nested(MAX_DEPTH)));
+        assert!(is_too_deep(&nested(MAX_DEPTH + 1)));
+        assert!(!is_too_deep(&[b"\"".to_vec(), nested(500), b"\\\"\"".to_vec()].concat()));
+    }
+}

@@ -1,0 +1,182 @@
+//! What Librato's answers mean, in one place.
+
+use serde_json::{Map, Value};
+
+use crate::Millis;
+use crate::delivery::{Judgement, Refusal, Reply, Trouble, TroubleKind};
+use crate::mapping::{MAX_AGE_SECONDS, MAX_AHEAD_SECONDS};
+use crate::measurement::Measurement;
+use crate::time::http_date;
+
+/// Longest reason that is passed on, in characters.
+const MAX_REASON: usize = 300;
+
+/// Judges an answer to `POST /v1/metrics`.
+pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis) -> Judgement {
+    let body = Body::read(&reply.body);
+    let later = |kind| {
+        Judgement::Later(Trouble {
+            kind,
+            retry_after: (kind != TroubleKind::Unauthorized).then(|| pause(reply, now)).flatten(),
+            detail: format!("Librato answered {}", reply.status),
+        })
+    };
+    match reply.status {
+        200..=299 if body.has_errors() => Judgement::Refused(body.refusal(batch, now)),
+        200..=299 => Judgement::Delivered,
+        400 => Judgement::Refused(body.refusal(batch, now)),
+        // The one status stands for limits, plain HTTP, a read-only token and a closed account; only
+        // its text tells them apart.
+        403 if body.text().to_ascii_lowercase().contains("api limit") => {
+            later(TroubleKind::Throttled)
+        }
+        401 | 403 => later(TroubleKind::Unauthorized),
+        408 => later(TroubleKind::Unavailable),
+        413 => Judgement::TooLarge,
+        429 => later(TroubleKind::Throttled),
+        404..=499 | 402 => Judgement::Rejected(format!(
+            "Librato answered {}: {}",
+            reply.status,
+            shorten(&body.text())
+        )),
+        // A redirect would turn the POST into a GET of some page that answers 200.
+        _ => later(TroubleKind::Unavailable),
+    }
+}
+
+/// Seconds until Librato wants to be asked again: `Retry-After`, or the latest reset of a rate limit
+/// that is used up.
+fn pause(reply: &Reply, now: Millis) -> Option<u32> {
+    let until = |moment: Millis| u32::try_from((moment - now + 999).div_euclid(1_000).max(1)).ok();
+    if let Some(text) = reply.retry_after.as_deref().map(str::trim) {
+        return text.parse().ok().or_else(|| until(http_date(text)?));
+    }
+    reply
+        .rate_limits
+        .iter()
+        .filter_map(|(_, value)| {
+            let part = |wanted: &str| {
+                let mut parts = value.split(',').filter_map(|part| part.trim().split_once('='));
+                parts.find(|(name, _)| *name == wanted)?.1.parse::<i64>().ok()
+            };
+            let is_used_up = part("remaining").is_none_or(|remaining| remaining <= 0);
+            part("reset").filter(|_| is_used_up)
+        })
+        .max()
+        .and_then(|reset| until(reset.checked_mul(1_000)?))
+}
+
+enum Body<'a> {
+    Json(Map<String, Value>),
+    Other(std::borrow::Cow<'a, str>),
+}
+
+impl<'a> Body<'a> {
+    fn read(body: &'a [u8]) -> Self {
+        match serde_json::from_slice(body) {
+            Ok(object) => Self::Json(object),
+            Err(_) => Self::Other(String::from_utf8_lossy(body)),
+        }
+    }
+
+    /// Whether `errors` holds anything.
+    fn has_errors(&self) -> bool {
+        let Self::Json(object) = self else { return false };
+        match object.get("errors") {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::Array(errors)) => !errors.is_empty(),
+            Some(Value::Object(errors)) => !errors.is_empty(),
+            Some(Value::String(error)) => !error.is_empty(),
+            Some(_) => true,
+        }
+    }
+
+    /// All that it says, in one line: bodies come in a handful of shapes, and as plain text.
+    fn text(&self) -> String {
+        match self {
+            Self::Json(object) => {
+                let said = ["errors", "error", "message"].iter().find_map(|key| object.get(*key));
+                said.map(words).unwrap_or_default()
+            }
+            Self::Other(text) => text.trim().to_owned(),
+        }
+    }
+
+    fn refusal(&self, batch: &[&Measurement], now: Millis) -> Refusal {
+        let text = self.text();
+        let errors = match self {
+            Self::Json(object) => object.get("errors"),
+            Self::Other(_) => None,
+        };
+        let params = errors.and_then(|errors| errors.get("params")).and_then(Value::as_object);
+        let said_of = |field: &str| params.and_then(|params| params.get(field)).map(words);
+        let find = |is_suspect: &dyn Fn(&Measurement) -> bool| -> Vec<usize> {
+            let members = batch.iter().enumerate();
+            members.filter(|(_, member)| is_suspect(member)).map(|(place, _)| place).collect()
+        };
+        let request_time = match self {
+            Self::Json(object) => object.get("request_time").and_then(Value::as_i64),
+            Self::Other(_) => None,
+        };
+        let librato_now = request_time.unwrap_or(now.div_euclid(1_000));
+        let mut suspects = Vec::new();
+        // Whose fault it is by the field that is complained about ...
+        if let Some(said) = said_of("measure_time") {
+            suspects = if said.contains("future") {
+                find(&|member| member.time > librato_now + MAX_AHEAD_SECONDS)
+            } else {
+                find(&|member| member.time < librato_now - MAX_AGE_SECONDS)
+            };
+        }
+        if let Some(said) = said_of("source").filter(|_| suspects.is_empty()) {
+            suspects = find(&|member| mentions(&said, &member.source));
+        }
+        // ... or by its name, wherever it is mentioned.
+        if suspects.is_empty() {
+            suspects = find(&|member| mentions(&text, &member.name));
+        }
+        // A clash of types is about the metric: each of its members would be refused the same way.
+        let is_certain = said_of("type").is_some_and(|said| {
+            suspects
+                .iter()
+                .all(|place| batch.get(*place).is_some_and(|member| mentions(&said, &member.name)))
+        });
+        let reason = match text.as_str() {
+            "" => "Librato refused it without a reason".to_owned(),
+            text => format!("Librato refused it: {}", shorten(text)),
+        };
+        Refusal { reason, suspects, is_certain }
+    }
+}
+
+/// The texts in a value of any shape, with the keys that they stand under.
+fn words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(words).collect::<Vec<_>>().join("; "),
+        Value::Object(object) => object
+            .iter()
+            .map(|(key, value)| format!("{key}: {}", words(value)))
+            .collect::<Vec<_>>()
+            .join("; "),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether a text holds a metric's or source's name as a word of its own, in any case.
+fn mentions(text: &str, name: &str) -> bool {
+    let is_part = |c: Option<char>| {
+        c.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+    };
+    let (text, name) = (text.to_ascii_lowercase(), name.to_ascii_lowercase());
+    text.match_indices(&name).any(|(at, found)| {
+        let before = text.get(..at).and_then(|text| text.chars().next_back());
+        let after = text.get(at + found.len()..).and_then(|text| text.chars().next());
+        !is_part(before) && !is_part(after)
+    })
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect()
+}

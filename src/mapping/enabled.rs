@@ -1,0 +1,44 @@
+//! Whether an event is meant for this destination.
+
+use crate::segment::event::{Entry, Event, Section};
+
+/// Where options and switches of an event stand, as `@segment/facade` looks them up.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'e, 'a> {
+    /// `options`, or `context` where there is no `options`.
+    pub(crate) options: &'e Section<'a>,
+    /// `integrations`, or the oldest place `options.providers`, or the options themselves.
+    pub(crate) integrations: &'e Section<'a>,
+}
+
+impl<'e, 'a> Places<'e, 'a> {
+    pub(crate) fn of(event: &'e Event<'a>) -> Self {
+        let options = if event.options.is_truthy { &event.options } else { &event.context };
+        let integrations = if event.integrations.is_truthy {
+            &event.integrations
+        } else {
+            options.providers().unwrap_or(options)
+        };
+        Self { options, integrations }
+    }
+}
+
+/// Whether the event may be measured: not when `Librato` is `false`, and not when `All` is `false`
+/// without an entry for `Librato`.
+pub(crate) fn is_enabled(event: &Event) -> bool {
+    let Places { options, integrations } = Places::of(event);
+    match integrations.librato() {
+        Some(Entry::Bool(on)) => return on,
+        Some(_) => return true,
+        None => {}
+    }
+    if let Some(entry) = integrations.providers().and_then(Section::librato) {
+        return !matches!(entry, Entry::Bool(false) | Entry::Other);
+    }
+    let all = options
+        .providers()
+        .and_then(Section::all)
+        .or_else(|| options.all())
+        .or_else(|| integrations.all());
+    all != Some(false)
+}

@@ -1,0 +1,27 @@
+//! Audiences and computed traits of Segment's Engage, which arrive as Identify calls.
+
+use super::{name, source};
+use crate::json::{Scalar, number};
+use crate::segment::event::{Event, field};
+
+/// What an Engage Identify call measures.
+pub(crate) struct Engage {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+    pub(crate) source: String,
+}
+
+/// The trait that `context.personas.computation_key` names: an audience's `true` or `false` counts 1
+/// under the source `entered` or `exited`, a number is a computed trait's value.
+pub(crate) fn measured(event: &Event) -> Option<Engage> {
+    let key = Scalar::of(field(event.context.personas?, "computation_key")?);
+    let Scalar::Text(key) = key else { return None };
+    let name = name::clean(&key);
+    let (value, source) = match Scalar::of(field(event.traits?, &key)?) {
+        Scalar::Bool(true) => (1.0, "entered".to_owned()),
+        Scalar::Bool(false) => (1.0, "exited".to_owned()),
+        Scalar::Number(text) => (number(text), source::clean(&key)),
+        _ => return None,
+    };
+    (!name.is_empty()).then_some(Engage { name, value, source })
+}

@@ -1,0 +1,180 @@
+//! From an event to a measurement: the rules of Segment's own Librato destination, so that every
+//! chart goes on under the same names, and the refusals that it did not know.
+
+pub mod consent;
+pub mod enabled;
+pub mod engage;
+pub mod name;
+pub mod rejection;
+pub mod source;
+pub mod value;
+
+use crate::Millis;
+use crate::json::Scalar;
+use crate::measurement::{Measurement, Samples};
+use crate::segment::event::Event;
+use crate::segment::route::EventType;
+use crate::settings::{LateEvents, Settings};
+use crate::time::{NativeDate, Timestamp};
+use rejection::{Code, Rejection};
+
+/// Librato takes nothing that is older than two hours (Librato support, on `librato-metrics`).
+pub const MAX_AGE_SECONDS: i64 = 7_200;
+/// How far ahead of its own clock Librato takes a measurement. Undocumented; clients are seen to
+/// send up to 49 s.
+pub const MAX_AHEAD_SECONDS: i64 = 600;
+
+/// What an event is judged by besides itself.
+#[derive(Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// The Worker's settings.
+    pub settings: &'a Settings,
+    /// When the request arrived.
+    pub received_at: Millis,
+    /// When it was sent by the sender's clock; `None` where that is unknown, or where the times have
+    /// been corrected already.
+    pub sent_at: Option<Millis>,
+    /// The JavaScript engine's reading of dates.
+    pub native_date: NativeDate,
+}
+
+/// What becomes of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is measured.
+    Measured(Measurement),
+    /// It is accepted and not measured: another type of call, switched off, or without consent.
+    NotMeasured,
+}
+
+/// Judges one event. Its faults are looked for in the order of [`Code`]; the first is told.
+///
+/// `given_type` is the type that the request's path gives; without it the event must name its own.
+///
+/// # Errors
+///
+/// What is wrong with the event, naming the field and what was expected.
+pub fn judge(
+    event: &Event,
+    given_type: Option<EventType>,
+    circumstances: &Circumstances,
+) -> Result<Verdict, Rejection> {
+    let settings = circumstances.settings;
+    let event_type = match given_type {
+        Some(given) => given,
+        None => named_type(event)?,
+    };
+    let (name, value, source) = match event_type {
+        EventType::Track => (name::track(event)?, None, None),
+        EventType::Page => (name::page(event)?, None, None),
+        EventType::Identify => match engage::measured(event) {
+            Some(engage) => (engage.name, Some(engage.value), Some(engage.source)),
+            None => return Ok(Verdict::NotMeasured),
+        },
+        EventType::Other => return Ok(Verdict::NotMeasured),
+    };
+    if event_type != EventType::Identify {
+        identity(event)?;
+    }
+    if !consent::is_given(event, settings) || !enabled::is_enabled(event) {
+        return Ok(Verdict::NotMeasured);
+    }
+    let value = match value {
+        Some(value) => value::in_range(value)?,
+        None => value::of(event)?,
+    };
+    let time = time(event, circumstances)?;
+    if !settings.allowed_events.allow(&name) {
+        return Err(Rejection::new(
+            Code::EventNotAllowed,
+            format!("event: the metric `{name}` is not among the names that may be created here"),
+        ));
+    }
+    let source = match source {
+        Some(source) => source,
+        None => source::of(event, &name)?,
+    };
+    Ok(Verdict::Measured(Measurement { name, source, time, samples: Samples::one(value) }))
+}
+
+fn named_type(event: &Event) -> Result<EventType, Rejection> {
+    match Scalar::of_field(event.kind) {
+        Scalar::Text(kind) if !kind.is_empty() => EventType::named(&kind).ok_or_else(|| {
+            Rejection::new(
+                Code::UnsupportedType,
+                "type: expected track, page, screen, identify, group or alias",
+            )
+        }),
+        Scalar::Null | Scalar::Text(_) => Err(Rejection::new(
+            Code::MissingType,
+            "type: required in a batch, for example \"track\"",
+        )),
+        other => Err(Rejection::new(
+            Code::MissingType,
+            format!("type: expected a string, found {}", other.kind()),
+        )),
+    }
+}
+
+/// Segment wants a `userId` or an `anonymousId`; libraries send numbers as well.
+fn identity(event: &Event) -> Result<(), Rejection> {
+    let is_present = |field| match Scalar::of_field(field) {
+        Scalar::Text(text) => !text.is_empty(),
+        Scalar::Number(_) | Scalar::LoneSurrogate => true,
+        _ => false,
+    };
+    if is_present(event.user_id) || is_present(event.anonymous_id) {
+        return Ok(());
+    }
+    Err(Rejection::new(
+        Code::MissingIdentity,
+        "userId or anonymousId: one of them is required, as a string or a number",
+    ))
+}
+
+/// The second that an event counts for: by its `timestamp`, corrected for the sender's clock as
+/// Segment's API does it (`receivedAt − (sentAt − timestamp)`), rounded down.
+fn time(event: &Event, circumstances: &Circumstances) -> Result<i64, Rejection> {
+    let received_at = circumstances.received_at;
+    let timestamp = Scalar::of_field(event.timestamp);
+    let moment = match Timestamp::read(&timestamp, circumstances.native_date) {
+        Timestamp::Missing => received_at,
+        Timestamp::At(moment) => match circumstances.sent_at {
+            Some(sent_at) => received_at - (sent_at - moment),
+            None => moment,
+        },
+        Timestamp::Invalid => {
+            return Err(Rejection::new(
+                Code::InvalidTimestamp,
+                format!(
+                    "timestamp: expected an ISO 8601 date such as \"2026-01-31T12:00:00.000Z\", \
+                     found {}",
+                    match timestamp {
+                        Scalar::Text(_) => "a string that is no date",
+                        ref other => other.kind(),
+                    }
+                ),
+            ));
+        }
+    };
+    let (second, now) = (moment.div_euclid(1_000), received_at.div_euclid(1_000));
+    if (now - MAX_AGE_SECONDS..=now + MAX_AHEAD_SECONDS).contains(&second) {
+        return Ok(second);
+    }
+    match circumstances.settings.late_events {
+        LateEvents::Now => Ok(now),
+        LateEvents::Reject => Err(Rejection::new(
+            Code::TimestampOutOfRange,
+            format!(
+                "timestamp: expected a time between {MAX_AGE_SECONDS} s before and \
+                 {MAX_AHEAD_SECONDS} s after its receipt, found {}",
+                distance(second - now)
+            ),
+        )),
+    }
+}
+
+fn distance(seconds: i64) -> String {
+    let side = if seconds < 0 { "before" } else { "after" };
+    format!("one {} s {side}", seconds.abs())
+}

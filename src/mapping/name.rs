@@ -1,0 +1,84 @@
+//! What a metric is called.
+
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
+use super::rejection::{Code, Rejection};
+use crate::json::{Scalar, javascript_string};
+use crate::segment::event::Event;
+
+/// Longest name and source that Librato takes (Librato API documentation, `POST /v1/metrics`).
+pub const MAX_LENGTH: usize = 255;
+
+/// The metric of a Track call: its `event`, cleaned.
+///
+/// # Errors
+///
+/// [`Code::MissingEvent`] unless `event` is a string that is not empty.
+pub fn track(event: &Event) -> Result<String, Rejection> {
+    match Scalar::of_field(event.event) {
+        Scalar::Text(name) if !name.is_empty() => Ok(clean(&name)),
+        Scalar::LoneSurrogate => Err(Rejection::lone_surrogate("event")),
+        other => {
+            let found = match other {
+                Scalar::Null => "nothing",
+                Scalar::Text(_) => "an empty string",
+                ref other => other.kind(),
+            };
+            Err(Rejection::new(
+                Code::MissingEvent,
+                format!("event: expected a string that is not empty, found {found}"),
+            ))
+        }
+    }
+}
+
+/// The metric of a Page call: `Viewed {category} {name} Page`, `Viewed {name} Page`, or
+/// `Loaded a Page` without a name, cleaned. Only top-level fields count (npm `@segment/facade`,
+/// `Page.fullName` and `Page.event`).
+///
+/// # Errors
+///
+/// [`Code::MalformedJson`] when one of the two is no Unicode text.
+pub fn page(event: &Event) -> Result<String, Rejection> {
+    let Some(name) = part(event.name, "name")? else {
+        return Ok(clean("Loaded a Page"));
+    };
+    Ok(match part(event.category, "category")? {
+        Some(category) => clean(&format!("Viewed {category} {name} Page")),
+        None => clean(&format!("Viewed {name} Page")),
+    })
+}
+
+/// A field's text as JavaScript would concatenate it, unless JavaScript takes it for false.
+fn part<'a>(field: Option<&'a RawValue>, label: &str) -> Result<Option<Cow<'a, str>>, Rejection> {
+    match field {
+        Some(raw) if Scalar::of(raw).is_truthy() => {
+            javascript_string(raw).map(Some).ok_or_else(|| Rejection::lone_surrogate(label))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Turns each UTF-16 code unit outside `A-Z a-z 0-9 . _ -` into `-` and keeps the first
+/// [`MAX_LENGTH`]. Librato would take `:` as well; the original destination replaced it.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    clean_keeping(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+}
+
+/// The same with another set of characters, all of them ASCII.
+pub(crate) fn clean_keeping(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let mut cleaned = String::with_capacity(text.len().min(MAX_LENGTH));
+    'text: for c in text.chars() {
+        // The original worked on JavaScript strings: an emoji is two units and becomes two dashes.
+        for _ in 0..c.len_utf16() {
+            if cleaned.len() == MAX_LENGTH {
+                break 'text;
+            }
+            cleaned.push(if is_kept(c) { c } else { '-' });
+        }
+    }
+    cleaned
+}

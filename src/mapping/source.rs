@@ -1,0 +1,64 @@
+//! What a measurement is broken down by.
+
+use super::enabled::Places;
+use super::name::clean_keeping;
+use super::rejection::{Code, Rejection};
+use crate::json::{Scalar, javascript_number, number};
+use crate::segment::event::{Entry, Event};
+
+/// The source: the first that is present of `integrations.Librato.source`; `options.Librato.source`
+/// or, without `options`, `context.Librato.source`; `options.source` or `context.source` likewise;
+/// the metric's name.
+///
+/// An object under `integrations.Librato` hides the other `Librato` entry, even when it is empty
+/// (npm `@segment/facade`, `Facade.options`).
+///
+/// # Errors
+///
+/// [`Code::InvalidSource`] for one that is neither a string nor a number.
+pub fn of(event: &Event, name: &str) -> Result<String, Rejection> {
+    let Places { options, integrations } = Places::of(event);
+    let librato = match integrations.librato() {
+        Some(Entry::Object(source)) => source,
+        _ => match options.librato() {
+            Some(Entry::Object(source)) => source,
+            _ => None,
+        },
+    };
+    let given = [(librato, "Librato.source"), (options.source(), "source")];
+    for (raw, field) in given {
+        let value = Scalar::of_field(raw);
+        if value.is_truthy() {
+            return text(&value, field).map(|source| clean(&source));
+        }
+    }
+    Ok(unreserved(name.to_owned()))
+}
+
+fn text(value: &Scalar, field: &str) -> Result<String, Rejection> {
+    match value {
+        Scalar::Text(text) => Ok(text.clone().into_owned()),
+        Scalar::Number(text) => Ok(javascript_number(number(text))),
+        Scalar::LoneSurrogate => Err(Rejection::lone_surrogate(field)),
+        other => Err(Rejection::new(
+            Code::InvalidSource,
+            format!("{field}: expected a string or a number, found {}", other.kind()),
+        )),
+    }
+}
+
+/// Cleans a source to Librato's characters, which are those of a name and `:`.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    unreserved(clean_keeping(text, |c| {
+        c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '_' | '-')
+    }))
+}
+
+/// Librato keeps the source `all` for itself (Librato API documentation, `POST /v1/metrics`).
+fn unreserved(mut source: String) -> String {
+    if source.eq_ignore_ascii_case("all") {
+        source.push('-');
+    }
+    source
+}

@@ -1,0 +1,161 @@
+//! What clients are told. Their retry behaviour hangs on it: a refusal of events is always 400,
+//! because older libraries send every other 4xx again, and what should be sent again is 429 or 503.
+
+use serde::Serialize;
+
+/// An HTTP answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Status.
+    pub status: u16,
+    /// Headers of this answer alone; those that every answer has are added where it is sent.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON, or nothing.
+    pub body: String,
+}
+
+/// An event that was refused, by its place in the request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejected {
+    /// Place in the batch, from 0.
+    pub index: usize,
+    /// Its `messageId`, when it has one.
+    pub message_id: Option<String>,
+    /// Why.
+    pub code: &'static str,
+    /// The field and what was expected.
+    pub message: String,
+}
+
+/// Why a whole request failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure, which decides about the status.
+    pub code: FailureCode,
+    /// The field and what was expected, or what is out of order.
+    pub message: String,
+    /// After how many seconds it may be sent again, for those that may.
+    pub retry_after: Option<u32>,
+    /// The refused events, where events were judged one by one.
+    pub rejected: Vec<Rejected>,
+}
+
+/// The codes of whole requests. Their names are part of the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureCode {
+    /// The body is not JSON.
+    MalformedJson,
+    /// It is JSON of another shape, or no event of a batch could be accepted.
+    InvalidEvent,
+    /// There is no write key, or an unknown one.
+    InvalidWriteKey,
+    /// The body is longer than is read, or a batch has too many events.
+    PayloadTooLarge,
+    /// The body is packed in a way that is not understood, or damaged.
+    UnsupportedEncoding,
+    /// The one event of the request was refused, with its own code.
+    Event(&'static str),
+    /// A page of an origin that may not send.
+    OriginNotAllowed,
+    /// No such route.
+    NotFound,
+    /// A route that does not take the method; it takes these.
+    MethodNotAllowed(&'static str),
+    /// Too much, here or at Librato.
+    RateLimited,
+    /// A setting is missing or wrong.
+    Misconfigured,
+    /// Librato does not answer as it should.
+    UpstreamUnavailable,
+}
+
+impl FailureCode {
+    /// Code and status.
+    #[must_use]
+    pub fn parts(self) -> (&'static str, u16) {
+        match self {
+            Self::MalformedJson => ("malformed_json", 400),
+            Self::InvalidEvent => ("invalid_event", 400),
+            Self::InvalidWriteKey => ("invalid_write_key", 400),
+            Self::PayloadTooLarge => ("payload_too_large", 400),
+            Self::UnsupportedEncoding => ("unsupported_encoding", 400),
+            Self::Event(code) => (code, 400),
+            Self::OriginNotAllowed => ("origin_not_allowed", 403),
+            Self::NotFound => ("not_found", 404),
+            Self::MethodNotAllowed(_) => ("method_not_allowed", 405),
+            Self::RateLimited => ("rate_limited", 429),
+            Self::Misconfigured => ("misconfigured", 503),
+            Self::UpstreamUnavailable => ("upstream_unavailable", 503),
+        }
+    }
+}
+
+impl Failure {
+    /// A failure that is not worth sending again.
+    #[must_use]
+    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), retry_after: None, rejected: Vec::new() }
+    }
+
+    /// The answer. Clients understand a pause of 1 to 300 seconds.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            success: bool,
+            code: &'a str,
+            message: &'a str,
+            /// The Ruby library reads this one.
+            error: &'a str,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            rejected: &'a [Rejected],
+        }
+        let (code, status) = self.code.parts();
+        let mut headers = Vec::new();
+        if let FailureCode::MethodNotAllowed(methods) = self.code {
+            headers.push(("Allow", methods.to_owned()));
+        }
+        if matches!(status, 429 | 503) {
+            let seconds = self.retry_after.unwrap_or(DEFAULT_RETRY_AFTER).clamp(1, 300).to_string();
+            if status == 429 {
+                headers.push(("X-RateLimit-Reset", seconds.clone()));
+            }
+            headers.push(("Retry-After", seconds));
+        }
+        let body = Body {
+            success: false,
+            code,
+            message: &self.message,
+            error: &self.message,
+            rejected: &self.rejected,
+        };
+        Answer { status, headers, body: to_json(&body) }
+    }
+}
+
+/// Seconds after which to come back where nobody said how long it takes.
+const DEFAULT_RETRY_AFTER: u32 = 10;
+
+/// The answer to a request of which everything that can be kept is kept: `accepted` events, and
+/// what was refused.
+#[must_use]
+pub fn success(accepted: usize, rejected: &[Rejected]) -> Answer {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        success: bool,
+        accepted: usize,
+        rejected: &'a [Rejected],
+    }
+    let body = if rejected.is_empty() {
+        r#"{"success":true}"#.to_owned()
+    } else {
+        to_json(&Body { success: true, accepted, rejected })
+    };
+    Answer { status: 200, headers: Vec::new(), body }
+}
+
+/// Serialises what cannot fail: strings, numbers and lists of them.
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,72 @@
+//! Cross-origin requests. analytics.js 1.84 sends `Authorization` from pages, so each of its calls
+//! is preflighted.
+
+use crate::settings::Settings;
+
+/// How a request relates to the pages that may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// Not from a page of another origin.
+    None,
+    /// From a page that may send.
+    Allowed(&'a str),
+    /// From a page that may not.
+    Refused(&'a str),
+}
+
+impl<'a> Origin<'a> {
+    /// Judges the request's `Origin` header by `ALLOWED_ORIGINS`.
+    #[must_use]
+    pub fn judge(header: Option<&'a str>, settings: &Settings) -> Self {
+        let is_same = |allowed: &String| {
+            let allowed = allowed.trim_end_matches('/');
+            header.is_some_and(|origin| allowed.eq_ignore_ascii_case(origin))
+        };
+        match header {
+            None => Self::None,
+            Some(origin) if settings.allowed_origins.is_empty() => Self::Allowed(origin),
+            Some(origin) if settings.allowed_origins.iter().any(is_same) => Self::Allowed(origin),
+            Some(origin) => Self::Refused(origin),
+        }
+    }
+
+    /// The headers of every answer, errors included.
+    ///
+    /// An origin that may not send can read that it may not: a library that could not would take
+    /// the silence for a fault of the network and send again. It gets no right to credentials.
+    #[must_use]
+    pub fn headers(self) -> Vec<(&'static str, &'a str)> {
+        let mut headers = vec![("Vary", "Origin")];
+        if let Self::Allowed(origin) | Self::Refused(origin) = self {
+            headers.push(("Access-Control-Allow-Origin", origin));
+            headers.push(("Access-Control-Expose-Headers", "Retry-After, X-RateLimit-Reset"));
+        }
+        if let Self::Allowed(_) = self {
+            headers.push(("Access-Control-Allow-Credentials", "true"));
+        }
+        headers
+    }
+}
+
+/// The further headers of a preflight's answer. `requested` are the names that the page asks for:
+/// libraries let their users add headers, and a star never covers `Authorization`.
+#[must_use]
+pub fn preflight_headers(requested: Option<&str>) -> Vec<(&'static str, String)> {
+    let is_header_list = |list: &&str| {
+        list.len() <= 1_024
+            && list.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_, ".contains(&b))
+    };
+    let mut allowed = "Authorization, Content-Type, X-Retry-Count".to_owned();
+    for name in requested.filter(is_header_list).unwrap_or_default().split(',').map(str::trim) {
+        let is_listed = allowed.split(", ").any(|listed| listed.eq_ignore_ascii_case(name));
+        if !name.is_empty() && !is_listed {
+            allowed.push_str(", ");
+            allowed.push_str(name);
+        }
+    }
+    vec![
+        ("Access-Control-Allow-Methods", "GET, POST, OPTIONS".to_owned()),
+        ("Access-Control-Allow-Headers", allowed),
+        ("Access-Control-Max-Age", "86400".to_owned()),
+    ]
+}

@@ -1,0 +1,81 @@
+//! Where the write key stands: in HTTP Basic, in the body, in the query.
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// The user name of HTTP Basic. The password is ignored, and so is the colon's absence, which
+/// Segment forgives; another scheme, such as `Bearer`, names no key.
+#[must_use]
+pub fn basic_user(authorization: &str) -> Option<String> {
+    let (scheme, encoded) = authorization.trim().split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(BASE64.decode(encoded.trim()).ok()?).ok()?;
+    let user = decoded.split(':').next()?;
+    (!user.is_empty()).then(|| user.to_owned())
+}
+
+/// One parameter of a query string, percent-decoded.
+#[must_use]
+pub fn query_parameter(query: &str, wanted: &str) -> Option<String> {
+    let value = query
+        .split('&')
+        .find_map(|pair| pair.split_once('=').filter(|(name, _)| *name == wanted))?
+        .1;
+    percent_decode(value)
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn basic() {
+        for (header, user) in [
+            ("Basic bG9jYWw6", Some("local")),
+            ("basic  bG9jYWw6cGFzcw==", Some("local")),
+            ("Basic bG9jYWw", Some("local")),
+            ("Basic bG9jYWw=", Some("local")),
+            ("Basic Og==", None),
+            ("Basic ///", None),
+            ("Basic", None),
+            ("Bearer bG9jYWw6", None),
+            ("", None),
+        ] {
+            assert_eq!(basic_user(header).as_deref(), user, "{header}");
+        }
+    }
+
+    #[test]
+    fn query() {
+        assert_eq!(query_parameter("a=1&writeKey=x%2By+z", "writeKey").as_deref(), Some("x+y z"));
+        for query in ["", "writeKey", "a=writeKey", "writeKey=%zz", "writeKey=%f", "writeKey=%ff"] {
+            assert_eq!(query_parameter(query, "writeKey"), None, "{query}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The incoming side: Segment's HTTP Tracking API as its client libraries speak it.
+
+pub mod answer;
+pub mod body;
+pub mod cors;
+pub mod credential;
+pub mod event;
+pub mod health;
+pub mod library_settings;
+pub mod payload;
+pub mod route;

@@ -1,0 +1,241 @@
+//! Calendar arithmetic and the timestamp forms that the original destination understood.
+
+use crate::Millis;
+use crate::json::{Scalar, number};
+
+/// Milliseconds in a second, for readable sums.
+const SECOND: Millis = 1_000;
+/// Largest distance from 1970 that a JavaScript `Date` can hold (ECMA-262, time range).
+const DATE_RANGE: f64 = 8.64e15;
+/// Numbers below this are seconds, others milliseconds (npm `new-date`).
+const SECONDS_BELOW: f64 = 31_557_600_000.0;
+
+/// Reads a date as the JavaScript engine's own `Date.parse` does, in UTC: milliseconds, or `None`
+/// where that gives `NaN`.
+///
+/// RFC 2822, `5/13/2014` and the like have no specification other than the engine that the original
+/// ran on. The Worker runs on the same one and asks it.
+pub type NativeDate = fn(&str) -> Option<Millis>;
+
+/// A timestamp field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timestamp {
+    /// Absent, `null` or empty.
+    Missing,
+    /// A moment.
+    At(Millis),
+    /// Anything else.
+    Invalid,
+}
+
+impl Timestamp {
+    /// Reads a timestamp in any of the forms that the original's date library took
+    /// (`@segment/facade` with `new-date` and `@segment/isodate`), with one repair: a zone after
+    /// `2014-05-13 16:53:20` is honoured.
+    #[must_use]
+    pub fn read(value: &Scalar, native: NativeDate) -> Self {
+        let moment = match value {
+            Scalar::Null => return Self::Missing,
+            Scalar::Text(text) if text.is_empty() => return Self::Missing,
+            Scalar::Number(text) => {
+                let value = number(text);
+                date(if value < SECONDS_BELOW { value * 1e3 } else { value })
+            }
+            Scalar::Text(text) => read_text(text, native),
+            _ => None,
+        };
+        moment.map_or(Self::Invalid, Self::At)
+    }
+}
+
+fn read_text(text: &str, native: NativeDate) -> Option<Millis> {
+    if let Some(moment) = iso(text) {
+        return Some(moment);
+    }
+    match longest_run_of_digits(text) {
+        13.. => date(parse_int(text)?),
+        10.. => date(parse_int(text)? * 1e3),
+        _ => native(text),
+    }
+}
+
+/// The moment, when a JavaScript `Date` can hold it.
+fn date(millis: f64) -> Option<Millis> {
+    // The comparison is false for NaN, and what passes it fits an i64.
+    #[allow(clippy::cast_possible_truncation)]
+    (millis.abs() <= DATE_RANGE).then_some(millis as Millis)
+}
+
+fn longest_run_of_digits(text: &str) -> usize {
+    text.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0)
+}
+
+/// JavaScript's `parseInt(text, 10)`: leading white space, a sign, digits; the rest is ignored.
+fn parse_int(text: &str) -> Option<f64> {
+    let text = text.trim_start();
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    let value: f64 = digits.get(..end)?.parse().ok()?;
+    Some(if text.starts_with('-') { -value } else { value })
+}
+
+/// Reads the ISO 8601 forms of npm `@segment/isodate`: `2014`, `2014-05`, `201405`, `2014-05-13`,
+/// `20140513`, each with an optional time (`T16:53`, ` 16:53:20`, `.5`, `,5`) and zone (`Z`,
+/// `+02:00`, `-05`). Without a zone it is UTC. Months and days beyond the calendar roll over.
+fn iso(text: &str) -> Option<Millis> {
+    let mut rest = Reader(text.as_bytes());
+    let year = rest.digits(4)?;
+    let (mut month, mut day) = (1, 1);
+    if let Some(value) = rest.optional(|r| r.skip(b"-").digits(2)) {
+        month = value.max(1);
+        if let Some(value) = rest.optional(|r| r.skip(b"-").digits(2)) {
+            day = value.max(1);
+        }
+    }
+    let (mut minutes, mut seconds, mut millis) = (0, 0, 0);
+    if rest.take(b" T").is_some() {
+        minutes = rest.digits(2)? * 60 + rest.skip(b":").digits(2)?;
+        if let Some(value) = rest.optional(|r| r.skip(b":").digits(2)) {
+            seconds = value;
+            if rest.take(b".,").is_some() {
+                millis = rest.fraction()?;
+            }
+        }
+        if rest.take(b"Z").is_none()
+            && let Some(sign) = rest.take(b"+-")
+        {
+            let hours = rest.digits(2)?;
+            let offset = hours * 60 + rest.optional(|r| r.skip(b":").digits(2)).unwrap_or(0);
+            minutes += if sign == b'+' { -offset } else { offset };
+        }
+    }
+    if !rest.0.is_empty() {
+        return None;
+    }
+    let days = days_from_civil(year, month, 1) + day - 1;
+    Some(((days * 1_440 + minutes) * 60 + seconds) * SECOND + millis)
+}
+
+/// Days from 1970-01-01 to a day of the proleptic Gregorian calendar; months beyond 12 roll over.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    // Years begin in March here, so that the leap day is a year's last.
+    let months = year * 12 + month - 3;
+    let (year, month) = (months.div_euclid(12), months.rem_euclid(12));
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+/// Reads the form of `Retry-After` that names a moment (RFC 9110, IMF-fixdate), as in
+/// `Sun, 06 Nov 1994 08:49:37 GMT`.
+#[must_use]
+pub fn http_date(text: &str) -> Option<Millis> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = text.split_once(", ")?.1.split([' ', ':']);
+    let mut next = || words.next();
+    let number = |word: Option<&str>| word?.parse::<i64>().ok();
+    let day = number(next())?;
+    let month_name = next()?;
+    let month = i64::try_from(MONTHS.iter().position(|month| *month == month_name)?).ok()? + 1;
+    let year = number(next()).filter(|year| (1970..10_000).contains(year))?;
+    let (hours, minutes, seconds) = (number(next())?, number(next())?, number(next())?);
+    let in_range = (1..=31).contains(&day)
+        && (0..24).contains(&hours)
+        && (0..60).contains(&minutes)
+        && (0..=60).contains(&seconds);
+    (in_range && next() == Some("GMT") && next().is_none()).then(|| {
+        let days = days_from_civil(year, month, day);
+        ((days * 24 + hours) * 60 + minutes) * 60 * SECOND + seconds * SECOND
+    })
+}
+
+/// What is left of a text.
+#[derive(Clone, Copy)]
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take(&mut self, any_of: &[u8]) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        any_of.contains(first).then(|| {
+            self.0 = rest;
+            *first
+        })
+    }
+
+    fn skip(&mut self, any_of: &[u8]) -> &mut Self {
+        self.take(any_of);
+        self
+    }
+
+    /// Exactly so many digits.
+    fn digits(&mut self, count: usize) -> Option<i64> {
+        let (digits, rest) = self.0.split_at_checked(count)?;
+        let value = digits.iter().try_fold(0, |value, byte| {
+            byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0'))
+        })?;
+        self.0 = rest;
+        Some(value)
+    }
+
+    /// One digit or more after the point, cut to milliseconds.
+    fn fraction(&mut self) -> Option<i64> {
+        let mut scale = 100;
+        let mut value = self.digits(1)? * scale;
+        while let Some(digit) = self.digits(1) {
+            scale /= 10;
+            value += digit * scale;
+        }
+        Some(value)
+    }
+
+    /// Reads all of a part, or nothing.
+    fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let before = *self;
+        let value = read(self);
+        if value.is_none() {
+            *self = before;
+        }
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Timestamp {
+        Timestamp::read(&Scalar::Text(text.into()), |_| None)
+    }
+
+    #[test]
+    fn http_dates() {
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
+        for wrong in [
+            "",
+            "Sun, 06 Nov 1994",
+            "06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Foo 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 CET",
+            "Sun, 06 Nov 1994 25:49:37 GMT",
+            "Sun, 06 Nov 99999999999999999 08:49:37 GMT",
+        ] {
+            assert_eq!(http_date(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_of_any_length_is_cut_to_milliseconds() {
+        assert_eq!(read("1970-01-01T00:00:00.1239999999999999999999"), Timestamp::At(123));
+        assert_eq!(read("1970-01-01T00:00:00,5Z"), Timestamp::At(500));
+        assert_eq!(read("1970-01-01T00:00:00."), Timestamp::Invalid);
+    }
+
+    #[test]
+    fn digits_are_read_as_far_as_they_go() {
+        assert_eq!(read("1400000000"), Timestamp::At(1_400_000_000_000));
+        assert_eq!(read(" 1400000000000abc"), Timestamp::At(1_400_000_000_000));
+        assert_eq!(read("abc1400000000"), Timestamp::Invalid);
+        assert_eq!(read(&"9".repeat(400)), Timestamp::Invalid);
+    }
+}
