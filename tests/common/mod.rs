@@ -1,0 +1,76 @@
+//! What the native tests share.
+
+use librato_edge::Millis;
+use librato_edge::delivery::Destination;
+use librato_edge::ingest::{self, Call, Intake, Kind};
+use librato_edge::librato::Librato;
+use librato_edge::segment::answer::Failure;
+use librato_edge::segment::route::Route;
+use librato_edge::settings::Settings;
+use librato_edge::time::NativeDate;
+use serde_json::Value;
+
+/// The write key of the tests.
+pub(crate) const WRITE_KEY: &str = "key";
+
+/// Complete settings, with some of them set otherwise.
+pub(crate) fn settings<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> Settings {
+    let pairs: Vec<_> = pairs.into_iter().collect();
+    let base = [
+        ("LIBRATO_EMAIL", "metrics@example.com"),
+        ("LIBRATO_TOKEN", "token"),
+        ("LIBRATO_URL", "https://librato.example.com"),
+        ("WRITE_KEYS", WRITE_KEY),
+    ];
+    let settings = Settings::read(|name| {
+        let mut all = pairs.iter().chain(&base);
+        all.find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    });
+    assert_eq!(settings.problems, []);
+    settings
+}
+
+/// Takes a body as if it had been posted to a path.
+#[allow(dead_code)]
+pub(crate) fn post(
+    settings: &Settings,
+    path: &str,
+    body: &str,
+    received_at: Millis,
+    native_date: NativeDate,
+) -> Result<Intake, Failure> {
+    let kind = match Route::of(path, "") {
+        Route::Event(event_type) => Kind::Single(event_type),
+        Route::Batch => Kind::Batch,
+        other => panic!("{path} is {other:?}"),
+    };
+    let call = Call {
+        settings,
+        kind,
+        received_at,
+        header_key: Some(WRITE_KEY),
+        query_key: None,
+        native_date,
+    };
+    ingest::take(body, &call)
+}
+
+/// The gauges of an intake as Librato would be sent them.
+#[allow(dead_code)]
+pub(crate) fn gauges(settings: &Settings, intake: &Intake) -> Vec<Value> {
+    let librato = Librato::new(settings).expect("complete settings");
+    let batch: Vec<_> = intake.measurements.iter().collect();
+    let body: Value = serde_json::from_slice(&librato.encode(&batch)).expect("JSON");
+    body["gauges"].as_array().expect("gauges").clone()
+}
+
+/// Milliseconds of a moment such as `2026-11-23T12:00:00.250Z`.
+#[allow(dead_code)]
+pub(crate) fn moment(text: &str) -> Millis {
+    use librato_edge::json::Scalar;
+    use librato_edge::time::Timestamp;
+    match Timestamp::read(&Scalar::Text(text.into()), |_| None) {
+        Timestamp::At(moment) => moment,
+        other => panic!("{text} is {other:?}"),
+    }
+}
