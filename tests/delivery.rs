@@ -1,0 +1,392 @@
+//! The delivery, played through against a model of Librato: whatever it answers, in whatever order,
+//! everything is delivered, set aside or kept, and counts twice only where an answer was lost.
+
+// A test may fail by a panic; the Worker may not.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::{BTreeSet, HashMap};
+
+use librato_edge::Millis;
+use librato_edge::delivery::{
+    Arrival, Delivery, Destination, MAX_IN_FLIGHT, Outcome, Policy, Reply, Shipment, Step,
+    TroubleKind,
+};
+use librato_edge::librato::{Librato, MAX_MEMBERS};
+use librato_edge::measurement::{Measurement, Samples};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NOW: Millis = 1_795_435_200_000;
+
+fn librato() -> Librato {
+    Librato::new(&common::settings([])).unwrap()
+}
+
+fn measurements(count: usize) -> Vec<Measurement> {
+    (0..count)
+        .map(|n| Measurement {
+            name: format!("m{}", n % 7),
+            source: format!("s{n}"),
+            time: NOW / 1_000 - i64::try_from(n % 100).unwrap(),
+            samples: Samples::one(1.0),
+        })
+        .collect()
+}
+
+/// What one request meets.
+#[derive(Debug, Clone)]
+enum Weather {
+    /// Librato judges it.
+    Fair,
+    Answer(u16, &'static str),
+    Limited {
+        status: u16,
+        retry_after: Option<&'static str>,
+        reset: Option<i64>,
+    },
+    TimedOut,
+    Lost,
+    /// It is stored, and the answer is lost.
+    StoredAndLost,
+}
+
+/// How the model words a refusal.
+#[derive(Debug, Clone, Copy)]
+enum Wording {
+    NamesTheCulprit,
+    NamesTheField,
+    Vague,
+    NotJson,
+}
+
+/// A Librato that keeps what it stores, and refuses a request with a bad source as a whole.
+struct Model {
+    bad: BTreeSet<String>,
+    wording: Wording,
+    stored: HashMap<String, u32>,
+    lost_after_storing: BTreeSet<String>,
+    largest: usize,
+}
+
+impl Model {
+    fn post(&mut self, body: &[u8], weather: &Weather) -> Arrival {
+        let body: Value = serde_json::from_slice(body).unwrap();
+        let gauges = body["gauges"].as_array().unwrap();
+        assert!(!gauges.is_empty(), "an empty request");
+        assert!(gauges.len() <= MAX_MEMBERS);
+        let sources: Vec<_> =
+            gauges.iter().map(|gauge| gauge["source"].as_str().unwrap().to_owned()).collect();
+        let answered =
+            |status, body: Vec<u8>| Arrival::Answered(Reply { status, body, ..Reply::default() });
+        match weather {
+            Weather::TimedOut => return Arrival::TimedOut,
+            Weather::Lost => return Arrival::Lost,
+            Weather::Answer(status, text) => return answered(*status, text.as_bytes().to_vec()),
+            Weather::Limited { status, retry_after, reset } => {
+                return Arrival::Answered(Reply {
+                    status: *status,
+                    retry_after: retry_after.map(str::to_owned),
+                    rate_limits: reset
+                        .iter()
+                        .map(|reset| {
+                            let at = NOW / 1_000 + reset;
+                            ("x-librato-ratelimit-agg", format!("limit=9,remaining=0,reset={at}"))
+                        })
+                        .collect(),
+                    body: br#"{"error":"You have hit the API limit for measurements"}"#.to_vec(),
+                });
+            }
+            Weather::Fair | Weather::StoredAndLost => {}
+        }
+        if gauges.len() > self.largest {
+            return answered(413, Vec::new());
+        }
+        if let Some(bad) = sources.iter().find(|source| self.bad.contains(*source)) {
+            let body = match self.wording {
+                Wording::NamesTheCulprit => {
+                    let culprit = gauges.iter().find(|gauge| gauge["source"] == json!(bad));
+                    json!({"errors": {"params": {"value": ["is wrong"], "name": culprit.unwrap()["name"]}}})
+                }
+                Wording::NamesTheField => {
+                    json!({"errors": {"params": {"source": [format!("{bad} is not a valid source name")]}}})
+                }
+                Wording::Vague => json!({"errors": {"request": ["something is wrong"]}}),
+                Wording::NotJson => return answered(400, b"<html>Bad Request</html>".to_vec()),
+            };
+            return answered(400, body.to_string().into_bytes());
+        }
+        for source in &sources {
+            *self.stored.entry(source.clone()).or_default() += 1;
+        }
+        if matches!(weather, Weather::StoredAndLost) {
+            self.lost_after_storing.extend(sources);
+            return Arrival::Lost;
+        }
+        answered(200, Vec::new())
+    }
+}
+
+struct Course {
+    outcomes: Vec<Outcome>,
+    requests: u64,
+    ended_at: Millis,
+}
+
+/// Plays a delivery through. `order` picks which of the requests under way is answered next, and how
+/// long that takes.
+fn play(
+    all: &[Measurement],
+    model: &mut Model,
+    weather: &[Weather],
+    order: &[(usize, Millis)],
+) -> Course {
+    let librato = librato();
+    let mut delivery = Delivery::new(&librato, all, Policy::direct(NOW, 7));
+    let mut now = NOW;
+    let mut under_way: Vec<(Shipment, Millis)> = Vec::new();
+    let mut weather = weather.iter().chain(std::iter::repeat(&Weather::Fair));
+    let mut order = order.iter().chain(std::iter::repeat(&(0, 10)));
+    loop {
+        match delivery.next(now) {
+            Step::Send(shipment) => {
+                assert!(shipment.timeout <= 3_000 && shipment.timeout > 0);
+                under_way.push((shipment, now));
+                assert!(under_way.len() <= MAX_IN_FLIGHT);
+            }
+            Step::Wait(until) => {
+                if under_way.is_empty() {
+                    now = until.expect("it waits for something").max(now);
+                    continue;
+                }
+                let &(pick, took) = order.next().unwrap();
+                let (shipment, sent) = under_way.swap_remove(pick % under_way.len());
+                let arrival = match weather.next().unwrap() {
+                    // A time-out comes when the time is out.
+                    Weather::TimedOut => {
+                        now = now.max(sent + shipment.timeout);
+                        Arrival::TimedOut
+                    }
+                    weather => {
+                        now = now.max(sent + took.min(shipment.timeout));
+                        model.post(&shipment.body, weather)
+                    }
+                };
+                delivery.settle(shipment.id, &arrival, now);
+            }
+            Step::Done => break,
+        }
+        assert!(delivery.requests() < 5_000, "it does not end");
+    }
+    assert!(under_way.is_empty());
+    let requests = delivery.requests();
+    Course { outcomes: delivery.finish(), requests, ended_at: now }
+}
+
+fn model(bad: &[usize], wording: Wording) -> Model {
+    Model {
+        bad: bad.iter().map(|n| format!("s{n}")).collect(),
+        wording,
+        stored: HashMap::new(),
+        lost_after_storing: BTreeSet::new(),
+        largest: MAX_MEMBERS,
+    }
+}
+
+fn weather() -> impl Strategy<Value = Weather> {
+    prop_oneof![
+        6 => Just(Weather::Fair),
+        1 => prop_oneof![Just(500_u16), Just(502), Just(503), Just(504), Just(301), Just(401), Just(408)]
+            .prop_map(|status| Weather::Answer(status, "Credentials are required to access this resource.")),
+        1 => Just(Weather::Answer(403, r#"{"errors":{"request":["Please use secured connection through https!"]}}"#)),
+        1 => (prop_oneof![Just(403_u16), Just(429)], prop_oneof![Just(None), Just(Some("1")), Just(Some("90"))], proptest::option::of(-5_i64..400))
+            .prop_map(|(status, retry_after, reset)| Weather::Limited { status, retry_after, reset }),
+        1 => Just(Weather::TimedOut),
+        1 => Just(Weather::Lost),
+        1 => Just(Weather::StoredAndLost),
+    ]
+}
+
+fn wording() -> impl Strategy<Value = Wording> {
+    prop_oneof![
+        Just(Wording::NamesTheCulprit),
+        Just(Wording::NamesTheField),
+        Just(Wording::Vague),
+        Just(Wording::NotJson),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_librato_answers_nothing_is_lost(
+        count in 0_usize..1_500,
+        bad in proptest::collection::btree_set(0_usize..1_500, 0..6),
+        wording in wording(),
+        largest in prop_oneof![Just(MAX_MEMBERS), Just(300), Just(7)],
+        weather in proptest::collection::vec(weather(), 0..40),
+        order in proptest::collection::vec((0_usize..6, 1_i64..3_500), 0..60),
+    ) {
+        let all = measurements(count);
+        let bad: Vec<_> = bad.into_iter().filter(|n| *n < count).collect();
+        let mut model = Model { largest, ..model(&bad, wording) };
+        let course = play(&all, &mut model, &weather, &order);
+        prop_assert_eq!(course.outcomes.len(), count);
+        prop_assert!(course.ended_at <= NOW + 6_000, "{} ms", course.ended_at - NOW);
+        for (n, outcome) in course.outcomes.iter().enumerate() {
+            let source = format!("s{n}");
+            let stored = model.stored.get(&source).copied().unwrap_or(0);
+            match outcome {
+                Outcome::Delivered => prop_assert!(
+                    stored == 1 || model.lost_after_storing.contains(&source),
+                    "{source} is delivered and stored {stored} times"
+                ),
+                Outcome::SetAside(reason) => {
+                    prop_assert!(bad.contains(&n), "{source} is set aside: {reason}");
+                    prop_assert_eq!(stored, 0);
+                }
+                Outcome::Later(_) => prop_assert!(
+                    stored == 0 || model.lost_after_storing.contains(&source),
+                    "{source} is kept although it is stored"
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn in_fair_weather_one_request_carries_three_hundred() {
+    for (count, requests) in [(0, 0), (1, 1), (300, 1), (301, 2), (2_500, 9)] {
+        let course = play(&measurements(count), &mut model(&[], Wording::Vague), &[], &[]);
+        assert_eq!(course.requests, requests, "{count}");
+        assert!(course.outcomes.iter().all(|outcome| *outcome == Outcome::Delivered));
+    }
+}
+
+#[test]
+fn the_offender_is_found_and_the_rest_delivered() {
+    // How many requests it takes at most: by name it is one refusal, the others and the narrowing
+    // of the suspects; without a hint it is halving.
+    for (wording, most) in [
+        (Wording::NamesTheField, 3),
+        (Wording::NamesTheCulprit, 15),
+        (Wording::Vague, 19),
+        (Wording::NotJson, 19),
+    ] {
+        let mut model = model(&[123], wording);
+        let course = play(&measurements(300), &mut model, &[], &[]);
+        for (n, outcome) in course.outcomes.iter().enumerate() {
+            match outcome {
+                Outcome::SetAside(_) => assert_eq!(n, 123),
+                outcome => assert_eq!(*outcome, Outcome::Delivered, "{wording:?} {n}"),
+            }
+        }
+        assert!(course.requests <= most, "{wording:?} took {}", course.requests);
+    }
+}
+
+#[test]
+fn a_clash_of_types_sets_all_of_the_metric_aside_at_once() {
+    let clash = r#"{"errors":{"params":{"type":["'m3' is a counter, but was submitted as different type"]}}}"#;
+    let mut model = model(&[], Wording::Vague);
+    let course = play(&measurements(300), &mut model, &[Weather::Answer(400, clash)], &[]);
+    assert_eq!(course.requests, 2);
+    for (n, outcome) in course.outcomes.iter().enumerate() {
+        assert_eq!(matches!(outcome, Outcome::SetAside(_)), n % 7 == 3, "{n}");
+    }
+}
+
+type Is = Box<dyn Fn(&Outcome) -> bool>;
+
+#[test]
+fn every_answer_is_judged_as_the_table_says() {
+    let limit = r#"{"error":"You have hit the API limit for measurements [measure:raw_rate]."}"#;
+    let later = |kind| move |outcome: &Outcome| matches!(outcome, Outcome::Later(trouble) if trouble.kind == kind);
+    let delivered = || -> Is { Box::new(|outcome| *outcome == Outcome::Delivered) };
+    let set_aside = || -> Is { Box::new(|outcome| matches!(outcome, Outcome::SetAside(_))) };
+    let rows: Vec<(u16, &'static str, u64, Is)> = vec![
+        (200, "", 1, delivered()),
+        (201, "{}", 1, delivered()),
+        (202, r#"{"measurements":{"summary":{"total":1,"accepted":1}}}"#, 1, delivered()),
+        (204, "", 1, delivered()),
+        (200, r#"{"errors":[]}"#, 1, delivered()),
+        (200, r#"{"errors":{}}"#, 1, delivered()),
+        (200, r#"{"errors":null}"#, 1, delivered()),
+        (200, "OK", 1, delivered()),
+        (200, r#"{"errors":["name is not present"]}"#, 1, set_aside()),
+        (400, r#"{"errors":{"params":{"name":["is not present"]}}}"#, 1, set_aside()),
+        (400, "", 1, set_aside()),
+        (
+            401,
+            "Credentials are required to access this resource.",
+            2,
+            Box::new(later(TroubleKind::Unauthorized)),
+        ),
+        (
+            403,
+            r#"{"errors":{"request":["read only"]}}"#,
+            2,
+            Box::new(later(TroubleKind::Unauthorized)),
+        ),
+        (403, limit, 2, Box::new(later(TroubleKind::Throttled))),
+        (429, limit, 2, Box::new(later(TroubleKind::Throttled))),
+        (429, "", 2, Box::new(later(TroubleKind::Throttled))),
+        (413, "", 1, set_aside()),
+        (404, "", 1, set_aside()),
+        (415, "", 1, set_aside()),
+        (422, "", 1, set_aside()),
+        (500, "", 2, Box::new(later(TroubleKind::Unavailable))),
+        (503, "<html>", 2, Box::new(later(TroubleKind::Unavailable))),
+        (301, "", 2, Box::new(later(TroubleKind::Unavailable))),
+    ];
+    for (status, body, requests, is_expected) in rows {
+        let weather = vec![Weather::Answer(status, body); 4];
+        let course = play(&measurements(1), &mut model(&[], Wording::Vague), &weather, &[]);
+        assert_eq!(course.requests, requests, "{status} {body}");
+        let outcome = &course.outcomes[0];
+        assert!(is_expected(outcome), "{status} {body} → {outcome:?}");
+    }
+}
+
+#[test]
+fn the_pause_that_librato_asks_for_is_passed_on() {
+    for (retry_after, reset, seconds) in [
+        (Some("7"), None, Some(7)),
+        (Some(" 120 "), Some(5), Some(120)),
+        (Some("Mon, 23 Nov 2026 12:01:40 GMT"), None, Some(100)),
+        (Some("soon"), None, None),
+        (None, Some(30), Some(30)),
+        (None, Some(-30), Some(1)),
+        (None, None, None),
+    ] {
+        let weather = vec![Weather::Limited { status: 429, retry_after, reset }; 4];
+        let course = play(&measurements(1), &mut model(&[], Wording::Vague), &weather, &[]);
+        let Outcome::Later(trouble) = &course.outcomes[0] else { panic!("{:?}", course.outcomes) };
+        assert_eq!(trouble.retry_after, seconds, "{retry_after:?} {reset:?}");
+        // Only a short pause leaves time for the second try.
+        let waits_here = seconds.is_none_or(|seconds| seconds < 6);
+        assert_eq!(course.requests, if waits_here { 2 } else { 1 }, "{retry_after:?} {reset:?}");
+    }
+}
+
+#[test]
+fn after_a_final_failure_nothing_more_is_begun() {
+    // The client will send all of it again: what is sent now would count twice.
+    let course = play(
+        &measurements(2_500),
+        &mut model(&[], Wording::Vague),
+        &vec![Weather::Answer(503, ""); 100],
+        &[],
+    );
+    assert!(course.requests <= 12, "{} requests", course.requests);
+    assert!(course.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Later(_))));
+}
+
+#[test]
+fn the_same_measurements_are_the_same_bytes() {
+    let all = measurements(10);
+    let batch: Vec<_> = all.iter().collect();
+    assert_eq!(librato().encode(&batch), librato().encode(&batch));
+}

@@ -1,0 +1,186 @@
+//! The exact texts that clients are told: part of what users rely on.
+
+// A test may fail by a panic; the Worker may not.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod common;
+
+use common::{post, settings};
+use librato_edge::segment::answer::{Answer, Failure, FailureCode};
+use librato_edge::segment::health;
+use librato_edge::settings::Settings;
+
+const NOW: i64 = 1_795_435_200_250;
+
+fn answer(path: &str, body: &str) -> Answer {
+    let settings = settings([("ALLOWED_EVENTS", "A*")]);
+    match post(&settings, path, body, NOW, |_| None) {
+        Ok(intake) => intake.answer(),
+        Err(failure) => failure.answer(),
+    }
+}
+
+#[test]
+fn refusals_of_one_event() {
+    for (body, code, message) in [
+        ("", "malformed_json", "body: expected a JSON object, found nothing"),
+        ("{\"event\": }", "malformed_json", "body: expected JSON, stopped at line 1, column 11"),
+        ("[]", "invalid_event", "body: expected a JSON object"),
+        ("{}", "missing_event", "event: expected a string that is not empty, found nothing"),
+        (
+            r#"{"event":""}"#,
+            "missing_event",
+            "event: expected a string that is not empty, found an empty string",
+        ),
+        (
+            r#"{"event":7}"#,
+            "missing_event",
+            "event: expected a string that is not empty, found a number",
+        ),
+        (
+            r#"{"event":"A"}"#,
+            "missing_identity",
+            "userId or anonymousId: one of them is required, as a string or a number",
+        ),
+        (
+            r#"{"event":"A","userId":1,"properties":{"value":"x"}}"#,
+            "invalid_value",
+            "properties.value: expected a number below 1e127, found a string that is not a number",
+        ),
+        (
+            r#"{"event":"A","userId":1,"properties":{"value":1e127}}"#,
+            "invalid_value",
+            "properties.value: expected a number below 1e127, found one of 1e127 or more",
+        ),
+        (
+            r#"{"event":"A","userId":1,"properties":{"value":[]}}"#,
+            "invalid_value",
+            "properties.value: expected a number below 1e127, found an array",
+        ),
+        (
+            r#"{"event":"A","userId":1,"timestamp":"soon"}"#,
+            "invalid_timestamp",
+            "timestamp: expected an ISO 8601 date such as \"2026-01-31T12:00:00.000Z\", found a string that is no date",
+        ),
+        (
+            r#"{"event":"A","userId":1,"timestamp":true}"#,
+            "invalid_timestamp",
+            "timestamp: expected an ISO 8601 date such as \"2026-01-31T12:00:00.000Z\", found a boolean",
+        ),
+        (
+            r#"{"event":"A","userId":1,"timestamp":1795427999}"#,
+            "timestamp_out_of_range",
+            "timestamp: expected a time between 7200 s before and 600 s after its receipt, found one 7201 s before",
+        ),
+        (
+            r#"{"event":"A","userId":1,"timestamp":1795435801}"#,
+            "timestamp_out_of_range",
+            "timestamp: expected a time between 7200 s before and 600 s after its receipt, found one 601 s after",
+        ),
+        (
+            r#"{"event":"B c","userId":1}"#,
+            "event_not_allowed",
+            "event: the metric `B-c` is not among the names that may be created here",
+        ),
+        (
+            r#"{"event":"A","userId":1,"context":{"Librato":{"source":{}}}}"#,
+            "invalid_source",
+            "Librato.source: expected a string or a number, found an object",
+        ),
+        (
+            r#"{"event":"A","userId":1,"context":{"source":true}}"#,
+            "invalid_source",
+            "source: expected a string or a number, found a boolean",
+        ),
+        (
+            r#"{"event":"A \ud83d","userId":1}"#,
+            "malformed_json",
+            "event: expected Unicode text, found a surrogate without its other half",
+        ),
+    ] {
+        let expected = serde_json::json!({
+            "success": false, "code": code, "message": message, "error": message,
+        });
+        let answer = answer("/v1/track", body);
+        assert_eq!(answer.status, 400, "{body}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&answer.body).unwrap(),
+            expected,
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn refusals_of_a_batch() {
+    assert_eq!(
+        answer("/v1/batch", "{}").body,
+        r#"{"success":false,"code":"invalid_event","message":"batch: expected an array of events","error":"batch: expected an array of events"}"#
+    );
+    let many = format!("{{\"batch\":[{}0]}}", "0,".repeat(2_500));
+    assert!(
+        answer("/v1/batch", &many).body.contains("batch: expected at most 2500 events, found 2501")
+    );
+    assert_eq!(
+        answer("/v1/batch", r#"{"batch":[{"messageId":"m"},7,{"type":"delete"},{"type":1}]}"#).body,
+        concat!(
+            r#"{"success":false,"code":"invalid_event","#,
+            r#""message":"batch: none of 4 events could be accepted; the first: type: required in a batch, for example \"track\"","#,
+            r#""error":"batch: none of 4 events could be accepted; the first: type: required in a batch, for example \"track\"","#,
+            r#""rejected":[{"index":0,"messageId":"m","code":"missing_type","message":"type: required in a batch, for example \"track\""},"#,
+            r#"{"index":1,"messageId":null,"code":"invalid_event","message":"event: expected an object"},"#,
+            r#"{"index":2,"messageId":null,"code":"unsupported_type","message":"type: expected track, page, screen, identify, group or alias"},"#,
+            r#"{"index":3,"messageId":null,"code":"missing_type","message":"type: expected a string, found a number"}]}"#
+        )
+    );
+}
+
+#[test]
+fn successes() {
+    assert_eq!(answer("/v1/batch", r#"{"batch":[]}"#).body, r#"{"success":true}"#);
+    assert_eq!(
+        answer("/v1/batch", r#"{"batch":[{"type":"track","event":"A","userId":"u"},{"type":"track","event":"B","userId":"u"}]}"#).body,
+        concat!(
+            r#"{"success":true,"accepted":1,"rejected":[{"index":1,"messageId":null,"code":"event_not_allowed","#,
+            r#""message":"event: the metric `B` is not among the names that may be created here"}]}"#
+        )
+    );
+}
+
+#[test]
+fn pauses_are_whole_seconds_that_clients_understand() {
+    for (retry_after, header) in
+        [(None, "10"), (Some(0), "1"), (Some(7), "7"), (Some(86_400), "300")]
+    {
+        let failure = Failure { retry_after, ..Failure::new(FailureCode::RateLimited, "x") };
+        let answer = failure.answer();
+        assert_eq!(answer.status, 429);
+        for name in ["Retry-After", "X-RateLimit-Reset"] {
+            assert!(answer.headers.contains(&(name, header.to_owned())), "{:?}", answer.headers);
+        }
+    }
+    let unavailable = Failure::new(FailureCode::UpstreamUnavailable, "x").answer();
+    assert_eq!((unavailable.status, unavailable.headers.len()), (503, 1));
+}
+
+#[test]
+fn health_names_what_is_missing_and_shows_no_value() {
+    assert_eq!(
+        health::answer(&settings([])).body,
+        format!(r#"{{"status":"ok","version":"{}"}}"#, env!("CARGO_PKG_VERSION"))
+    );
+    let bare = Settings::read(|name| (name == "ROLLUP_SECONDS").then(|| "hunter2".into()));
+    let answer = health::answer(&bare);
+    assert_eq!(answer.status, 503);
+    for setting in ["LIBRATO_EMAIL", "LIBRATO_TOKEN", "LIBRATO_URL", "WRITE_KEYS", "ROLLUP_SECONDS"]
+    {
+        assert!(
+            answer.body.contains(&format!(r#"{{"setting":"{setting}","expected":"#)),
+            "{}",
+            answer.body
+        );
+    }
+    assert!(!answer.body.contains("hunter2"));
+    let off = settings([("LIBRATO_URL", "https://metrics-api.librato.com")]);
+    assert!(health::answer(&off).body.contains("was switched off"));
+}

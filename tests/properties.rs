@@ -1,0 +1,234 @@
+//! What holds for every input.
+
+// A test may fail by a panic; the Worker may not.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+// Exactness is the property.
+#![allow(clippy::float_cmp)]
+
+mod common;
+
+use common::{WRITE_KEY, gauges, post, settings};
+use librato_edge::delivery::Destination;
+use librato_edge::ingest::{self, Call, Kind};
+use librato_edge::json::{javascript_number, javascript_string};
+use librato_edge::librato::Librato;
+use librato_edge::mapping::name::{self, MAX_LENGTH};
+use librato_edge::mapping::source;
+use librato_edge::measurement::{MAGNITUDE_LIMIT, Measurement, Samples, is_in_range};
+use librato_edge::rollup::Rollup;
+use librato_edge::segment::route::{EventType, Route};
+use librato_edge::segment::{body, credential};
+use librato_edge::time::http_date;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NOW: i64 = 1_795_435_200_250;
+
+/// Any JSON, with the field names of the protocol among the keys and its values among the values.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+        prop_oneof![
+            Just("track"),
+            Just("page"),
+            Just("identify"),
+            Just("2026-11-23T12:00:00Z"),
+            Just("$5")
+        ]
+        .prop_map(Value::from),
+    ];
+    let key = prop_oneof![
+        4 => prop_oneof![
+            Just("type"), Just("event"), Just("name"), Just("category"), Just("userId"),
+            Just("anonymousId"), Just("messageId"), Just("timestamp"), Just("sentAt"),
+            Just("properties"), Just("value"), Just("VA_LUE"), Just("integrations"), Just("options"),
+            Just("context"), Just("Librato"), Just("librato"), Just("source"), Just("All"),
+            Just("providers"), Just("batch"), Just("writeKey"), Just("personas"), Just("traits"),
+            Just("computation_key"), Just("consent"),
+        ].prop_map(str::to_owned),
+        1 => "\\PC{0,6}",
+    ];
+    leaf.prop_recursive(5, 60, 8, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::vec((key.clone(), inner), 0..8)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+/// Text that is nearly JSON: a valid one with a piece cut out, doubled or replaced.
+fn nearly_json() -> impl Strategy<Value = String> {
+    (any_json(), any::<prop::sample::Index>(), 0_usize..8, "[\\[\\]{}\",:\\\\u0-9eE.+-]{0,6}")
+        .prop_map(|(json, at, cut, put)| {
+            let text: Vec<char> = json.to_string().chars().collect();
+            let at = at.index(text.len() + 1);
+            let end = (at + cut).min(text.len());
+            text[..at]
+                .iter()
+                .chain(put.chars().collect::<Vec<_>>().iter())
+                .chain(&text[end..])
+                .collect()
+        })
+}
+
+fn measurement() -> impl Strategy<Value = Measurement> {
+    let value = prop_oneof![-1_000_i32..1_000, Just(0_i32),].prop_map(f64::from);
+    let value =
+        prop_oneof![8 => value, 1 => -9.9e126..9.9e126, 1 => Just(9.9e126), 1 => Just(-9.9e126)];
+    ("[AaBb]{1,2}", "[XxYy]", 0_i64..5, value).prop_map(|(name, source, time, value)| Measurement {
+        name,
+        source,
+        time,
+        samples: Samples::one(value),
+    })
+}
+
+/// Total count and sum.
+fn totals(measurements: &[Measurement]) -> (u64, f64) {
+    measurements.iter().map(|m| m.samples).fold((0, 0.0), |(n, sum), s| (n + s.count, sum + s.sum))
+}
+
+fn is_name(text: &str, also: &[u8]) -> bool {
+    (1..=MAX_LENGTH).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b) || also.contains(&b))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn cleaning_yields_names_that_librato_takes(text in "\\PC{1,300}") {
+        let cleaned = name::clean(&text);
+        prop_assert!(is_name(&cleaned, b""));
+        prop_assert_eq!(cleaned.len(), text.encode_utf16().count().min(MAX_LENGTH));
+        prop_assert_eq!(name::clean(&cleaned), cleaned.clone());
+        let source = source::clean(&text);
+        prop_assert!(is_name(&source, b":") && !source.eq_ignore_ascii_case("all"));
+    }
+
+    #[test]
+    fn coalescing_keeps_counts_and_sums(all in proptest::collection::vec(measurement(), 0..200), interval in 1_u32..10, not_before in 0_i64..3) {
+        let mut rollup = Rollup::new(interval, not_before);
+        let places: Vec<usize> = all.iter().map(|m| rollup.add(m.clone())).collect();
+        let merged = rollup.finish();
+        // Counts are exact; sums of whole numbers are too.
+        prop_assert_eq!(totals(&merged).0, all.len() as u64);
+        if all.iter().all(|m| m.samples.sum.abs() < 1e6) {
+            prop_assert_eq!(totals(&merged).1, totals(&all).1);
+        }
+        for (n, measurement) in merged.iter().enumerate() {
+            let members: Vec<_> = all.iter().zip(&places).filter(|(_, place)| **place == n).map(|(m, _)| m).collect();
+            let samples = measurement.samples;
+            prop_assert_eq!(samples.count, members.len() as u64);
+            prop_assert!(is_in_range(samples.sum), "a sum beyond {MAGNITUDE_LIMIT}");
+            prop_assert!(samples.min <= samples.max);
+            let begin = measurement.time - measurement.time % i64::from(interval);
+            prop_assert!(measurement.time == begin || measurement.time <= not_before);
+            for member in &members {
+                prop_assert!(member.name.eq_ignore_ascii_case(&measurement.name));
+                prop_assert!(member.source.eq_ignore_ascii_case(&measurement.source));
+                prop_assert!((begin..begin + i64::from(interval)).contains(&member.time));
+                prop_assert!(samples.min <= member.samples.sum && member.samples.sum <= samples.max);
+            }
+            prop_assert_eq!(&members[0].name, &measurement.name, "the first spelling is kept");
+        }
+    }
+
+    #[test]
+    fn no_json_makes_anything_but_gauges_that_librato_takes(json in any_json()) {
+        let settings = settings([("ROLLUP_SECONDS", "7"), ("CONSENT_CATEGORIES", "a")]);
+        for (path, body) in [
+            ("/v1/t", json.to_string()),
+            ("/v1/p", json.to_string()),
+            ("/v1/i", json.to_string()),
+            ("/v1/b", json.to_string()),
+            ("/v1/b", json!({"batch": [json, json], "context": json}).to_string()),
+        ] {
+            let Ok(intake) = post(&settings, path, &body, NOW, |_| Some(NOW)) else { continue };
+            for gauge in gauges(&settings, &intake) {
+                prop_assert!(is_name(gauge["name"].as_str().unwrap(), b""));
+                prop_assert!(is_name(gauge["source"].as_str().unwrap(), b":"));
+                prop_assert!(gauge["measure_time"].is_i64());
+                let value = gauge.get("value").or(gauge.get("sum")).and_then(Value::as_f64);
+                prop_assert!(value.is_some_and(is_in_range), "{gauge}");
+                prop_assert_eq!(gauge.get("value").is_some(), gauge.get("count").is_none());
+            }
+            let counts = intake.counts();
+            let rejected: usize = counts.rejected.values().sum();
+            prop_assert_eq!(counts.accepted + rejected, counts.events);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_a_panic(text in prop_oneof![nearly_json(), any::<String>(), "\\PC*"]) {
+        let settings = settings([("PATH_PREFIX", "/x")]);
+        for kind in [Kind::Single(EventType::Track), Kind::Single(EventType::Page), Kind::Batch] {
+            for header_key in [Some(WRITE_KEY), None] {
+                let call = Call { settings: &settings, kind, received_at: NOW, header_key,
+                    query_key: Some(WRITE_KEY), native_date: |_| None };
+                if let Ok(intake) = ingest::take(&text, &call) {
+                    prop_assert!(intake.answer().status == 200 || intake.answer().status == 400);
+                }
+            }
+        }
+        _ = Route::of(&text, "/x");
+        _ = credential::basic_user(&text);
+        _ = credential::query_parameter(&text, "writeKey");
+        _ = http_date(&text);
+        _ = settings.allowed_events.allow(&text);
+    }
+
+    #[test]
+    fn no_bytes_make_a_panic(mut bytes in any::<Vec<u8>>(), gzip in any::<bool>()) {
+        if gzip {
+            bytes.splice(0..0, [0x1f, 0x8b, 8, 0]);
+        }
+        _ = body::text(bytes, None);
+    }
+
+    #[test]
+    fn javascript_numbers_read_back_as_themselves(value in any::<f64>()) {
+        prop_assume!(value.is_finite());
+        prop_assert_eq!(javascript_number(value).parse::<f64>().unwrap(), value);
+        let text = serde_json::value::to_raw_value(&value).unwrap();
+        prop_assert_eq!(javascript_string(&text).unwrap(), javascript_number(value));
+    }
+
+    #[test]
+    fn what_is_encoded_is_what_was_measured(all in proptest::collection::vec(measurement(), 1..20)) {
+        let settings = settings([]);
+        let librato = Librato::new(&settings).unwrap();
+        let mut rollup = Rollup::new(1, 0);
+        for measurement in all {
+            rollup.add(measurement);
+        }
+        let merged = rollup.finish();
+        let batch: Vec<_> = merged.iter().collect();
+        // `serde_json` without `float_roundtrip` may be off in the last digit.
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-12 * a.abs().max(b.abs());
+        let body: Value = serde_json::from_slice(&librato.encode(&batch)).unwrap();
+        for (gauge, measurement) in body["gauges"].as_array().unwrap().iter().zip(&merged) {
+            let samples = measurement.samples;
+            let number = |key: &str| gauge.get(key).and_then(Value::as_f64);
+            if samples.count == 1 {
+                prop_assert!(close(number("value").unwrap(), samples.sum));
+            } else {
+                prop_assert_eq!(gauge["count"].as_u64(), Some(samples.count));
+                prop_assert!(close(number("sum").unwrap(), samples.sum));
+                prop_assert!(close(number("min").unwrap(), samples.min));
+                prop_assert!(close(number("max").unwrap(), samples.max));
+                match number("sum_squares") {
+                    Some(squares) => prop_assert!(close(squares, samples.sum_squares)),
+                    None => prop_assert!(!is_in_range(samples.sum_squares)),
+                }
+            }
+        }
+    }
+}
