@@ -55,6 +55,8 @@ pub enum Judgement {
     Delivered,
     /// Nothing of it is stored, because of some of its members.
     Refused(Refusal),
+    /// It is stored but for the suspects.
+    Partly(Refusal),
     /// It is too large as it is.
     TooLarge,
     /// None of it will ever be taken.
@@ -274,6 +276,12 @@ impl<'a> Delivery<'a> {
             }
             Judgement::TooLarge => self.halve(job.members),
             Judgement::Refused(refusal) => self.isolate(job.members, refusal),
+            Judgement::Partly(refusal) => {
+                self.close(&job.members, &Outcome::Delivered);
+                let refused = refusal.suspects.iter().filter_map(|place| job.members.get(*place));
+                let refused: Vec<usize> = refused.copied().collect();
+                self.close(&refused, &Outcome::SetAside(refusal.reason));
+            }
             Judgement::Later(trouble) => self.try_again(job, trouble, now),
         }
     }

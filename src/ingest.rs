@@ -43,12 +43,18 @@ pub enum Kind {
     Single(EventType),
     /// An envelope with events that each name their type.
     Batch,
+    /// One event or many from Segment itself, whose signature has been verified and whose times have
+    /// been corrected.
+    Webhook,
 }
 
 /// What a request holds: measurements to deliver, and what became of each event so far.
 #[derive(Debug)]
 pub struct Intake {
-    kind: Kind,
+    /// Whether events were judged one by one.
+    is_batch: bool,
+    /// The write key that they came with; empty for a webhook.
+    pub write_key: String,
     /// What is to be delivered, one for each name, source and interval.
     pub measurements: Vec<Measurement>,
     /// The fate of each event, in order.
@@ -91,19 +97,26 @@ pub fn take(body: &str, call: &Call) -> Result<Intake, Failure> {
     match call.kind {
         Kind::Single(event_type) => take_single(body, event_type, call),
         Kind::Batch => take_batch(body, call),
+        Kind::Webhook => take_webhook(body, call),
     }
+}
+
+fn take_webhook(body: &str, call: &Call) -> Result<Intake, Failure> {
+    let members = payload::webhook(body)?;
+    let mut collector = Collector::new(call, members.len(), "");
+    for raw in members {
+        collector.add(raw, payload::event(raw), None, None);
+    }
+    Ok(collector.finish())
 }
 
 fn take_single(body: &str, event_type: EventType, call: &Call) -> Result<Intake, Failure> {
     let raw = payload::single(body)?;
     let event = payload::event(raw);
-    if let Ok(event) = &event {
-        let key = text(event.write_key);
-        authenticate(call.header_key.or(key.as_deref()).or(call.query_key), call.settings)?;
-    } else {
-        authenticate(call.header_key.or(call.query_key), call.settings)?;
-    }
-    let mut collector = Collector::new(call, 1);
+    let body_key = event.as_ref().ok().and_then(|event| text(event.write_key));
+    let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
+    let key = authenticate(key, call.settings)?;
+    let mut collector = Collector::new(call, 1, key);
     let sent_at = event.as_ref().ok().and_then(|event| moment(event.sent_at, call));
     collector.add(raw, event, Some(event_type), sent_at);
     Ok(collector.finish())
@@ -112,11 +125,12 @@ fn take_single(body: &str, event_type: EventType, call: &Call) -> Result<Intake,
 fn take_batch(body: &str, call: &Call) -> Result<Intake, Failure> {
     let (envelope, members) = Envelope::read(body)?;
     let events: Vec<_> = members.into_iter().map(|raw| (raw, payload::event(raw))).collect();
-    let key = text(envelope.write_key).or_else(|| {
+    let body_key = text(envelope.write_key).or_else(|| {
         events.iter().find_map(|(_, event)| event.as_ref().ok().and_then(|e| text(e.write_key)))
     });
-    authenticate(call.header_key.or(key.as_deref()).or(call.query_key), call.settings)?;
-    let mut collector = Collector::new(call, events.len());
+    let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
+    let key = authenticate(key, call.settings)?;
+    let mut collector = Collector::new(call, events.len(), key);
     let sent_at = moment(envelope.sent_at, call);
     for (raw, event) in events {
         let event = event.map(|mut event| {
@@ -131,9 +145,14 @@ fn take_batch(body: &str, call: &Call) -> Result<Intake, Failure> {
     Ok(collector.finish())
 }
 
-fn authenticate(key: Option<&str>, settings: &Settings) -> Result<(), Failure> {
+/// Passes an accepted write key.
+///
+/// # Errors
+///
+/// [`FailureCode::InvalidWriteKey`].
+pub fn authenticate<'k>(key: Option<&'k str>, settings: &Settings) -> Result<&'k str, Failure> {
     let message = match key {
-        Some(key) if settings.knows(key) => return Ok(()),
+        Some(key) if settings.knows(key) => return Ok(key),
         Some(_) => "writeKey: expected a write key that is accepted here, found another",
         None => {
             "writeKey: expected one, as the user name of HTTP Basic, as `writeKey` in the body or \
@@ -165,12 +184,14 @@ struct Collector<'c> {
     fates: Vec<Fate>,
     seen: HashMap<String, usize>,
     message_ids: HashMap<usize, String>,
+    write_key: String,
 }
 
 impl<'c> Collector<'c> {
-    fn new(call: &'c Call<'c>, events: usize) -> Self {
+    fn new(call: &'c Call<'c>, events: usize, write_key: &str) -> Self {
         Self {
             call,
+            write_key: write_key.to_owned(),
             rollup: Rollup::new(
                 call.settings.rollup_seconds,
                 call.received_at.div_euclid(1_000) - MAX_AGE_SECONDS,
@@ -199,6 +220,7 @@ impl<'c> Collector<'c> {
             received_at: self.call.received_at,
             sent_at,
             native_date: self.call.native_date,
+            is_webhook: self.call.kind == Kind::Webhook,
         };
         let verdict = event.and_then(|event| mapping::judge(&event, event_type, &circumstances));
         let fate = match verdict {
@@ -221,7 +243,12 @@ impl<'c> Collector<'c> {
 
     fn finish(self) -> Intake {
         Intake {
-            kind: self.call.kind,
+            is_batch: match self.call.kind {
+                Kind::Single(_) => false,
+                Kind::Batch => true,
+                Kind::Webhook => self.fates.len() != 1,
+            },
+            write_key: self.write_key,
             measurements: self.rollup.finish(),
             fates: self.fates,
             message_ids: self.message_ids,
@@ -242,7 +269,8 @@ impl Intake {
             _ => None,
         });
         if let Some(trouble) = trouble.max_by_key(|trouble| trouble.kind) {
-            return Err(Failure { rejected: self.rejected(), ..failure(trouble) });
+            let rejected = if self.is_batch { self.rejected() } else { Vec::new() };
+            return Err(Failure { rejected, ..failure(trouble) });
         }
         for fate in &mut self.fates {
             if let Fate::Measured(place) = fate
@@ -262,23 +290,15 @@ impl Intake {
         let Some(first) = rejected.first().filter(|_| accepted == 0) else {
             return answer::success(accepted, &rejected);
         };
-        match self.kind {
-            Kind::Single(_) => {
-                Failure::new(FailureCode::Event(first.code), first.message.clone()).answer()
-            }
-            Kind::Batch => Failure {
-                rejected: rejected.clone(),
-                ..Failure::new(
-                    FailureCode::InvalidEvent,
-                    format!(
-                        "batch: none of {} events could be accepted; the first: {}",
-                        rejected.len(),
-                        first.message
-                    ),
-                )
-            }
-            .answer(),
+        if !self.is_batch {
+            return Failure::new(FailureCode::Event(first.code), first.message.clone()).answer();
         }
+        let message = format!(
+            "batch: none of {} events could be accepted; the first: {}",
+            rejected.len(),
+            first.message
+        );
+        Failure { rejected, ..Failure::new(FailureCode::InvalidEvent, message) }.answer()
     }
 
     /// Figures for the log.
@@ -310,9 +330,15 @@ impl Intake {
             }),
             _ => None,
         });
-        // A single event is told by the answer's own code.
-        if self.kind == Kind::Batch { rejected.collect() } else { rejected.take(1).collect() }
+        rejected.collect()
     }
+}
+
+/// The failure of credentials that Librato does not take.
+#[must_use]
+pub fn bad_credentials() -> Failure {
+    let message = "LIBRATO_EMAIL and LIBRATO_TOKEN: expected credentials that Librato accepts";
+    Failure { retry_after: Some(60), ..Failure::new(FailureCode::Misconfigured, message) }
 }
 
 /// What a client is told of a destination that does not take measurements now.
@@ -321,10 +347,7 @@ fn failure(trouble: &Trouble) -> Failure {
         TroubleKind::Throttled => {
             (FailureCode::RateLimited, "Librato limits the account: send again later")
         }
-        TroubleKind::Unauthorized => (
-            FailureCode::Misconfigured,
-            "LIBRATO_EMAIL and LIBRATO_TOKEN: expected credentials that Librato accepts",
-        ),
+        TroubleKind::Unauthorized => return bad_credentials(),
         TroubleKind::Unavailable => (
             FailureCode::UpstreamUnavailable,
             "Librato does not take measurements now: send again later",

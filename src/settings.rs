@@ -114,6 +114,8 @@ pub struct Settings {
     pub path_prefix: String,
     /// Categories that a visitor must have agreed to.
     pub consent_categories: Vec<String>,
+    /// The shared secret of a Segment Webhooks destination; without it there is no such route.
+    pub webhook_secret: Option<Secret>,
     /// What is missing or malformed, by name.
     pub problems: Vec<Problem>,
 }
@@ -179,6 +181,7 @@ impl Settings {
             },
             path_prefix: reader.prefix(),
             consent_categories: reader.list("CONSENT_CATEGORIES"),
+            webhook_secret: reader.text("WEBHOOK_SECRET").map(Secret),
             problems: Vec::new(),
         };
         settings.problems = reader.problems;

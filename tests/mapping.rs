@@ -71,7 +71,7 @@ fn check(case: &Case) -> Result<(), String> {
     let received_at = moment(&case.received_at);
     let intake = post(&settings, &case.path, body, received_at, native_date)
         .map_err(|failure| format!("refused as a whole: {failure:?}"))?;
-    let answer: Value = serde_json::from_str(&intake.answer().body).map_err(|e| e.to_string())?;
+    let answer: Value = serde_json::from_str(intake.answer().text()).map_err(|e| e.to_string())?;
     let rejected: Vec<Value> = match &answer["rejected"] {
         Value::Array(list) => list
             .iter()
@@ -173,7 +173,7 @@ fn names_values_sources_and_seconds_are_those_of_the_original() {
                 expected.iter().all(|(key, value)| same(&actual[key.as_str()], value))
             });
         if !equal {
-            failures.push(format!("{line}\n  {actual:?} {}", intake.answer().body));
+            failures.push(format!("{line}\n  {actual:?} {}", intake.answer().text()));
         }
     }
     assert!(compared >= 2_500, "only {compared} recordings, and {by_engine} for the engine");

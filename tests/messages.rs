@@ -104,7 +104,7 @@ fn refusals_of_one_event() {
         let answer = answer("/v1/track", body);
         assert_eq!(answer.status, 400, "{body}");
         assert_eq!(
-            serde_json::from_str::<serde_json::Value>(&answer.body).unwrap(),
+            serde_json::from_str::<serde_json::Value>(answer.text()).unwrap(),
             expected,
             "{body}"
         );
@@ -114,15 +114,18 @@ fn refusals_of_one_event() {
 #[test]
 fn refusals_of_a_batch() {
     assert_eq!(
-        answer("/v1/batch", "{}").body,
+        answer("/v1/batch", "{}").text(),
         r#"{"success":false,"code":"invalid_event","message":"batch: expected an array of events","error":"batch: expected an array of events"}"#
     );
     let many = format!("{{\"batch\":[{}0]}}", "0,".repeat(2_500));
     assert!(
-        answer("/v1/batch", &many).body.contains("batch: expected at most 2500 events, found 2501")
+        answer("/v1/batch", &many)
+            .text()
+            .contains("batch: expected at most 2500 events, found 2501")
     );
     assert_eq!(
-        answer("/v1/batch", r#"{"batch":[{"messageId":"m"},7,{"type":"delete"},{"type":1}]}"#).body,
+        answer("/v1/batch", r#"{"batch":[{"messageId":"m"},7,{"type":"delete"},{"type":1}]}"#)
+            .text(),
         concat!(
             r#"{"success":false,"code":"invalid_event","#,
             r#""message":"batch: none of 4 events could be accepted; the first: type: required in a batch, for example \"track\"","#,
@@ -137,9 +140,9 @@ fn refusals_of_a_batch() {
 
 #[test]
 fn successes() {
-    assert_eq!(answer("/v1/batch", r#"{"batch":[]}"#).body, r#"{"success":true}"#);
+    assert_eq!(answer("/v1/batch", r#"{"batch":[]}"#).text(), r#"{"success":true}"#);
     assert_eq!(
-        answer("/v1/batch", r#"{"batch":[{"type":"track","event":"A","userId":"u"},{"type":"track","event":"B","userId":"u"}]}"#).body,
+        answer("/v1/batch", r#"{"batch":[{"type":"track","event":"A","userId":"u"},{"type":"track","event":"B","userId":"u"}]}"#).text(),
         concat!(
             r#"{"success":true,"accepted":1,"rejected":[{"index":1,"messageId":null,"code":"event_not_allowed","#,
             r#""message":"event: the metric `B` is not among the names that may be created here"}]}"#
@@ -166,21 +169,21 @@ fn pauses_are_whole_seconds_that_clients_understand() {
 #[test]
 fn health_names_what_is_missing_and_shows_no_value() {
     assert_eq!(
-        health::answer(&settings([])).body,
+        health::answer(&settings([]), None).text(),
         format!(r#"{{"status":"ok","version":"{}"}}"#, env!("CARGO_PKG_VERSION"))
     );
     let bare = Settings::read(|name| (name == "ROLLUP_SECONDS").then(|| "hunter2".into()));
-    let answer = health::answer(&bare);
+    let answer = health::answer(&bare, None);
     assert_eq!(answer.status, 503);
     for setting in ["LIBRATO_EMAIL", "LIBRATO_TOKEN", "LIBRATO_URL", "WRITE_KEYS", "ROLLUP_SECONDS"]
     {
         assert!(
-            answer.body.contains(&format!(r#"{{"setting":"{setting}","expected":"#)),
+            answer.text().contains(&format!(r#"{{"setting":"{setting}","expected":"#)),
             "{}",
-            answer.body
+            answer.text()
         );
     }
-    assert!(!answer.body.contains("hunter2"));
+    assert!(!answer.text().contains("hunter2"));
     let off = settings([("LIBRATO_URL", "https://metrics-api.librato.com")]);
-    assert!(health::answer(&off).body.contains("was switched off"));
+    assert!(health::answer(&off, None).text().contains("was switched off"));
 }

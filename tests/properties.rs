@@ -17,7 +17,7 @@ use librato_edge::mapping::source;
 use librato_edge::measurement::{MAGNITUDE_LIMIT, Measurement, Samples, is_in_range};
 use librato_edge::rollup::Rollup;
 use librato_edge::segment::route::{EventType, Route};
-use librato_edge::segment::{body, credential};
+use librato_edge::segment::{body, credential, pixel, webhook};
 use librato_edge::time::http_date;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -180,8 +180,9 @@ proptest! {
         }
         _ = Route::of(&text, "/x");
         _ = credential::basic_user(&text);
-        _ = credential::query_parameter(&text, "writeKey");
+        _ = pixel::event(&text).map(|event| assert!(event.is_ascii() || !event.is_empty()));
         _ = http_date(&text);
+        _ = webhook::verify(&text, text.as_bytes(), Some(&text));
         _ = settings.allowed_events.allow(&text);
     }
 
@@ -190,7 +191,7 @@ proptest! {
         if gzip {
             bytes.splice(0..0, [0x1f, 0x8b, 8, 0]);
         }
-        _ = body::text(bytes, None);
+        _ = body::text(bytes, None, body::MAX_REQUEST);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::pin::pin;
 use worker::{Delay, Headers, Request, Response, Result};
 
 use crate::segment::answer::{Answer, Failure, FailureCode};
-use crate::segment::body::{MAX_REQUEST, too_large};
+use crate::segment::body::too_large;
 use crate::segment::cors::Origin;
 
 /// How long the next part of a body is waited for.
@@ -44,10 +44,13 @@ pub(super) fn header(request: &Request, name: &str) -> Option<String> {
 }
 
 /// Reads a body, and stops at the limit: what is too large is never held.
-pub(super) async fn read_body(request: &mut Request) -> std::result::Result<Vec<u8>, Failure> {
+pub(super) async fn read_body(
+    request: &mut Request,
+    limit: usize,
+) -> std::result::Result<Vec<u8>, Failure> {
     let length = header(request, "Content-Length").and_then(|length| length.parse::<usize>().ok());
-    if length.is_some_and(|length| length > MAX_REQUEST) {
-        return Err(too_large());
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
     }
     let Ok(mut stream) = request.stream() else { return Ok(Vec::new()) };
     let mut body = Vec::with_capacity(length.unwrap_or_default());
@@ -57,7 +60,7 @@ pub(super) async fn read_body(request: &mut Request) -> std::result::Result<Vec<
             Either::Right(_) => return Err(incomplete()),
         };
         match part {
-            Some(Ok(part)) if body.len() + part.len() > MAX_REQUEST => return Err(too_large()),
+            Some(Ok(part)) if body.len() + part.len() > limit => return Err(too_large(limit)),
             Some(Ok(part)) => body.extend_from_slice(&part),
             Some(Err(_)) => return Err(incomplete()),
             None => return Ok(body),
@@ -70,7 +73,7 @@ fn incomplete() -> Failure {
 }
 
 /// Sends an answer with the headers that every answer has.
-pub(super) fn respond(answer: Answer, origin: Origin) -> Result<Response> {
+pub(super) fn respond(answer: &Answer, origin: Origin) -> Result<Response> {
     let headers = Headers::new();
     for (name, value) in origin.headers() {
         headers.set(name, value)?;
@@ -78,10 +81,10 @@ pub(super) fn respond(answer: Answer, origin: Origin) -> Result<Response> {
     for (name, value) in &answer.headers {
         headers.set(name, value)?;
     }
-    let response = Response::builder().with_status(answer.status);
-    if answer.body.is_empty() {
-        return Ok(response.with_headers(headers).empty());
+    let (body, content_type) = answer.body.parts();
+    if let Some(content_type) = content_type {
+        headers.set("Content-Type", content_type)?;
     }
-    headers.set("Content-Type", "application/json")?;
-    Ok(response.with_headers(headers).fixed(answer.body.into_bytes()))
+    let response = Response::builder().with_status(answer.status).with_headers(headers);
+    Ok(if body.is_empty() { response.empty() } else { response.fixed(body.to_vec()) })
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::Millis;
 use crate::ingest::Counts;
+use crate::segment::answer::Answer;
 
 /// What a request's log line tells.
 #[derive(Serialize)]
@@ -11,9 +12,9 @@ use crate::ingest::Counts;
 pub(super) struct Line {
     event: &'static str,
     route: &'static str,
-    pub(super) status: u16,
+    status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) code: Option<&'static str>,
+    code: Option<&'static str>,
     #[serde(flatten)]
     pub(super) counts: Counts,
     pub(super) gauges: usize,
@@ -39,8 +40,8 @@ impl Line {
         }
     }
 
-    pub(super) fn write(mut self, ms: Millis) {
-        self.ms = ms;
-        worker::console_log!("{}", serde_json::to_string(&self).unwrap_or_default());
+    pub(super) fn write(&mut self, answer: &Answer, ms: Millis) {
+        (self.status, self.code, self.ms) = (answer.status, answer.code, ms);
+        worker::console_log!("{}", serde_json::to_string(self).unwrap_or_default());
     }
 }

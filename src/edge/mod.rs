@@ -17,10 +17,10 @@ use crate::Millis;
 use crate::delivery::{Outcome, Policy};
 use crate::ingest::{self, Call, Intake, Kind};
 use crate::librato::Librato;
-use crate::segment::answer::{Answer, Failure, FailureCode, success};
+use crate::segment::answer::{Answer, Body, Failure, FailureCode, success};
 use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::route::Route;
-use crate::segment::{body, credential, health, library_settings};
+use crate::segment::{body, credential, health, library_settings, pixel, query, webhook};
 use crate::settings::Settings;
 use log::Line;
 
@@ -32,67 +32,70 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
     let route = Route::of(&target.path, &settings.path_prefix);
     let origin_header = http::header(&request, "Origin");
     let origin = Origin::judge(origin_header.as_deref(), &settings);
-    let mut line = Line::new(route.label());
     if request.method() == Method::Options {
         let requested = http::header(&request, "Access-Control-Request-Headers");
-        let preflight = Answer {
-            status: 204,
-            headers: preflight_headers(requested.as_deref()),
-            body: String::new(),
-        };
-        return http::respond(preflight, origin);
+        let headers = preflight_headers(requested.as_deref());
+        return http::respond(
+            &Answer { status: 204, code: None, headers, body: Body::None },
+            origin,
+        );
     }
-    let response = match route {
-        Route::Library(key) if is_get(&request) && settings.knows(key) => {
-            outbound::library(&env, origin).await
-        }
-        _ => None,
-    };
-    let response = match response {
-        Some(response) => Ok(response),
-        None => {
-            let mut visit = Visit { request, settings: &settings, started, line: &mut line };
-            let answer = visit.answer(route, &target, origin).await;
-            line.status = answer.status;
-            http::respond(answer, origin)
-        }
-    };
-    line.write(now() - started);
-    response
+    if let Route::Library(key) = route
+        && is_get(&request)
+        && settings.knows(key)
+        && let Some(response) = outbound::library(&env, origin).await
+    {
+        return Ok(response);
+    }
+    let line = Line::new(route.label());
+    let mut visit = Visit { request, env, settings: &settings, target: &target, started, line };
+    let answer = visit.answer(route, origin).await;
+    visit.line.write(&answer, now() - started);
+    http::respond(&answer, origin)
 }
+
+/// What a call ends with when it does not end well.
+type Fallible<T> = std::result::Result<T, Failure>;
 
 /// One request on its way through.
 struct Visit<'v> {
     request: Request,
+    env: Env,
     settings: &'v Settings,
+    target: &'v http::Target,
     started: Millis,
-    line: &'v mut Line,
+    line: Line,
 }
 
 impl Visit<'_> {
-    async fn answer(
-        &mut self,
-        route: Route<'_>,
-        target: &http::Target,
-        origin: Origin<'_>,
-    ) -> Answer {
-        self.dispatch(route, target, origin).await.unwrap_or_else(|failure| {
-            self.line.code = Some(failure.code.parts().0);
-            failure.answer()
-        })
+    async fn answer(&mut self, route: Route<'_>, origin: Origin<'_>) -> Answer {
+        let answer = match self.dispatch(route, origin).await {
+            Ok(answer) => answer,
+            Err(failure) => failure.answer(),
+        };
+        match route {
+            Route::Pixel(_) if is_get(&self.request) => pixel::answer(&answer),
+            Route::Event(_) => match query::parameter(&self.target.query, "callback") {
+                Some(callback) if is_get(&self.request) => pixel::script(answer, &callback),
+                _ => answer,
+            },
+            _ => answer,
+        }
     }
 
-    async fn dispatch(
-        &mut self,
-        route: Route<'_>,
-        target: &http::Target,
-        origin: Origin<'_>,
-    ) -> std::result::Result<Answer, Failure> {
+    async fn dispatch(&mut self, route: Route<'_>, origin: Origin<'_>) -> Fallible<Answer> {
         if route == Route::Unknown {
             return Err(Failure::new(FailureCode::NotFound, "path: there is no such route"));
         }
+        // The classic library sends an event in a query where it cannot post.
+        let data = match route {
+            Route::Event(_) if is_get(&self.request) => {
+                query::parameter(&self.target.query, "data")
+            }
+            _ => None,
+        };
         let methods = route.allowed_methods();
-        let is_right = if methods.starts_with("GET") {
+        let is_right = if methods.starts_with("GET") || data.is_some() {
             is_get(&self.request)
         } else {
             self.request.method() == Method::Post
@@ -110,14 +113,28 @@ impl Visit<'_> {
             ));
         }
         match route {
-            Route::Event(event_type) => self.events(Kind::Single(event_type), target).await,
-            Route::Batch => self.events(Kind::Batch, target).await,
+            Route::Event(event_type) => {
+                let text = match data {
+                    Some(data) => pixel::decode(&data)?,
+                    None => self.body().await?,
+                };
+                self.events(Kind::Single(event_type), &text).await
+            }
+            Route::Pixel(event_type) => {
+                let text = pixel::event(&self.target.query)?;
+                self.events(Kind::Single(event_type), &text).await
+            }
+            Route::Batch => {
+                let text = self.body().await?;
+                self.events(Kind::Batch, &text).await
+            }
+            Route::Webhook => self.webhook().await,
             // Counters of the library about itself: taken, so that it stops asking, and dropped.
             Route::LibraryMetrics => Ok(success(0, &[])),
             Route::Settings { write_key, base } if self.settings.knows(write_key) => {
-                Ok(library_settings::answer(write_key, &target.origin, base))
+                Ok(library_settings::answer(write_key, &self.target.origin, base))
             }
-            Route::Health => Ok(health::answer(self.settings)),
+            Route::Health => self.health().await,
             Route::Settings { .. } | Route::Library(_) | Route::Unknown => Err(Failure::new(
                 FailureCode::NotFound,
                 "path: there is nothing for this write key",
@@ -125,20 +142,44 @@ impl Visit<'_> {
         }
     }
 
-    async fn events(
-        &mut self,
-        kind: Kind,
-        target: &http::Target,
-    ) -> std::result::Result<Answer, Failure> {
-        if let Some(failure) = health::misconfigured(self.settings) {
-            return Err(failure);
-        }
-        let authorization = http::header(&self.request, "Authorization");
-        let header_key = authorization.as_deref().and_then(credential::basic_user);
-        let query_key = credential::query_parameter(&target.query, "writeKey");
+    async fn health(&mut self) -> Fallible<Answer> {
+        let is_deep = query::parameter(&self.target.query, "deep").is_some_and(|deep| deep == "1");
+        let librato = Librato::new(self.settings);
+        let (true, Some(librato)) = (is_deep, librato) else {
+            return Ok(health::answer(self.settings, None));
+        };
+        let key = self.header_key().or_else(|| query::parameter(&self.target.query, "writeKey"));
+        ingest::authenticate(key.as_deref(), self.settings)?;
+        Ok(health::answer(self.settings, Some(outbound::check(&librato).await)))
+    }
+
+    async fn webhook(&mut self) -> Fallible<Answer> {
+        let Some(secret) = &self.settings.webhook_secret else {
+            return Err(Failure::new(FailureCode::NotFound, "path: WEBHOOK_SECRET is not set"));
+        };
+        health::require(self.settings, |problem| problem.setting != "WRITE_KEYS")?;
+        let signature = http::header(&self.request, "X-Signature");
+        let bytes = http::read_body(&mut self.request, webhook::MAX_REQUEST).await?;
+        webhook::verify(secret.expose(), &bytes, signature.as_deref())?;
+        let text = body::text(bytes, None, webhook::MAX_REQUEST)?;
+        self.take(Kind::Webhook, &text).await
+    }
+
+    async fn body(&mut self) -> Fallible<String> {
+        health::require(self.settings, |_| true)?;
         let encoding = http::header(&self.request, "Content-Encoding");
-        let bytes = http::read_body(&mut self.request).await?;
-        let text = body::text(bytes, encoding.as_deref())?;
+        let bytes = http::read_body(&mut self.request, body::MAX_REQUEST).await?;
+        body::text(bytes, encoding.as_deref(), body::MAX_REQUEST)
+    }
+
+    async fn events(&mut self, kind: Kind, text: &str) -> Fallible<Answer> {
+        health::require(self.settings, |_| true)?;
+        self.take(kind, text).await
+    }
+
+    async fn take(&mut self, kind: Kind, text: &str) -> Fallible<Answer> {
+        let header_key = self.header_key();
+        let query_key = query::parameter(&self.target.query, "writeKey");
         let call = Call {
             settings: self.settings,
             kind,
@@ -147,15 +188,29 @@ impl Visit<'_> {
             query_key: query_key.as_deref(),
             native_date,
         };
-        let mut intake = ingest::take(&text, &call)?;
+        let mut intake = ingest::take(text, &call)?;
+        self.limit(&intake.write_key).await?;
         let delivered = self.deliver(&mut intake).await;
         self.line.counts = intake.counts();
         delivered?;
         Ok(intake.answer())
     }
 
+    /// Asks the rate limiter, where one is bound. One that fails limits nobody.
+    async fn limit(&self, write_key: &str) -> Fallible<()> {
+        let Ok(limiter) = self.env.rate_limiter("RATE_LIMITER") else { return Ok(()) };
+        let address = http::header(&self.request, "CF-Connecting-IP").unwrap_or_default();
+        match limiter.limit(format!("{write_key} {address}")).await {
+            Ok(outcome) if !outcome.success => Err(Failure::new(
+                FailureCode::RateLimited,
+                "there are too many requests with this write key from this address",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Direct delivery: the answer waits for the destination's.
-    async fn deliver(&mut self, intake: &mut Intake) -> std::result::Result<(), Failure> {
+    async fn deliver(&mut self, intake: &mut Intake) -> Fallible<()> {
         self.line.gauges = intake.measurements.len();
         if intake.measurements.is_empty() {
             return Ok(());
@@ -175,6 +230,10 @@ impl Visit<'_> {
             Outcome::Delivered => None,
         });
         intake.settle(&outcomes)
+    }
+
+    fn header_key(&self) -> Option<String> {
+        credential::basic_user(&http::header(&self.request, "Authorization")?)
     }
 }
 

@@ -14,10 +14,15 @@ use worker::{
 
 use super::now;
 use crate::delivery::{Arrival, Delivery, Outcome, Policy, Reply, Shipment, Step};
+use crate::ingest;
 use crate::librato::Librato;
 use crate::measurement::Measurement;
+use crate::segment::answer::{Failure, FailureCode};
 use crate::segment::cors::Origin;
 use crate::{Millis, USER_AGENT};
+
+/// How long the answer to a question about the credentials is waited for.
+const CHECK_TIMEOUT: Millis = 5_000;
 
 /// Headers in which Librato tells about its limits.
 const RATE_LIMITS: [&str; 2] = ["x-librato-ratelimit-agg", "x-librato-ratelimit-std"];
@@ -62,38 +67,58 @@ pub(super) async fn deliver(
     (delivery.finish(), requests)
 }
 
-/// Posts one request. The time limit covers the answer's body too.
 async fn post(librato: &Librato, shipment: Shipment) -> (u64, Arrival) {
+    let request = request(librato, &librato.url, Some(&shipment.body));
+    (shipment.id, exchange(request, shipment.timeout).await)
+}
+
+/// Sends a request and reads its answer. The time limit covers the answer's body too.
+async fn exchange(request: Result<Request>, timeout: Millis) -> Arrival {
     let controller = AbortController::default();
     let signal = controller.signal();
-    let exchange = async {
-        let request = request(librato, &shipment.body)?;
-        let response = Fetch::Request(request).send_with_signal(&signal).await?;
-        read(response).await
-    };
-    let arrival = match select(pin!(exchange), pin!(sleep(shipment.timeout))).await {
+    let answered = async { read(Fetch::Request(request?).send_with_signal(&signal).await?).await };
+    match select(pin!(answered), pin!(sleep(timeout))).await {
         Either::Left((Ok(reply), _)) => Arrival::Answered(reply),
         Either::Left((Err(_), _)) => Arrival::Lost,
         Either::Right(_) => {
             controller.abort();
             Arrival::TimedOut
         }
-    };
-    (shipment.id, arrival)
+    }
 }
 
-fn request(librato: &Librato, body: &[u8]) -> Result<Request> {
+/// A request to Librato: a POST of a body, or a GET without one.
+fn request(librato: &Librato, url: &str, body: Option<&[u8]>) -> Result<Request> {
     let headers = Headers::new();
     headers.set("Authorization", &librato.authorization)?;
-    headers.set("Content-Type", "application/json")?;
     headers.set("User-Agent", USER_AGENT)?;
     let mut init = RequestInit::new();
-    init.with_method(Method::Post)
-        .with_headers(headers)
-        // Followed, a redirect would turn the POST into a GET of some page that answers 200.
-        .with_redirect(RequestRedirect::Manual)
-        .with_body(Some(JsValue::from(js_sys::Uint8Array::from(body))));
-    Request::new_with_init(&librato.url, &init)
+    // Followed, a redirect would turn a POST into a GET of some page that answers 200.
+    init.with_redirect(RequestRedirect::Manual);
+    if let Some(body) = body {
+        headers.set("Content-Type", "application/json")?;
+        init.with_method(Method::Post)
+            .with_body(Some(JsValue::from(js_sys::Uint8Array::from(body))));
+    }
+    init.with_headers(headers);
+    Request::new_with_init(url, &init)
+}
+
+/// Asks whether the credentials are good.
+pub(super) async fn check(librato: &Librato) -> std::result::Result<(), Failure> {
+    let request = request(librato, &librato.check_url, None);
+    match exchange(request, CHECK_TIMEOUT).await {
+        Arrival::Answered(Reply { status: 200..=299, .. }) => Ok(()),
+        Arrival::Answered(Reply { status: 401 | 403, .. }) => Err(ingest::bad_credentials()),
+        Arrival::Answered(Reply { status, .. }) => Err(Failure::new(
+            FailureCode::UpstreamUnavailable,
+            format!("LIBRATO_URL: expected an answer of 200, found {status}"),
+        )),
+        Arrival::TimedOut | Arrival::Lost => Err(Failure::new(
+            FailureCode::UpstreamUnavailable,
+            "LIBRATO_URL: expected an answer, found none",
+        )),
+    }
 }
 
 async fn read(mut response: Response) -> Result<Reply> {

@@ -9,23 +9,69 @@ use crate::measurement::{Measurement, is_in_range};
 /// `period` and the two attributes make a new metric one whose gauges are summed over a minute, as
 /// Segment's documentation asks for; on a metric that exists they do nothing.
 pub(super) fn gauges(batch: &[&Measurement], period: Option<u32>) -> Vec<u8> {
-    let gauges: Vec<Gauge> =
-        batch.iter().map(|measurement| Gauge::of(measurement, period)).collect();
-    serde_json::to_vec(&Body { gauges }).unwrap_or_default()
+    #[derive(Serialize)]
+    struct Body<'a> {
+        gauges: Vec<Gauge<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Gauge<'a> {
+        #[serde(flatten)]
+        common: Common<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sum_squares: Option<Number>,
+        source: &'a str,
+        measure_time: i64,
+    }
+    to_json(&Body {
+        gauges: batch
+            .iter()
+            .map(|measurement| Gauge {
+                common: Common::of(measurement, period),
+                sum_squares: Some(measurement.samples.sum_squares)
+                    .filter(|squares| measurement.samples.count > 1 && is_in_range(*squares))
+                    .map(Number),
+                source: &measurement.source,
+                measure_time: measurement.time,
+            })
+            .collect(),
+    })
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    gauges: Vec<Gauge<'a>>,
+/// The body of `POST /v1/measurements`, which knows no `sum_squares`.
+pub(super) fn tagged(batch: &[&Measurement], period: Option<u32>) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        measurements: Vec<Tagged<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Tagged<'a> {
+        #[serde(flatten)]
+        common: Common<'a>,
+        time: i64,
+        tags: Tags<'a>,
+    }
+    #[derive(Serialize)]
+    struct Tags<'a> {
+        source: &'a str,
+    }
+    to_json(&Body {
+        measurements: batch
+            .iter()
+            .map(|measurement| Tagged {
+                common: Common::of(measurement, period),
+                time: measurement.time,
+                tags: Tags { source: &measurement.source },
+            })
+            .collect(),
+    })
 }
 
+/// What both APIs call the same.
 #[derive(Serialize)]
-struct Gauge<'a> {
+struct Common<'a> {
     name: &'a str,
     #[serde(flatten)]
     samples: Samples,
-    source: &'a str,
-    measure_time: i64,
     #[serde(flatten)]
     creation: Option<Creation>,
 }
@@ -34,17 +80,8 @@ struct Gauge<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Samples {
-    One {
-        value: Number,
-    },
-    Many {
-        count: u64,
-        sum: Number,
-        min: Number,
-        max: Number,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        sum_squares: Option<Number>,
-    },
+    One { value: Number },
+    Many { count: u64, sum: Number, min: Number, max: Number },
 }
 
 #[derive(Serialize)]
@@ -59,7 +96,7 @@ struct Attributes {
     summarize_function: &'static str,
 }
 
-impl<'a> Gauge<'a> {
+impl<'a> Common<'a> {
     fn of(measurement: &'a Measurement, period: Option<u32>) -> Self {
         let samples = measurement.samples;
         Self {
@@ -72,13 +109,8 @@ impl<'a> Gauge<'a> {
                     sum: Number(samples.sum),
                     min: Number(samples.min),
                     max: Number(samples.max),
-                    sum_squares: Some(samples.sum_squares)
-                        .filter(|squares| is_in_range(*squares))
-                        .map(Number),
                 }
             },
-            source: &measurement.source,
-            measure_time: measurement.time,
             creation: period.map(|period| Creation {
                 period,
                 attributes: Attributes { aggregate: true, summarize_function: "sum" },
@@ -102,4 +134,9 @@ impl Serialize for Number {
             serializer.serialize_f64(self.0)
         }
     }
+}
+
+/// Serialises what cannot fail: strings, finite numbers and lists of them.
+fn to_json(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use crate::time::http_date;
 /// Longest reason that is passed on, in characters.
 const MAX_REASON: usize = 300;
 
-/// Judges an answer to `POST /v1/metrics`.
+/// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`.
 pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis) -> Judgement {
     let body = Body::read(&reply.body);
     let later = |kind| {
@@ -22,7 +22,14 @@ pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis) -> Judge
         })
     };
     match reply.status {
-        200..=299 if body.has_errors() => Judgement::Refused(body.refusal(batch, now)),
+        200..=299 if body.has_errors() => {
+            let refusal = body.refusal(batch, now);
+            if body.is_partly_stored() {
+                Judgement::Partly(refusal)
+            } else {
+                Judgement::Refused(refusal)
+            }
+        }
         200..=299 => Judgement::Delivered,
         400 => Judgement::Refused(body.refusal(batch, now)),
         // The one status stands for limits, plain HTTP, a read-only token and a closed account; only
@@ -89,6 +96,15 @@ impl<'a> Body<'a> {
             Some(Value::String(error)) => !error.is_empty(),
             Some(_) => true,
         }
+    }
+
+    /// Whether some of the measurements are stored although others were refused, as the tagged API
+    /// does it: its summary says so. Without one, a request with errors stored nothing.
+    fn is_partly_stored(&self) -> bool {
+        let Self::Json(object) = self else { return false };
+        let summary = object.get("measurements").and_then(|part| part.get("summary"));
+        let accepted = summary.and_then(|summary| summary.get("accepted"));
+        accepted.and_then(Value::as_u64).is_some_and(|accepted| accepted > 0)
     }
 
     /// All that it says, in one line: bodies come in a handful of shapes, and as plain text.

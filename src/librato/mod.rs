@@ -1,4 +1,5 @@
-//! Librato as a destination: `POST /v1/metrics`, source-based gauges.
+//! Librato as a destination: source-based gauges by `POST /v1/metrics`, or tagged measurements by
+//! `POST /v1/measurements`.
 
 mod encode;
 mod judge;
@@ -9,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::Millis;
 use crate::delivery::{Destination, Judgement, Refusal, Reply};
 use crate::measurement::Measurement;
-use crate::settings::{Librato as Account, Settings};
+use crate::settings::{Api, Librato as Account, Settings};
 
 /// Most measurements in a request (Librato API documentation: about 300).
 pub const MAX_MEMBERS: usize = 300;
@@ -22,6 +23,9 @@ pub struct Librato {
     pub url: String,
     /// The `Authorization` header: HTTP Basic with e-mail address and token.
     pub authorization: String,
+    /// Where it can be asked whether the credentials are good.
+    pub check_url: String,
+    api: Api,
     period: Option<u32>,
     /// What must not be passed on when an answer repeats it, longest first.
     secrets: Vec<String>,
@@ -31,14 +35,23 @@ impl Librato {
     /// The account of the settings, when they name one.
     #[must_use]
     pub fn new(settings: &Settings) -> Option<Self> {
-        let Account { url, email, token, .. } = settings.librato.as_ref()?;
+        let Account { url, email, token, api } = settings.librato.as_ref()?;
         let encoded = STANDARD.encode(format!("{}:{}", email.expose(), token.expose()));
         Some(Self {
-            url: format!("{url}/v1/metrics"),
+            url: match api {
+                Api::Metrics => format!("{url}/v1/metrics"),
+                Api::Measurements => format!("{url}/v1/measurements"),
+            },
+            check_url: format!("{url}/v1/metrics?length=1"),
+            api: *api,
             authorization: format!("Basic {encoded}"),
             period: settings.metric_period,
             secrets: vec![encoded, token.expose().to_owned(), email.expose().to_owned()],
         })
+    }
+
+    fn redact(&self, refusal: Refusal) -> Refusal {
+        Refusal { reason: self.redacted(&refusal.reason), ..refusal }
     }
 
     /// A text of Librato's without the credentials, which a careless gateway may repeat in it.
@@ -57,14 +70,16 @@ impl Destination for Librato {
     }
 
     fn encode(&self, batch: &[&Measurement]) -> Vec<u8> {
-        encode::gauges(batch, self.period)
+        match self.api {
+            Api::Metrics => encode::gauges(batch, self.period),
+            Api::Measurements => encode::tagged(batch, self.period),
+        }
     }
 
     fn judge(&self, reply: &Reply, batch: &[&Measurement], now: Millis) -> Judgement {
         match judge::reply(reply, batch, now) {
-            Judgement::Refused(refusal) => {
-                Judgement::Refused(Refusal { reason: self.redacted(&refusal.reason), ..refusal })
-            }
+            Judgement::Refused(refusal) => Judgement::Refused(self.redact(refusal)),
+            Judgement::Partly(refusal) => Judgement::Partly(self.redact(refusal)),
             Judgement::Rejected(reason) => Judgement::Rejected(self.redacted(&reason)),
             other => other,
         }

@@ -25,7 +25,10 @@ impl<'e, 'a> Places<'e, 'a> {
 
 /// Whether the event may be measured: not when `Librato` is `false`, and not when `All` is `false`
 /// without an entry for `Librato`.
-pub(crate) fn is_enabled(event: &Event) -> bool {
+///
+/// Engage sets `All: false` on everything that it sends, beside the destinations of the computation.
+/// When such an event comes from Segment's webhook, that webhook is the destination that is meant.
+pub(crate) fn is_enabled(event: &Event, is_webhook: bool) -> bool {
     let Places { options, integrations } = Places::of(event);
     match integrations.librato() {
         Some(Entry::Bool(on)) => return on,
@@ -40,5 +43,5 @@ pub(crate) fn is_enabled(event: &Event) -> bool {
         .and_then(Section::all)
         .or_else(|| options.all())
         .or_else(|| integrations.all());
-    all != Some(false)
+    all != Some(false) || (is_webhook && super::engage::is_engage(event))
 }

@@ -11,6 +11,11 @@ pub(crate) struct Engage {
     pub(crate) source: String,
 }
 
+/// Whether an Engage computation made the event.
+pub(crate) fn is_engage(event: &Event) -> bool {
+    event.context.personas.is_some_and(|raw| Scalar::of(raw) == Scalar::Object)
+}
+
 /// The trait that `context.personas.computation_key` names: an audience's `true` or `false` counts 1
 /// under the source `entered` or `exited`, a number is a computed trait's value.
 pub(crate) fn measured(event: &Event) -> Option<Engage> {

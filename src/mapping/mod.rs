@@ -36,6 +36,8 @@ pub struct Circumstances<'a> {
     pub sent_at: Option<Millis>,
     /// The JavaScript engine's reading of dates.
     pub native_date: NativeDate,
+    /// Whether Segment itself sent the event, to us and nobody else.
+    pub is_webhook: bool,
 }
 
 /// What becomes of an event.
@@ -62,6 +64,8 @@ pub fn judge(
     let settings = circumstances.settings;
     let event_type = match given_type {
         Some(given) => given,
+        // A notice that a user is to be forgotten, of whom nothing is kept here.
+        None if circumstances.is_webhook && is_delete(event) => return Ok(Verdict::NotMeasured),
         None => named_type(event)?,
     };
     let (name, value, source) = match event_type {
@@ -76,7 +80,8 @@ pub fn judge(
     if event_type != EventType::Identify {
         identity(event)?;
     }
-    if !consent::is_given(event, settings) || !enabled::is_enabled(event) {
+    if !consent::is_given(event, settings) || !enabled::is_enabled(event, circumstances.is_webhook)
+    {
         return Ok(Verdict::NotMeasured);
     }
     let value = match value {
@@ -95,6 +100,10 @@ pub fn judge(
         None => source::of(event, &name)?,
     };
     Ok(Verdict::Measured(Measurement { name, source, time, samples: Samples::one(value) }))
+}
+
+fn is_delete(event: &Event) -> bool {
+    Scalar::of_field(event.kind) == Scalar::Text("delete".into())
 }
 
 fn named_type(event: &Event) -> Result<EventType, Rejection> {

@@ -8,10 +8,58 @@ use serde::Serialize;
 pub struct Answer {
     /// Status.
     pub status: u16,
+    /// The code of a failure or of a refused event; `None` for a success.
+    pub code: Option<&'static str>,
     /// Headers of this answer alone; those that every answer has are added where it is sent.
     pub headers: Vec<(&'static str, String)>,
-    /// JSON, or nothing.
-    pub body: String,
+    /// What it says.
+    pub body: Body,
+}
+
+/// The body of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing.
+    None,
+    /// JSON.
+    Json(String),
+    /// A script that calls a function of the page.
+    Script(String),
+    /// A transparent picture of one pixel.
+    Gif,
+}
+
+/// The smallest transparent GIF.
+const GIF: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\0\0\0!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
+
+impl Body {
+    /// The bytes, and what they are.
+    #[must_use]
+    pub fn parts(&self) -> (&[u8], Option<&'static str>) {
+        match self {
+            Self::None => (b"", None),
+            Self::Json(text) => (text.as_bytes(), Some("application/json")),
+            Self::Script(text) => (text.as_bytes(), Some("text/javascript; charset=utf-8")),
+            Self::Gif => (GIF, Some("image/gif")),
+        }
+    }
+}
+
+impl Answer {
+    /// An answer of 200 in JSON.
+    #[must_use]
+    pub fn ok(body: &impl Serialize) -> Self {
+        Self { status: 200, code: None, headers: Vec::new(), body: Body::Json(to_json(body)) }
+    }
+
+    /// The body's text; empty for a picture.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match &self.body {
+            Body::Json(text) | Body::Script(text) => text,
+            Body::None | Body::Gif => "",
+        }
+    }
 }
 
 /// An event that was refused, by its place in the request.
@@ -50,6 +98,8 @@ pub enum FailureCode {
     InvalidEvent,
     /// There is no write key, or an unknown one.
     InvalidWriteKey,
+    /// A webhook's signature is not that of its body.
+    InvalidSignature,
     /// The body is longer than is read, or a batch has too many events.
     PayloadTooLarge,
     /// The body is packed in a way that is not understood, or damaged.
@@ -78,6 +128,7 @@ impl FailureCode {
             Self::MalformedJson => ("malformed_json", 400),
             Self::InvalidEvent => ("invalid_event", 400),
             Self::InvalidWriteKey => ("invalid_write_key", 400),
+            Self::InvalidSignature => ("invalid_signature", 401),
             Self::PayloadTooLarge => ("payload_too_large", 400),
             Self::UnsupportedEncoding => ("unsupported_encoding", 400),
             Self::Event(code) => (code, 400),
@@ -102,7 +153,7 @@ impl Failure {
     #[must_use]
     pub fn answer(&self) -> Answer {
         #[derive(Serialize)]
-        struct Body<'a> {
+        struct Fields<'a> {
             success: bool,
             code: &'a str,
             message: &'a str,
@@ -123,14 +174,14 @@ impl Failure {
             }
             headers.push(("Retry-After", seconds));
         }
-        let body = Body {
+        let body = Fields {
             success: false,
             code,
             message: &self.message,
             error: &self.message,
             rejected: &self.rejected,
         };
-        Answer { status, headers, body: to_json(&body) }
+        Answer { status, code: Some(code), headers, body: Body::Json(to_json(&body)) }
     }
 }
 
@@ -142,17 +193,15 @@ const DEFAULT_RETRY_AFTER: u32 = 10;
 #[must_use]
 pub fn success(accepted: usize, rejected: &[Rejected]) -> Answer {
     #[derive(Serialize)]
-    struct Body<'a> {
+    struct Fields<'a> {
         success: bool,
-        accepted: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        accepted: Option<usize>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
         rejected: &'a [Rejected],
     }
-    let body = if rejected.is_empty() {
-        r#"{"success":true}"#.to_owned()
-    } else {
-        to_json(&Body { success: true, accepted, rejected })
-    };
-    Answer { status: 200, headers: Vec::new(), body }
+    let accepted = (!rejected.is_empty()).then_some(accepted);
+    Answer::ok(&Fields { success: true, accepted, rejected })
 }
 
 /// Serialises what cannot fail: strings, numbers and lists of them.

@@ -10,13 +10,10 @@ use super::answer::{Failure, FailureCode};
 /// the libraries of Ruby, PHP and Java count 512,000).
 pub const MAX_REQUEST: usize = 512_000;
 
-/// The failure of a body that is longer.
+/// The failure of a body that is longer than `limit`.
 #[must_use]
-pub fn too_large() -> Failure {
-    Failure::new(
-        FailureCode::PayloadTooLarge,
-        format!("body: expected at most {MAX_REQUEST} bytes"),
-    )
+pub fn too_large(limit: usize) -> Failure {
+    Failure::new(FailureCode::PayloadTooLarge, format!("body: expected at most {limit} bytes"))
 }
 
 /// The text of a body.
@@ -29,10 +26,14 @@ pub fn too_large() -> Failure {
 ///
 /// [`FailureCode::PayloadTooLarge`], [`FailureCode::UnsupportedEncoding`] for a damaged gzip or
 /// another packing, [`FailureCode::MalformedJson`] for what is not UTF-8.
-pub fn text(body: Vec<u8>, content_encoding: Option<&str>) -> Result<String, Failure> {
-    let body = if body.starts_with(&[0x1f, 0x8b]) { unzip(&body)? } else { body };
-    if body.len() > MAX_REQUEST {
-        return Err(too_large());
+pub fn text(
+    body: Vec<u8>,
+    content_encoding: Option<&str>,
+    limit: usize,
+) -> Result<String, Failure> {
+    let body = if body.starts_with(&[0x1f, 0x8b]) { unzip(&body, limit)? } else { body };
+    if body.len() > limit {
+        return Err(too_large(limit));
     }
     String::from_utf8(body).map_err(|_| match content_encoding {
         Some(encoding) if !matches!(encoding, "" | "identity" | "gzip" | "x-gzip") => Failure::new(
@@ -43,10 +44,9 @@ pub fn text(body: Vec<u8>, content_encoding: Option<&str>) -> Result<String, Fai
     })
 }
 
-fn unzip(packed: &[u8]) -> Result<Vec<u8>, Failure> {
+fn unzip(packed: &[u8], limit: usize) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
-    let limit = MAX_REQUEST as u64 + 1;
-    MultiGzDecoder::new(packed).take(limit).read_to_end(&mut body).map_err(|_| {
+    MultiGzDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut body).map_err(|_| {
         Failure::new(FailureCode::UnsupportedEncoding, "body: expected gzip, found a damaged one")
     })?;
     Ok(body)
@@ -65,7 +65,9 @@ mod tests {
     }
 
     fn code(body: Vec<u8>, encoding: Option<&str>) -> Result<usize, &'static str> {
-        text(body, encoding).map(|text| text.len()).map_err(|failure| failure.code.parts().0)
+        text(body, encoding, MAX_REQUEST)
+            .map(|text| text.len())
+            .map_err(|failure| failure.code.parts().0)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where the write key stands: in HTTP Basic, in the body, in the query.
+//! The write key in HTTP Basic.
 
 use base64::Engine;
 use base64::alphabet;
@@ -24,32 +24,6 @@ pub fn basic_user(authorization: &str) -> Option<String> {
     (!user.is_empty()).then(|| user.to_owned())
 }
 
-/// One parameter of a query string, percent-decoded.
-#[must_use]
-pub fn query_parameter(query: &str, wanted: &str) -> Option<String> {
-    let value = query
-        .split('&')
-        .find_map(|pair| pair.split_once('=').filter(|(name, _)| *name == wanted))?
-        .1;
-    percent_decode(value)
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(decoded).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,14 +42,6 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(basic_user(header).as_deref(), user, "{header}");
-        }
-    }
-
-    #[test]
-    fn query() {
-        assert_eq!(query_parameter("a=1&writeKey=x%2By+z", "writeKey").as_deref(), Some("x+y z"));
-        for query in ["", "writeKey", "a=writeKey", "writeKey=%zz", "writeKey=%f", "writeKey=%ff"] {
-            assert_eq!(query_parameter(query, "writeKey"), None, "{query}");
         }
     }
 }

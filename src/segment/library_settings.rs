@@ -14,7 +14,7 @@ use super::answer::Answer;
 #[must_use]
 pub fn answer(write_key: &str, origin: &str, base: &str) -> Answer {
     #[derive(Serialize)]
-    struct Body<'a> {
+    struct Fields<'a> {
         integrations: Integrations<'a>,
         metrics: Metrics,
     }
@@ -36,15 +36,13 @@ pub fn answer(write_key: &str, origin: &str, base: &str) -> Answer {
         sample_rate: u8,
     }
     let (protocol, host) = origin.split_once("://").unwrap_or(("https", origin));
-    let body = Body {
+    let fields = Fields {
         integrations: Integrations {
             segment: Segment { api_key: write_key, api_host: format!("{host}{base}/v1"), protocol },
         },
         metrics: Metrics { sample_rate: 0 },
     };
-    Answer {
-        status: 200,
-        headers: vec![("Cache-Control", "public, max-age=3600".to_owned())],
-        body: serde_json::to_string(&body).unwrap_or_default(),
-    }
+    let mut answer = Answer::ok(&fields);
+    answer.headers.push(("Cache-Control", "public, max-age=3600".to_owned()));
+    answer
 }

@@ -8,4 +8,7 @@ pub mod event;
 pub mod health;
 pub mod library_settings;
 pub mod payload;
+pub mod pixel;
+pub mod query;
 pub mod route;
+pub mod webhook;

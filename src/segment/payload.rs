@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{Failure, FailureCode};
 use super::event::{Event, Section};
-use crate::json::{Key, is_too_deep};
+use crate::json::{Key, MAX_DEPTH, is_too_deep};
 use crate::mapping::rejection::{Code, Rejection};
 
 /// Longest event, in bytes as it was sent (Segment documents 32 KB; its libraries count 32,768).
@@ -46,15 +46,41 @@ impl<'a> Envelope<'a> {
                 "batch: expected an array of events",
             ));
         };
-        let members: Vec<&RawValue> = members;
-        if members.len() > MAX_EVENTS {
-            return Err(Failure::new(
-                FailureCode::PayloadTooLarge,
-                format!("batch: expected at most {MAX_EVENTS} events, found {}", members.len()),
-            ));
-        }
-        Ok((envelope, members))
+        Ok((envelope, at_most(MAX_EVENTS, members)?))
     }
+}
+
+fn at_most(limit: usize, members: Vec<&RawValue>) -> Result<Vec<&RawValue>, Failure> {
+    if members.len() <= limit {
+        return Ok(members);
+    }
+    Err(Failure::new(
+        FailureCode::PayloadTooLarge,
+        format!("batch: expected at most {limit} events, found {}", members.len()),
+    ))
+}
+
+/// The events of a webhook's body: one, or an array of them.
+///
+/// # Errors
+///
+/// Those of [`Envelope::read`].
+pub fn webhook(body: &str) -> Result<Vec<&RawValue>, Failure> {
+    if !body.trim_ascii_start().starts_with('[') {
+        return single(body).map(|event| vec![event]);
+    }
+    if is_too_deep(body.as_bytes()) {
+        return Err(too_deep());
+    }
+    let members = serde_json::from_str(body).map_err(|error| malformed(&error))?;
+    at_most(super::webhook::MAX_EVENTS, members)
+}
+
+fn too_deep() -> Failure {
+    Failure::new(
+        FailureCode::MalformedJson,
+        format!("body: expected at most {MAX_DEPTH} levels of nesting"),
+    )
 }
 
 impl<'de> Deserialize<'de> for Envelope<'de> {
@@ -121,18 +147,18 @@ pub fn event(raw: &RawValue) -> Result<Event<'_>, Rejection> {
 /// Checks what can be told of a body at a glance, and takes a byte order mark away.
 fn check(body: &str) -> Result<&str, Failure> {
     let body = body.strip_prefix('\u{feff}').unwrap_or(body);
-    let problem = match body.trim_ascii_start().as_bytes().first() {
-        None => (FailureCode::MalformedJson, "body: expected a JSON object, found nothing"),
-        Some(_) if is_too_deep(body.as_bytes()) => {
-            (FailureCode::MalformedJson, "body: expected at most 128 levels of nesting")
-        }
-        Some(b'{') => return Ok(body),
+    match body.trim_ascii_start().as_bytes().first() {
+        None => Err(Failure::new(
+            FailureCode::MalformedJson,
+            "body: expected a JSON object, found nothing",
+        )),
+        Some(_) if is_too_deep(body.as_bytes()) => Err(too_deep()),
+        Some(b'{') => Ok(body),
         Some(_) => match serde_json::from_str::<IgnoredAny>(body) {
-            Ok(_) => (FailureCode::InvalidEvent, "body: expected a JSON object"),
-            Err(error) => return Err(malformed(&error)),
+            Ok(_) => Err(Failure::new(FailureCode::InvalidEvent, "body: expected a JSON object")),
+            Err(error) => Err(malformed(&error)),
         },
-    };
-    Err(Failure::new(problem.0, problem.1))
+    }
 }
 
 fn malformed(error: &serde_json::Error) -> Failure {

@@ -34,6 +34,10 @@ pub enum Route<'a> {
     Event(EventType),
     /// Many events, each with its type.
     Batch,
+    /// One event in a query, answered with a picture.
+    Pixel(EventType),
+    /// Events from Segment itself, one or many.
+    Webhook,
     /// Counters about the library itself (`/v1/m`): no events, answered and dropped.
     LibraryMetrics,
     /// What a library loads first: where to send, for this write key.
@@ -77,11 +81,17 @@ impl<'a> Route<'a> {
             return Self::Library(write_key);
         }
         match path {
+            "/pixel/track" => Self::Pixel(EventType::Track),
+            "/pixel/page" => Self::Pixel(EventType::Page),
+            "/pixel/identify" => Self::Pixel(EventType::Identify),
+            "/pixel/group" | "/pixel/alias" | "/pixel/screen" => Self::Pixel(EventType::Other),
+            "/webhooks/segment" => Self::Webhook,
             "/track" | "/t" => Self::Event(EventType::Track),
             "/page" | "/p" => Self::Event(EventType::Page),
             "/identify" | "/i" => Self::Event(EventType::Identify),
             "/group" | "/g" | "/alias" | "/a" | "/screen" | "/s" => Self::Event(EventType::Other),
-            "/batch" | "/b" | "/import" => Self::Batch,
+            // The last is where RudderStack's library sends what a closing page leaves.
+            "/batch" | "/b" | "/import" | "/beacon/v1/batch" => Self::Batch,
             "/m" => Self::LibraryMetrics,
             "/health" => Self::Health,
             _ => Self::Unknown,
@@ -97,6 +107,8 @@ impl<'a> Route<'a> {
             Self::Event(EventType::Identify) => "identify",
             Self::Event(EventType::Other) => "other",
             Self::Batch => "batch",
+            Self::Pixel(_) => "pixel",
+            Self::Webhook => "webhook",
             Self::LibraryMetrics => "library-metrics",
             Self::Settings { .. } => "settings",
             Self::Library(_) => "library",
@@ -109,10 +121,12 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn allowed_methods(self) -> &'static str {
         match self {
-            Self::Event(_) | Self::Batch | Self::LibraryMetrics => "POST, OPTIONS",
-            Self::Settings { .. } | Self::Library(_) | Self::Health | Self::Unknown => {
-                "GET, HEAD, OPTIONS"
-            }
+            Self::Event(_) | Self::Batch | Self::Webhook | Self::LibraryMetrics => "POST, OPTIONS",
+            Self::Pixel(_)
+            | Self::Settings { .. }
+            | Self::Library(_)
+            | Self::Health
+            | Self::Unknown => "GET, HEAD, OPTIONS",
         }
     }
 }
