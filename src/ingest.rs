@@ -1,6 +1,6 @@
 //! From the text of a request to measurements, and from their fate to the answer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -9,9 +9,8 @@ use crate::Millis;
 use crate::delivery::{Outcome, Trouble, TroubleKind};
 use crate::json::Scalar;
 use crate::mapping::rejection::{Code, Rejection};
-use crate::mapping::{self, Circumstances, MAX_AGE_SECONDS, Verdict};
+use crate::mapping::{self, Circumstances, Verdict};
 use crate::measurement::Measurement;
-use crate::rollup::Rollup;
 use crate::segment::answer::{self, Answer, Failure, FailureCode, Rejected};
 use crate::segment::event::{Event, field};
 use crate::segment::payload::{self, Envelope};
@@ -55,19 +54,21 @@ pub struct Intake {
     is_batch: bool,
     /// The write key that they came with; empty for a webhook.
     pub write_key: String,
-    /// What is to be delivered, one for each name, source and interval.
-    pub measurements: Vec<Measurement>,
-    /// The fate of each event, in order.
-    fates: Vec<Fate>,
-    message_ids: HashMap<usize, String>,
+    /// The events, in order.
+    events: Vec<Judged>,
+}
+
+#[derive(Debug)]
+struct Judged {
+    message_id: Option<String>,
+    fate: Fate,
 }
 
 #[derive(Debug)]
 enum Fate {
     /// Accepted, and nothing to deliver: not measured, or seen before in this request.
     Accepted,
-    /// In the measurement of this place.
-    Measured(usize),
+    Measured(Measurement),
     Rejected(Rejection),
 }
 
@@ -180,10 +181,9 @@ fn moment(field: Option<&RawValue>, call: &Call) -> Option<Millis> {
 
 struct Collector<'c> {
     call: &'c Call<'c>,
-    rollup: Rollup,
-    fates: Vec<Fate>,
-    seen: HashMap<String, usize>,
-    message_ids: HashMap<usize, String>,
+    events: Vec<Judged>,
+    /// The ids of what is measured.
+    seen: HashSet<String>,
     write_key: String,
 }
 
@@ -192,13 +192,8 @@ impl<'c> Collector<'c> {
         Self {
             call,
             write_key: write_key.to_owned(),
-            rollup: Rollup::new(
-                call.settings.rollup_seconds,
-                call.received_at.div_euclid(1_000) - MAX_AGE_SECONDS,
-            ),
-            fates: Vec::with_capacity(events),
-            seen: HashMap::new(),
-            message_ids: HashMap::new(),
+            events: Vec::with_capacity(events),
+            seen: HashSet::new(),
         }
     }
 
@@ -209,7 +204,6 @@ impl<'c> Collector<'c> {
         event_type: Option<EventType>,
         sent_at: Option<Millis>,
     ) {
-        let index = self.fates.len();
         let message_id = text(match &event {
             Ok(event) => event.message_id,
             // One that could not be read still tells its id to whoever looks for it.
@@ -225,20 +219,14 @@ impl<'c> Collector<'c> {
         let verdict = event.and_then(|event| mapping::judge(&event, event_type, &circumstances));
         let fate = match verdict {
             Ok(Verdict::NotMeasured) => Fate::Accepted,
-            Ok(Verdict::Measured(measurement)) => match message_id.as_deref() {
-                // Only an event that counts makes the next one with its id a repetition.
-                Some(id) if self.seen.contains_key(id) => Fate::Accepted,
-                _ => Fate::Measured(self.rollup.add(measurement)),
+            // Only an event that counts makes the next one with its id a repetition.
+            Ok(Verdict::Measured(measurement)) => match &message_id {
+                Some(id) if !self.seen.insert(id.clone()) => Fate::Accepted,
+                _ => Fate::Measured(measurement),
             },
             Err(rejection) => Fate::Rejected(rejection),
         };
-        if let Some(id) = message_id {
-            if matches!(fate, Fate::Measured(_)) {
-                self.seen.insert(id.clone(), index);
-            }
-            self.message_ids.insert(index, id);
-        }
-        self.fates.push(fate);
+        self.events.push(Judged { message_id, fate });
     }
 
     fn finish(self) -> Intake {
@@ -246,25 +234,31 @@ impl<'c> Collector<'c> {
             is_batch: match self.call.kind {
                 Kind::Single(_) => false,
                 Kind::Batch => true,
-                Kind::Webhook => self.fates.len() != 1,
+                Kind::Webhook => self.events.len() != 1,
             },
             write_key: self.write_key,
-            measurements: self.rollup.finish(),
-            fates: self.fates,
-            message_ids: self.message_ids,
+            events: self.events,
         }
     }
 }
 
 impl Intake {
-    /// Takes over what became of the measurements, in the order of [`Self::measurements`]: the events
-    /// of one that was set aside are refused.
+    /// What is to be delivered, in the order of the events, each with its `messageId`.
+    pub fn measured(&self) -> impl Iterator<Item = (&Measurement, Option<&str>)> {
+        self.events.iter().filter_map(|event| match &event.fate {
+            Fate::Measured(measurement) => Some((measurement, event.message_id.as_deref())),
+            _ => None,
+        })
+    }
+
+    /// Takes over what became of the measurements, in the order of [`Self::measured`]: an event whose
+    /// measurement was set aside is refused.
     ///
     /// # Errors
     ///
     /// When something could not be delivered now, so that the client must send the request again.
-    pub fn settle(&mut self, outcomes: &[Outcome]) -> Result<(), Failure> {
-        let trouble = outcomes.iter().filter_map(|outcome| match outcome {
+    pub fn settle(&mut self, outcomes: &[&Outcome]) -> Result<(), Failure> {
+        let trouble = outcomes.iter().filter_map(|outcome| match *outcome {
             Outcome::Later(trouble) => Some(trouble),
             _ => None,
         });
@@ -272,11 +266,12 @@ impl Intake {
             let rejected = if self.is_batch { self.rejected() } else { Vec::new() };
             return Err(Failure { rejected, ..failure(trouble) });
         }
-        for fate in &mut self.fates {
-            if let Fate::Measured(place) = fate
-                && let Some(Outcome::SetAside(reason)) = outcomes.get(*place)
-            {
-                *fate = Fate::Rejected(Rejection::new(Code::RefusedByLibrato, reason.clone()));
+        let measured =
+            self.events.iter_mut().filter(|event| matches!(event.fate, Fate::Measured(_)));
+        for (event, outcome) in measured.zip(outcomes) {
+            if let Outcome::SetAside(reason) = outcome {
+                let rejection = Rejection::new(Code::RefusedByLibrato, reason.clone());
+                event.fate = Fate::Rejected(rejection);
             }
         }
         Ok(())
@@ -286,7 +281,7 @@ impl Intake {
     #[must_use]
     pub fn answer(&self) -> Answer {
         let rejected = self.rejected();
-        let accepted = self.fates.len() - rejected.len();
+        let accepted = self.events.len() - rejected.len();
         let Some(first) = rejected.first().filter(|_| accepted == 0) else {
             return answer::success(accepted, &rejected);
         };
@@ -304,9 +299,9 @@ impl Intake {
     /// Figures for the log.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts { events: self.fates.len(), ..Counts::default() };
-        for fate in &self.fates {
-            match fate {
+        let mut counts = Counts { events: self.events.len(), ..Counts::default() };
+        for event in &self.events {
+            match &event.fate {
                 Fate::Accepted => counts.accepted += 1,
                 Fate::Measured(_) => {
                     counts.accepted += 1;
@@ -321,10 +316,11 @@ impl Intake {
     }
 
     fn rejected(&self) -> Vec<Rejected> {
-        let rejected = self.fates.iter().enumerate().filter_map(|(index, fate)| match fate {
+        let events = self.events.iter().enumerate();
+        let rejected = events.filter_map(|(index, event)| match &event.fate {
             Fate::Rejected(rejection) => Some(Rejected {
                 index,
-                message_id: self.message_ids.get(&index).cloned(),
+                message_id: event.message_id.clone(),
                 code: rejection.code.as_str(),
                 message: rejection.message.clone(),
             }),

@@ -50,6 +50,18 @@ impl Rollup {
         next
     }
 
+    /// Collects all of a list. Tells the collected measurements, and for each of the list which one
+    /// holds it.
+    pub fn of<'m>(
+        measurements: impl Iterator<Item = &'m Measurement>,
+        interval: u32,
+        not_before: i64,
+    ) -> (Vec<Measurement>, Vec<usize>) {
+        let mut rollup = Self::new(interval, not_before);
+        let places = measurements.map(|measurement| rollup.add(measurement.clone())).collect();
+        (rollup.finish(), places)
+    }
+
     /// The collected measurements.
     #[must_use]
     pub fn finish(self) -> Vec<Measurement> {

@@ -17,6 +17,8 @@ use crate::Millis;
 use crate::delivery::{Outcome, Policy};
 use crate::ingest::{self, Call, Intake, Kind};
 use crate::librato::Librato;
+use crate::mapping::MAX_AGE_SECONDS;
+use crate::rollup::Rollup;
 use crate::segment::answer::{Answer, Body, Failure, FailureCode, success};
 use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::route::Route;
@@ -211,8 +213,11 @@ impl Visit<'_> {
 
     /// Direct delivery: the answer waits for the destination's.
     async fn deliver(&mut self, intake: &mut Intake) -> Fallible<()> {
-        self.line.gauges = intake.measurements.len();
-        if intake.measurements.is_empty() {
+        let oldest = self.started.div_euclid(1_000) - MAX_AGE_SECONDS;
+        let measured = intake.measured().map(|(measurement, _)| measurement);
+        let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
+        self.line.gauges = gauges.len();
+        if gauges.is_empty() {
             return Ok(());
         }
         let Some(librato) = Librato::new(self.settings) else {
@@ -222,14 +227,14 @@ impl Visit<'_> {
             ));
         };
         let policy = Policy::direct(now(), random());
-        let (outcomes, requests) = outbound::deliver(&librato, &intake.measurements, policy).await;
+        let (outcomes, requests) = outbound::deliver(&librato, &gauges, policy).await;
         self.line.requests = requests;
         self.line.trouble = outcomes.iter().find_map(|outcome| match outcome {
             Outcome::Later(trouble) => Some(trouble.detail.clone()),
             Outcome::SetAside(reason) => Some(reason.clone()),
             Outcome::Delivered => None,
         });
-        intake.settle(&outcomes)
+        intake.settle(&places.iter().filter_map(|place| outcomes.get(*place)).collect::<Vec<_>>())
     }
 
     fn header_key(&self) -> Option<String> {

@@ -39,10 +39,7 @@ impl<'a> Origin<'a> {
         let mut headers = vec![("Vary", "Origin")];
         if let Self::Allowed(origin) | Self::Refused(origin) = self {
             headers.push(("Access-Control-Allow-Origin", origin));
-            headers.push((
-                "Access-Control-Expose-Headers",
-                "Retry-After, X-RateLimit-Reset",
-            ));
+            headers.push(("Access-Control-Expose-Headers", "Retry-After, X-RateLimit-Reset"));
         }
         if let Self::Allowed(_) = self {
             headers.push(("Access-Control-Allow-Credentials", "true"));

@@ -4,6 +4,7 @@ use librato_edge::Millis;
 use librato_edge::delivery::Destination;
 use librato_edge::ingest::{self, Call, Intake, Kind};
 use librato_edge::librato::Librato;
+use librato_edge::rollup::Rollup;
 use librato_edge::segment::answer::Failure;
 use librato_edge::segment::route::Route;
 use librato_edge::settings::Settings;
@@ -59,7 +60,10 @@ pub(crate) fn post(
 #[allow(dead_code)]
 pub(crate) fn gauges(settings: &Settings, intake: &Intake) -> Vec<Value> {
     let librato = Librato::new(settings).expect("complete settings");
-    let batch: Vec<_> = intake.measurements.iter().collect();
+    let oldest = i64::MIN;
+    let measured = intake.measured().map(|(measurement, _)| measurement);
+    let (gauges, _) = Rollup::of(measured, settings.rollup_seconds, oldest);
+    let batch: Vec<_> = gauges.iter().collect();
     let body: Value = serde_json::from_slice(&librato.encode(&batch)).expect("JSON");
     body["gauges"].as_array().expect("gauges").clone()
 }
