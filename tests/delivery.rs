@@ -357,6 +357,7 @@ fn the_pause_that_librato_asks_for_is_passed_on() {
         (Some(" 120 "), Some(5), Some(120)),
         (Some("Mon, 23 Nov 2026 12:01:40 GMT"), None, Some(100)),
         (Some("soon"), None, None),
+        (Some("soon"), Some(30), Some(30)),
         (None, Some(30), Some(30)),
         (None, Some(-30), Some(1)),
         (None, None, None),

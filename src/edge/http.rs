@@ -48,12 +48,13 @@ pub(super) async fn read_body(
     request: &mut Request,
     limit: usize,
 ) -> std::result::Result<Vec<u8>, Failure> {
-    let length = header(request, "Content-Length").and_then(|length| length.parse::<usize>().ok());
-    if length.is_some_and(|length| length > limit) {
+    let length = header(request, "Content-Length").and_then(|length| length.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit as u64) {
         return Err(too_large(limit));
     }
     let Ok(mut stream) = request.stream() else { return Ok(Vec::new()) };
-    let mut body = Vec::with_capacity(length.unwrap_or_default());
+    let mut body =
+        Vec::with_capacity(usize::try_from(length.unwrap_or_default()).unwrap_or_default());
     loop {
         let part = match select(pin!(stream.next()), pin!(Delay::from(BODY_PATIENCE))).await {
             Either::Left((part, _)) => part,

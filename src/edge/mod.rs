@@ -15,7 +15,7 @@ use worker::{Context, Date, Env, Method, Request, Response, Result, event, js_sy
 
 use crate::Millis;
 use crate::delivery::{Outcome, Policy};
-use crate::ingest::{self, Call, Intake, Kind};
+use crate::ingest::{self, Call, Counts, Intake, Kind};
 use crate::librato::Librato;
 use crate::mapping::MAX_AGE_SECONDS;
 use crate::rollup::Rollup;
@@ -193,8 +193,9 @@ impl Visit<'_> {
         let mut intake = ingest::take(text, &call)?;
         self.limit(&intake.write_key).await?;
         let delivered = self.deliver(&mut intake).await;
-        self.line.counts = intake.counts();
+        self.line.counts = Counts { accepted: 0, ..intake.counts() };
         delivered?;
+        self.line.counts = intake.counts();
         Ok(intake.answer())
     }
 
@@ -231,8 +232,8 @@ impl Visit<'_> {
         self.line.requests = requests;
         self.line.trouble = outcomes.iter().find_map(|outcome| match outcome {
             Outcome::Later(trouble) => Some(trouble.detail.clone()),
-            Outcome::SetAside(reason) => Some(reason.clone()),
-            Outcome::Delivered => None,
+            // Librato's words may quote the event, and the code is counted already.
+            Outcome::SetAside(_) | Outcome::Delivered => None,
         });
         intake.settle(&places.iter().filter_map(|place| outcomes.get(*place)).collect::<Vec<_>>())
     }

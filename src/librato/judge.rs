@@ -55,9 +55,14 @@ pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis) -> Judge
 /// that is used up.
 fn pause(reply: &Reply, now: Millis) -> Option<u32> {
     let until = |moment: Millis| u32::try_from((moment - now + 999).div_euclid(1_000).max(1)).ok();
-    if let Some(text) = reply.retry_after.as_deref().map(str::trim) {
-        return text.parse().ok().or_else(|| until(http_date(text)?));
-    }
+    let asked_for = reply.retry_after.as_deref().map(str::trim);
+    let asked_for =
+        asked_for.and_then(|text| text.parse().ok().or_else(|| until(http_date(text)?)));
+    asked_for.or_else(|| used_up(reply).and_then(|reset| until(reset.checked_mul(1_000)?)))
+}
+
+/// The second in which the last of the limits that are used up is reset.
+fn used_up(reply: &Reply) -> Option<i64> {
     reply
         .rate_limits
         .iter()
@@ -70,7 +75,6 @@ fn pause(reply: &Reply, now: Millis) -> Option<u32> {
             part("reset").filter(|_| is_used_up)
         })
         .max()
-        .and_then(|reset| until(reset.checked_mul(1_000)?))
 }
 
 enum Body<'a> {
