@@ -122,6 +122,8 @@ pub struct Policy {
     /// The pause before the second try; it doubles with each further one. A random part of up to the
     /// same length is added.
     pub pause: Millis,
+    /// Requests that may fail for good before nothing more is begun.
+    pub failures: u32,
     /// Where the random parts come from.
     pub seed: u64,
 }
@@ -130,7 +132,15 @@ impl Policy {
     /// While the client waits: two tries within six seconds.
     #[must_use]
     pub fn direct(now: Millis, seed: u64) -> Self {
-        Self { tries: 2, deadline: now + 6_000, timeout: 3_000, pause: 150, seed }
+        // The client will send all of it again: what has not been sent yet need not count twice.
+        Self { tries: 2, deadline: now + 6_000, timeout: 3_000, pause: 150, failures: 1, seed }
+    }
+
+    /// While the messages wait in the queue, which brings back what fails. One bad answer may be
+    /// about one request; three in a row are about the destination.
+    #[must_use]
+    pub fn durable(now: Millis, seed: u64) -> Self {
+        Self { tries: 1, deadline: now + 300_000, timeout: 10_000, pause: 0, failures: 3, seed }
     }
 }
 
@@ -188,6 +198,7 @@ pub struct Delivery<'a> {
     policy: Policy,
     random: u64,
     requests: u64,
+    failures: u32,
     /// Why nothing more is begun.
     given_up: Option<Trouble>,
 }
@@ -213,6 +224,7 @@ impl<'a> Delivery<'a> {
             policy,
             random: policy.seed | 1,
             requests: 0,
+            failures: 0,
             given_up: None,
         }
     }
@@ -364,8 +376,11 @@ impl<'a> Delivery<'a> {
             self.waiting.push_back(job);
         } else {
             self.close(&job.members, &Outcome::Later(trouble.clone()));
-            // The client will send all of it again: what has not been sent yet need not count twice.
-            self.given_up.get_or_insert(trouble);
+            self.failures += 1;
+            // A limit or bad credentials concern every request.
+            if self.failures >= self.policy.failures || trouble.kind != TroubleKind::Unavailable {
+                self.given_up.get_or_insert(trouble);
+            }
         }
     }
 

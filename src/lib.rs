@@ -26,6 +26,7 @@
 mod edge;
 
 pub mod delivery;
+pub mod durable;
 pub mod ingest;
 pub mod json;
 pub mod librato;

@@ -116,6 +116,10 @@ pub struct Settings {
     pub consent_categories: Vec<String>,
     /// The shared secret of a Segment Webhooks destination; without it there is no such route.
     pub webhook_secret: Option<Secret>,
+    /// Over how many objects the memory of seen events is spread.
+    pub once_shards: u32,
+    /// What an operator names to look at what was set aside; without it nobody can.
+    pub operator_token: Option<Secret>,
     /// What is missing or malformed, by name.
     pub problems: Vec<Problem>,
 }
@@ -182,6 +186,10 @@ impl Settings {
             path_prefix: reader.prefix(),
             consent_categories: reader.list("CONSENT_CATEGORIES"),
             webhook_secret: reader.text("WEBHOOK_SECRET").map(Secret),
+            once_shards: reader
+                .number("ONCE_SHARDS", "a whole number from 1 to 1000", 1..=1_000)
+                .unwrap_or(1),
+            operator_token: reader.text("OPERATOR_TOKEN").map(Secret),
             problems: Vec::new(),
         };
         settings.problems = reader.problems;

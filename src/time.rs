@@ -126,6 +126,30 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
+/// A moment in ISO 8601, as Segment writes it: `2026-01-31T12:00:00.000Z`.
+#[must_use]
+pub fn iso8601(moment: Millis) -> String {
+    let (days, millis) = (moment.div_euclid(86_400_000), moment.rem_euclid(86_400_000));
+    let (year, month, day) = civil_from_days(days);
+    let (seconds, millis) = (millis / SECOND, millis % SECOND);
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z")
+}
+
+/// The day of the proleptic Gregorian calendar that is so many days from 1970-01-01.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let leaps = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
+    let year_of_era = (day_of_era - leaps) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Years begin in March here.
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
 /// Reads the form of `Retry-After` that names a moment (RFC 9110, IMF-fixdate), as in
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
 #[must_use]
@@ -206,6 +230,16 @@ mod tests {
 
     fn read(text: &str) -> Timestamp {
         Timestamp::read(&Scalar::Text(text.into()), |_| None)
+    }
+
+    #[test]
+    fn a_moment_is_written_as_it_is_read() {
+        for moment in
+            [0, 951_782_400_000, 1_709_164_799_999, 1_795_435_200_250, -1, 4_102_444_800_000]
+        {
+            assert_eq!(read(&iso8601(moment)), Timestamp::At(moment));
+        }
+        assert_eq!(iso8601(1_709_164_800_000), "2024-02-29T00:00:00.000Z");
     }
 
     #[test]

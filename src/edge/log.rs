@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::Millis;
+use crate::delivery::{Outcome, TroubleKind};
 use crate::ingest::Counts;
 use crate::segment::answer::Answer;
 
@@ -17,12 +18,77 @@ pub(super) struct Line {
     code: Option<&'static str>,
     #[serde(flatten)]
     pub(super) counts: Counts,
+    /// Messages to the queue, in durable delivery.
+    pub(super) messages: u64,
+    /// Gauges and requests to Librato, in direct delivery.
     pub(super) gauges: usize,
     #[serde(rename = "libratoRequests")]
     pub(super) requests: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) trouble: Option<String>,
     ms: Millis,
+}
+
+/// What a batch of the queue came to.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ConsumerLine {
+    event: &'static str,
+    messages: usize,
+    events: usize,
+    gauges: usize,
+    delivered: usize,
+    #[serde(rename = "libratoRequests")]
+    pub(super) requests: u64,
+    pub(super) set_aside: usize,
+    pub(super) retried: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
+    /// Nothing will be delivered until somebody sets it right.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    operator_fault: bool,
+    ms: Millis,
+}
+
+impl ConsumerLine {
+    pub(super) fn new(messages: usize, events: usize, gauges: usize) -> Self {
+        Self {
+            event: "consume",
+            messages,
+            events,
+            gauges,
+            delivered: 0,
+            requests: 0,
+            set_aside: 0,
+            retried: 0,
+            trouble: None,
+            operator_fault: false,
+            ms: 0,
+        }
+    }
+
+    pub(super) fn count(&mut self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Delivered => self.delivered += 1,
+                Outcome::Later(trouble) => {
+                    self.operator_fault |= trouble.kind == TroubleKind::Unauthorized;
+                    self.trouble = Some(trouble.detail.clone());
+                }
+                Outcome::SetAside(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn write(&mut self, ms: Millis) {
+        self.ms = ms;
+        let text = serde_json::to_string(self).unwrap_or_default();
+        if self.operator_fault {
+            worker::console_error!("{text}");
+        } else {
+            worker::console_log!("{text}");
+        }
+    }
 }
 
 impl Line {
@@ -33,6 +99,7 @@ impl Line {
             status: 200,
             code: None,
             counts: Counts::default(),
+            messages: 0,
             gauges: 0,
             requests: 0,
             trouble: None,

@@ -4,9 +4,13 @@
 //! panic or fail: a panic kills the instance and the requests beside it, and an `Err` from a handler
 //! would be a 500.
 
+mod bindings;
 mod http;
 mod log;
+mod once;
 mod outbound;
+mod queue;
+mod set_aside;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -22,8 +26,10 @@ use crate::rollup::Rollup;
 use crate::segment::answer::{Answer, Body, Failure, FailureCode, success};
 use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::route::Route;
-use crate::segment::{body, credential, health, library_settings, pixel, query, webhook};
+use crate::segment::{body, credential, health, library_settings, operator, pixel, query, webhook};
 use crate::settings::Settings;
+use bindings::Queue;
+use health::Delivery;
 use log::Line;
 
 #[event(fetch)]
@@ -97,10 +103,10 @@ impl Visit<'_> {
             _ => None,
         };
         let methods = route.allowed_methods();
-        let is_right = if methods.starts_with("GET") || data.is_some() {
-            is_get(&self.request)
-        } else {
-            self.request.method() == Method::Post
+        let is_right = match (route, self.request.method()) {
+            (Route::SetAside, Method::Delete) => true,
+            _ if methods.starts_with("GET") || data.is_some() => is_get(&self.request),
+            (_, method) => method == Method::Post,
         };
         if !is_right {
             return Err(Failure::new(
@@ -136,6 +142,7 @@ impl Visit<'_> {
             Route::Settings { write_key, base } if self.settings.knows(write_key) => {
                 Ok(library_settings::answer(write_key, &self.target.origin, base))
             }
+            Route::SetAside | Route::Replay => self.set_aside(route).await,
             Route::Health => self.health().await,
             Route::Settings { .. } | Route::Library(_) | Route::Unknown => Err(Failure::new(
                 FailureCode::NotFound,
@@ -152,7 +159,56 @@ impl Visit<'_> {
         };
         let key = self.header_key().or_else(|| query::parameter(&self.target.query, "writeKey"));
         ingest::authenticate(key.as_deref(), self.settings)?;
-        Ok(health::answer(self.settings, Some(outbound::check(&librato).await)))
+        let destination = outbound::check(&librato).await;
+        let delivery = match Queue::bound(&self.env, queue::MEASUREMENTS) {
+            None => Delivery::Direct,
+            Some(_) => Delivery::Durable {
+                waiting: once::figures(&self.env, self.settings.once_shards)
+                    .await
+                    .map(|figures| figures.waiting),
+                set_aside: set_aside::list(&self.env, 0, 0).await.ok().map(|letters| letters.count),
+            },
+        };
+        Ok(health::answer(self.settings, Some(health::Deep { destination, delivery })))
+    }
+
+    /// What was set aside, for whoever names the operator's token.
+    async fn set_aside(&mut self, route: Route<'_>) -> Fallible<Answer> {
+        let Some(token) = &self.settings.operator_token else {
+            return Err(Failure::new(FailureCode::NotFound, "path: OPERATOR_TOKEN is not set"));
+        };
+        let authorization = http::header(&self.request, "Authorization").unwrap_or_default();
+        if authorization.strip_prefix("Bearer ").map(str::trim) != Some(token.expose()) {
+            return Err(Failure::new(
+                FailureCode::InvalidToken,
+                "Authorization: expected `Bearer` and the operator's token",
+            ));
+        }
+        let unavailable = |_| {
+            Failure::new(FailureCode::UpstreamUnavailable, "LETTERS: the store does not answer")
+        };
+        if is_get(&self.request) {
+            let number = |name| query::parameter(&self.target.query, name)?.parse().ok();
+            let before = number("before").unwrap_or(i64::MAX >> 10);
+            let limit = number("limit").map_or(50, |limit: i64| limit.clamp(1, 500));
+            let limit = u32::try_from(limit).unwrap_or(50);
+            let page = set_aside::list(&self.env, before, limit).await.map_err(unavailable)?;
+            return Ok(Answer::ok(&operator::Page::of(page.count, page.letters)));
+        }
+        let body = http::read_body(&mut self.request, body::MAX_REQUEST).await?;
+        let wish = operator::Wish::read(&body)?;
+        let chosen = set_aside::find(&self.env, wish.ids, operator::MAX_LETTERS);
+        let chosen = chosen.await.map_err(unavailable)?.letters;
+        let numbers: Vec<i64> = chosen.iter().map(|(number, _)| *number).collect();
+        let at = wish.now.then(|| self.started.div_euclid(1_000));
+        let replayed = match route {
+            Route::Replay => queue::replay(&self.env, &chosen, at).await?,
+            _ => Vec::new(),
+        };
+        let gone = if route == Route::Replay { replayed } else { numbers };
+        let changed = gone.len();
+        let left = set_aside::forget(&self.env, gone).await.map_err(unavailable)?.count;
+        Ok(Answer::ok(&operator::Done { success: true, changed, left }))
     }
 
     async fn webhook(&mut self) -> Fallible<Answer> {
@@ -212,15 +268,26 @@ impl Visit<'_> {
         }
     }
 
-    /// Direct delivery: the answer waits for the destination's.
+    /// Stores the measurements where a queue is bound, else delivers them at once.
     async fn deliver(&mut self, intake: &mut Intake) -> Fallible<()> {
+        if intake.measured().next().is_none() {
+            return Ok(());
+        }
+        match Queue::bound(&self.env, queue::MEASUREMENTS) {
+            Some(bound) => {
+                self.line.messages = queue::store(&bound, intake, self.started).await?;
+                Ok(())
+            }
+            None => self.deliver_directly(intake).await,
+        }
+    }
+
+    /// Direct delivery: the answer waits for the destination's.
+    async fn deliver_directly(&mut self, intake: &mut Intake) -> Fallible<()> {
         let oldest = self.started.div_euclid(1_000) - MAX_AGE_SECONDS;
         let measured = intake.measured().map(|(measurement, _)| measurement);
         let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
         self.line.gauges = gauges.len();
-        if gauges.is_empty() {
-            return Ok(());
-        }
         let Some(librato) = Librato::new(self.settings) else {
             return Err(Failure::new(
                 FailureCode::Misconfigured,

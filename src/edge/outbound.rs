@@ -130,7 +130,7 @@ async fn read(mut response: Response) -> Result<Reply> {
     Ok(Reply { status, retry_after, rate_limits, body })
 }
 
-async fn sleep(millis: Millis) {
+pub(super) async fn sleep(millis: Millis) {
     Delay::from(Duration::from_millis(u64::try_from(millis).unwrap_or_default())).await;
 }
 

@@ -100,6 +100,8 @@ pub enum FailureCode {
     InvalidWriteKey,
     /// A webhook's signature is not that of its body.
     InvalidSignature,
+    /// The operator's token is missing or wrong.
+    InvalidToken,
     /// The body is longer than is read, or a batch has too many events.
     PayloadTooLarge,
     /// The body is packed in a way that is not understood, or damaged.
@@ -129,6 +131,7 @@ impl FailureCode {
             Self::InvalidEvent => ("invalid_event", 400),
             Self::InvalidWriteKey => ("invalid_write_key", 400),
             Self::InvalidSignature => ("invalid_signature", 401),
+            Self::InvalidToken => ("invalid_token", 401),
             Self::PayloadTooLarge => ("payload_too_large", 400),
             Self::UnsupportedEncoding => ("unsupported_encoding", 400),
             Self::Event(code) => (code, 400),

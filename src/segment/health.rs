@@ -26,18 +26,44 @@ pub fn require(settings: &Settings, is_needed: impl Fn(&Problem) -> bool) -> Res
     })
 }
 
-/// 200, or 503 with what is missing. `destination` is what asking the destination gave, where it was
-/// asked.
+/// What a deep look found.
+#[derive(Debug)]
+pub struct Deep {
+    /// Whether the destination takes the credentials.
+    pub destination: Result<(), Failure>,
+    /// How measurements get there.
+    pub delivery: Delivery,
+}
+
+/// How measurements get to the destination.
+#[derive(Debug, Serialize)]
+#[serde(tag = "mode", rename_all = "camelCase")]
+pub enum Delivery {
+    /// While the client waits.
+    Direct,
+    /// Through the queue.
+    #[serde(rename_all = "camelCase")]
+    Durable {
+        /// Events that a consumer has seen and not yet delivered. `None` when that is not known.
+        waiting: Option<usize>,
+        /// What was set aside and not yet sent again.
+        set_aside: Option<i64>,
+    },
+}
+
+/// 200, or 503 with what is missing; with what a deep look found, where one was taken.
 #[must_use]
-pub fn answer(settings: &Settings, destination: Option<Result<(), Failure>>) -> Answer {
+pub fn answer(settings: &Settings, deep: Option<Deep>) -> Answer {
+    let (destination, delivery) = match deep {
+        Some(Deep { destination, delivery }) => (Some(destination), Some(delivery)),
+        None => (None, None),
+    };
     let asked = destination.is_some();
     let failure = require(settings, |_| true).and_then(|()| destination.unwrap_or(Ok(()))).err();
+    let report = Answer::ok(&Report::of(settings, failure.as_ref(), asked, delivery.as_ref()));
     let mut answer = match &failure {
-        None => Answer::ok(&Report::of(settings, None, asked)),
-        Some(failure) => Answer {
-            body: Answer::ok(&Report::of(settings, Some(failure), asked)).body,
-            ..failure.answer()
-        },
+        None => report,
+        Some(failure) => Answer { body: report.body, ..failure.answer() },
     };
     answer.headers.push(("Cache-Control", "no-store".to_owned()));
     answer
@@ -49,6 +75,8 @@ struct Report<'a> {
     version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     destination: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<&'a Delivery>,
     #[serde(flatten)]
     failure: Option<Told<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -73,13 +101,19 @@ struct Missing<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn of(settings: &'a Settings, failure: Option<&'a Failure>, asked: bool) -> Self {
+    fn of(
+        settings: &'a Settings,
+        failure: Option<&'a Failure>,
+        asked: bool,
+        delivery: Option<&'a Delivery>,
+    ) -> Self {
         let host = settings.librato.as_ref().and_then(|librato| librato.url.split('/').nth(2));
         let is_switched_off = host.is_some_and(|host| host.ends_with(SWITCHED_OFF));
         Self {
             status: failure.map_or("ok", |failure| failure.code.parts().0),
             version: env!("CARGO_PKG_VERSION"),
             destination: (asked && failure.is_none()).then_some("it takes the credentials"),
+            delivery,
             failure: failure.map(|failure| Told {
                 success: false,
                 code: failure.code.parts().0,

@@ -7,6 +7,7 @@ pub mod credential;
 pub mod event;
 pub mod health;
 pub mod library_settings;
+pub mod operator;
 pub mod payload;
 pub mod pixel;
 pub mod query;

@@ -49,6 +49,10 @@ pub enum Route<'a> {
     },
     /// analytics.js itself, under the write key that it is to use.
     Library(&'a str),
+    /// What was set aside, for the operator.
+    SetAside,
+    /// The same, to be sent again.
+    Replay,
     /// Whether the Worker is set up.
     Health,
     /// Nothing of ours.
@@ -93,6 +97,8 @@ impl<'a> Route<'a> {
             // The last is where RudderStack's library sends what a closing page leaves.
             "/batch" | "/b" | "/import" | "/beacon/v1/batch" => Self::Batch,
             "/m" => Self::LibraryMetrics,
+            "/set-aside" => Self::SetAside,
+            "/set-aside/replay" => Self::Replay,
             "/health" => Self::Health,
             _ => Self::Unknown,
         }
@@ -112,6 +118,8 @@ impl<'a> Route<'a> {
             Self::LibraryMetrics => "library-metrics",
             Self::Settings { .. } => "settings",
             Self::Library(_) => "library",
+            Self::SetAside => "set-aside",
+            Self::Replay => "replay",
             Self::Health => "health",
             Self::Unknown => "unknown",
         }
@@ -121,7 +129,10 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn allowed_methods(self) -> &'static str {
         match self {
-            Self::Event(_) | Self::Batch | Self::Webhook | Self::LibraryMetrics => "POST, OPTIONS",
+            Self::Event(_) | Self::Batch | Self::Webhook | Self::LibraryMetrics | Self::Replay => {
+                "POST, OPTIONS"
+            }
+            Self::SetAside => "GET, HEAD, DELETE, OPTIONS",
             Self::Pixel(_)
             | Self::Settings { .. }
             | Self::Library(_)

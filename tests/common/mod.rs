@@ -1,5 +1,7 @@
 //! What the native tests share.
 
+pub(crate) mod model;
+
 use librato_edge::Millis;
 use librato_edge::delivery::Destination;
 use librato_edge::ingest::{self, Call, Intake, Kind};

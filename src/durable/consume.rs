@@ -1,0 +1,256 @@
+//! One batch of the queue: what is delivered of it, and what becomes of each message.
+//!
+//! A sequence of steps that the platform layer carries out in between: read, claim, deliver, set
+//! aside, tell the ledger, decide.
+
+use crate::Millis;
+use crate::delivery::Outcome;
+use crate::mapping::{MAX_AGE_SECONDS, rejection::Code};
+use crate::measurement::Measurement;
+use crate::rollup::Rollup;
+use crate::settings::{LateEvents, Settings};
+
+use super::dead_letter::DeadLetter;
+use super::once::Claim;
+use super::parcel::{EventId, Owner, Parcel};
+
+/// The first pause before a message comes again, in seconds.
+const FIRST_PAUSE: u32 = 5;
+/// The longest of our own making.
+const LONGEST_PAUSE: u32 = 300;
+/// The longest that the platform takes.
+const PLATFORM_PAUSE: u32 = 43_200;
+/// Deliveries after which a message is sent anew: the platform gives one up after a hundred retries.
+const RENEWED_AFTER: u32 = 90;
+/// What a delivery may take: events that are nearly too old are treated as too old.
+const MARGIN_SECONDS: i64 = 30;
+
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// All of it is delivered or set aside.
+    Acknowledge,
+    /// It comes again after so many seconds.
+    Retry(u32),
+    /// The same, as a new message, because the platform would give this one up soon.
+    Renew(u32),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum State {
+    /// In no one's hands yet.
+    Open,
+    /// Nothing to do: somebody else's, or done before.
+    Settled,
+    /// Done now: delivered, or set aside.
+    Done,
+    /// In the letter of this place, unless that cannot be sent.
+    InLetter(usize),
+    /// It comes again, not before so many seconds where the destination said so.
+    Kept(Option<u32>),
+}
+
+#[derive(Debug)]
+struct Item {
+    message: usize,
+    id: EventId,
+    owner: Owner,
+    received_at: i64,
+    measurement: Measurement,
+    state: State,
+}
+
+/// One batch of messages.
+#[derive(Debug)]
+pub struct Consumption {
+    messages: usize,
+    items: Vec<Item>,
+    gauges: Vec<Measurement>,
+    /// The items of each gauge.
+    members: Vec<Vec<usize>>,
+    letters: Vec<DeadLetter>,
+    /// Messages that could not be read, and their letters.
+    unreadable: Vec<(usize, usize)>,
+    letters_sent: Vec<bool>,
+}
+
+impl Consumption {
+    /// Reads the messages; `None` is one whose body is no text. What cannot be read is set aside: it
+    /// would not be readable the next time.
+    #[must_use]
+    pub fn read(messages: &[Option<String>], now: Millis) -> Self {
+        let mut consumption = Self {
+            messages: messages.len(),
+            items: Vec::new(),
+            gauges: Vec::new(),
+            members: Vec::new(),
+            letters: Vec::new(),
+            unreadable: Vec::new(),
+            letters_sent: Vec::new(),
+        };
+        for (message, body) in messages.iter().enumerate() {
+            let parcel = match body {
+                Some(body) => Parcel::read(body),
+                None => Err("not a text"),
+            };
+            match parcel {
+                Ok(Parcel { owner, received_at, entries }) => {
+                    let items = entries.into_iter().map(|entry| Item {
+                        message,
+                        id: entry.id,
+                        owner,
+                        received_at,
+                        measurement: entry.measurement,
+                        state: State::Open,
+                    });
+                    consumption.items.extend(items);
+                }
+                Err(reason) => {
+                    let text = body.as_deref().unwrap_or_default();
+                    consumption.unreadable.push((message, consumption.letters.len()));
+                    consumption.letters.push(DeadLetter::unreadable(text, reason, now));
+                }
+            }
+        }
+        consumption
+    }
+
+    /// What the ledger is to be asked, in an order that [`Self::plan`] takes the answers in.
+    #[must_use]
+    pub fn claims(&self) -> Vec<(EventId, Owner)> {
+        self.items.iter().map(|item| (item.id, item.owner)).collect()
+    }
+
+    /// Takes the ledger's answers and tells what is to be delivered.
+    pub fn plan(&mut self, answers: &[Claim], settings: &Settings, now: Millis) -> &[Measurement] {
+        let second = now.div_euclid(1_000);
+        let oldest = second - MAX_AGE_SECONDS + MARGIN_SECONDS;
+        let mut rollup = Rollup::new(settings.rollup_seconds, oldest);
+        for (place, item) in self.items.iter_mut().enumerate() {
+            item.state = match answers.get(place) {
+                Some(Claim::Settled) => State::Settled,
+                Some(Claim::Granted) => State::Open,
+                Some(Claim::Unknown) | None => State::Kept(None),
+            };
+            if item.state != State::Open {
+                continue;
+            }
+            // What is in the queue was in time when it arrived.
+            if item.measurement.time < oldest {
+                match settings.late_events {
+                    LateEvents::Now => item.measurement.time = second,
+                    LateEvents::Reject => {
+                        item.state = State::InLetter(self.letters.len());
+                        let reason = Code::TimestampOutOfRange.as_str();
+                        let letter = DeadLetter::of(&item.measurement, reason, item.received_at);
+                        self.letters.push(letter);
+                        continue;
+                    }
+                }
+            }
+            let gauge = rollup.add(item.measurement.clone());
+            if self.members.len() <= gauge {
+                self.members.resize_with(gauge + 1, Vec::new);
+            }
+            if let Some(members) = self.members.get_mut(gauge) {
+                members.push(place);
+            }
+        }
+        self.gauges = rollup.finish();
+        &self.gauges
+    }
+
+    /// Takes what became of the measurements, in the order of [`Self::plan`], and tells what is to be
+    /// sent to the dead-letter queue.
+    pub fn delivered(&mut self, outcomes: &[Outcome]) -> &[DeadLetter] {
+        for ((gauge, members), outcome) in self.gauges.iter().zip(&self.members).zip(outcomes) {
+            let state = match outcome {
+                Outcome::Delivered => State::Done,
+                Outcome::Later(trouble) => State::Kept(trouble.retry_after),
+                Outcome::SetAside(reason) => {
+                    let items = members.iter().filter_map(|place| self.items.get(*place));
+                    let received_at = items.map(|item| item.received_at).min().unwrap_or_default();
+                    self.letters.push(DeadLetter::of(gauge, reason, received_at));
+                    State::InLetter(self.letters.len() - 1)
+                }
+            };
+            for place in members {
+                if let Some(item) = self.items.get_mut(*place) {
+                    item.state = state.clone();
+                }
+            }
+        }
+        &self.letters
+    }
+
+    /// Takes which of the letters were sent, and tells the events that are done for good.
+    pub fn set_aside(&mut self, sent: Vec<bool>) -> Vec<EventId> {
+        self.letters_sent = sent;
+        let mut done = Vec::new();
+        for item in &mut self.items {
+            if let State::InLetter(letter) = item.state {
+                let is_sent = self.letters_sent.get(letter).copied().unwrap_or_default();
+                item.state = if is_sent { State::Done } else { State::Kept(None) };
+            }
+            if item.state == State::Done {
+                done.push(item.id);
+            }
+        }
+        done
+    }
+
+    /// What becomes of each message. `attempts` tells how often each has been delivered, this time
+    /// included; `random` gives a number below its argument.
+    pub fn decide(&self, attempts: &[u32], random: &mut dyn FnMut(u32) -> u32) -> Vec<Decision> {
+        let mut kept: Vec<Option<Option<u32>>> = vec![None; self.messages];
+        for item in &self.items {
+            let (State::Kept(pause), Some(slot)) = (&item.state, kept.get_mut(item.message)) else {
+                continue;
+            };
+            *slot = Some(slot.flatten().max(*pause));
+        }
+        for (message, letter) in &self.unreadable {
+            let is_sent = self.letters_sent.get(*letter).copied().unwrap_or_default();
+            if let Some(slot) = kept.get_mut(*message).filter(|_| !is_sent) {
+                *slot = Some(None);
+            }
+        }
+        kept.into_iter()
+            .enumerate()
+            .map(|(message, kept)| {
+                let Some(asked_for) = kept else { return Decision::Acknowledge };
+                let attempts = attempts.get(message).copied().unwrap_or(1);
+                let pause = match asked_for {
+                    Some(seconds) => seconds.clamp(1, PLATFORM_PAUSE),
+                    None => pause(attempts, random),
+                };
+                if attempts >= RENEWED_AFTER {
+                    Decision::Renew(pause)
+                } else {
+                    Decision::Retry(pause)
+                }
+            })
+            .collect()
+    }
+}
+
+/// Five seconds, doubled with each delivery up to five minutes, of which the second half is random.
+fn pause(attempts: u32, random: &mut dyn FnMut(u32) -> u32) -> u32 {
+    let longest = (FIRST_PAUSE << attempts.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
+    longest - random(longest / 2 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_from_five_seconds_to_five_minutes() {
+        for (attempts, longest) in [(0, 5), (1, 5), (2, 10), (3, 20), (6, 160), (7, 300), (99, 300)]
+        {
+            assert_eq!(pause(attempts, &mut |_| 0), longest, "{attempts}");
+            let shortest = pause(attempts, &mut |limit| limit - 1);
+            assert!(shortest >= longest / 2 && shortest < longest, "{attempts}: {shortest}");
+        }
+    }
+}

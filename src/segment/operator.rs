@@ -1,0 +1,110 @@
+//! What an operator asks about the events that were set aside.
+
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Failure, FailureCode};
+use crate::durable::dead_letter::DeadLetter;
+
+/// Most letters that one request is about.
+pub const MAX_LETTERS: u32 = 500;
+
+/// A page of letters, the newest first.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    /// How many there are in all.
+    pub count: i64,
+    /// These of them.
+    pub letters: Vec<Numbered>,
+}
+
+/// A letter with its number.
+#[derive(Debug, Serialize)]
+pub struct Numbered {
+    /// The number by which it is named.
+    pub id: i64,
+    #[serde(flatten)]
+    letter: DeadLetter,
+}
+
+impl Page {
+    /// A page.
+    #[must_use]
+    pub fn of(count: i64, letters: Vec<(i64, DeadLetter)>) -> Self {
+        let letters = letters.into_iter().map(|(id, letter)| Numbered { id, letter }).collect();
+        Self { count, letters }
+    }
+}
+
+/// Which letters are to be sent again or forgotten.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Their numbers; empty for the oldest [`MAX_LETTERS`].
+    pub ids: Vec<i64>,
+    /// Whether they are to count at the present time, since Librato takes nothing older than two hours.
+    pub now: bool,
+}
+
+impl Wish {
+    /// Reads `{"ids": [1, 2]}` or `{"all": true}`, with `"time": "now"` if wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`FailureCode::InvalidEvent`] for anything else: nothing is sent or forgotten by mistake.
+    pub fn read(body: &[u8]) -> Result<Self, Failure> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            #[serde(default)]
+            ids: Vec<i64>,
+            #[serde(default)]
+            all: bool,
+            time: Option<String>,
+        }
+        let fields: Option<Fields> = serde_json::from_slice(body).ok();
+        let is_clear = |fields: &Fields| {
+            fields.ids.is_empty() == fields.all
+                && fields.ids.len() <= MAX_LETTERS as usize
+                && matches!(fields.time.as_deref(), None | Some("now"))
+        };
+        match fields.filter(is_clear) {
+            Some(fields) => Ok(Self { ids: fields.ids, now: fields.time.is_some() }),
+            None => Err(Failure::new(
+                FailureCode::InvalidEvent,
+                "body: expected {\"ids\": [1, 2]} or {\"all\": true}, with \"time\": \"now\" if wanted",
+            )),
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+pub struct Done {
+    /// Always true.
+    pub success: bool,
+    /// How many letters were sent again or forgotten.
+    pub changed: usize,
+    /// How many are left.
+    pub left: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_clear_or_refused() {
+        for (body, wish) in [
+            (r#"{"ids":[1,2]}"#, Some((vec![1, 2], false))),
+            (r#"{"all":true,"time":"now"}"#, Some((vec![], true))),
+            ("{}", None),
+            ("", None),
+            (r#"{"ids":[1],"all":true}"#, None),
+            (r#"{"ids":["1"]}"#, None),
+            (r#"{"all":true,"time":"then"}"#, None),
+            (r#"{"al":true}"#, None),
+        ] {
+            let read = Wish::read(body.as_bytes()).ok().map(|wish| (wish.ids, wish.now));
+            assert_eq!(read, wish, "{body}");
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Durable delivery, played through: whatever Librato answers, whoever sends again, whatever crashes
+//! in between, each accepted event is delivered or set aside, and counts twice only where an answer
+//! was lost after storing.
+
+// A test may fail by a panic; the Worker may not.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use common::model::{Model, NOW, Weather, Wording, play, weather, wording};
+use common::settings;
+use librato_edge::delivery::{Outcome, Policy};
+use librato_edge::durable::consume::{Consumption, Decision};
+use librato_edge::durable::dead_letter::DeadLetter;
+use librato_edge::durable::once::{
+    Claim, HOURS, Ledger, MAX_EVENTS, Question, hour_of, read_answers, shard, write_answers,
+};
+use librato_edge::durable::parcel::{EventId, MAX_BYTES, Parcel};
+use librato_edge::librato::MAX_MEMBERS;
+use librato_edge::measurement::{Measurement, Samples};
+use proptest::prelude::*;
+
+fn measurement(source: usize) -> Measurement {
+    Measurement {
+        name: format!("m{}", source % 3),
+        source: format!("s{source}"),
+        time: NOW / 1_000,
+        samples: Samples::one(1.0),
+    }
+}
+
+/// Where a consumer stops without a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crash {
+    Never,
+    AfterClaim,
+    /// Librato has it and nobody else knows: as good as a lost answer.
+    AfterDelivery,
+    AfterLedger,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A client sends events `from..to`, perhaps again.
+    Send { from: usize, to: usize, named: bool },
+    /// The platform hands over up to so many messages.
+    Consume {
+        count: usize,
+        weather: Vec<Weather>,
+        crash: Crash,
+        ledger_answers: bool,
+        dead_letters_work: bool,
+        /// The platform delivers the first message once more although it was acknowledged.
+        twice: bool,
+    },
+    /// The ledger's object is evicted and comes back from its log.
+    EvictLedger,
+    /// Something that is no parcel.
+    Garbage(String),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let crash = prop_oneof![
+        6 => Just(Crash::Never),
+        1 => Just(Crash::AfterClaim),
+        1 => Just(Crash::AfterDelivery),
+        1 => Just(Crash::AfterLedger),
+    ];
+    prop_oneof![
+        4 => (0_usize..60, 1_usize..20, any::<bool>())
+            .prop_map(|(from, len, named)| Step::Send { from, to: from + len, named }),
+        5 => (1_usize..6, proptest::collection::vec(weather(), 0..4), crash, prop::bool::weighted(0.85),
+              prop::bool::weighted(0.85), prop::bool::weighted(0.2))
+            .prop_map(|(count, weather, crash, ledger_answers, dead_letters_work, twice)| {
+                Step::Consume { count, weather, crash, ledger_answers, dead_letters_work, twice }
+            }),
+        1 => Just(Step::EvictLedger),
+        1 => prop_oneof![Just(r#"{"v":2,"o":"0","r":0,"n":[],"m":[]}"#.to_owned()), "\\PC{0,20}"]
+            .prop_map(Step::Garbage),
+    ]
+}
+
+struct World {
+    queue: Vec<(String, u32)>,
+    ledger: Ledger,
+    log: Vec<(u32, Question)>,
+    model: Model,
+    dead: Vec<DeadLetter>,
+    /// Sources of events without a name: each sending counts.
+    unnamed: BTreeMap<String, u32>,
+    named: BTreeSet<String>,
+    risky: BTreeSet<String>,
+    garbage: usize,
+    owners: u64,
+}
+
+impl World {
+    fn new(bad: &BTreeSet<usize>, wording: Wording) -> Self {
+        Self {
+            queue: Vec::new(),
+            ledger: Ledger::default(),
+            log: Vec::new(),
+            model: Model {
+                bad: bad.iter().map(|n| format!("s{n}")).collect(),
+                wording,
+                stored: HashMap::new(),
+                samples: HashMap::new(),
+                lost_after_storing: BTreeSet::new(),
+                largest: MAX_MEMBERS,
+            },
+            dead: Vec::new(),
+            unnamed: BTreeMap::new(),
+            named: BTreeSet::new(),
+            risky: BTreeSet::new(),
+            garbage: 0,
+            owners: 0,
+        }
+    }
+
+    fn ask(&mut self, question: &Question) -> Vec<Claim> {
+        let travelled = Question::read(&question.write()).expect("what is written can be read");
+        let hour = hour_of(NOW / 1_000);
+        let (answers, logged) = self.ledger.ask(&travelled, hour);
+        self.log.extend(logged.map(|question| (hour, question)));
+        read_answers(&write_answers(&answers))
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Send { from, to, named } => {
+                // Events with and without a name have sources of their own.
+                let measured: Vec<_> =
+                    (*from..*to).map(|n| measurement(if *named { n } else { n + 1_000 })).collect();
+                let packed: Vec<_> = measured
+                    .iter()
+                    .map(|m| (m, named.then(|| EventId::named("key", &m.source))))
+                    .collect();
+                for m in &measured {
+                    if *named {
+                        self.named.insert(m.source.clone());
+                    } else {
+                        *self.unnamed.entry(m.source.clone()).or_default() += 1;
+                    }
+                }
+                let owners = &mut self.owners;
+                let messages = Parcel::pack(&packed, NOW / 1_000, &mut || {
+                    *owners += 1;
+                    *owners
+                });
+                self.queue.extend(messages.into_iter().map(|message| (message, 0)));
+            }
+            Step::Garbage(text) => {
+                self.garbage += 1;
+                self.queue.push((text.clone(), 0));
+            }
+            Step::EvictLedger => {
+                self.ledger = Ledger::default();
+                for (hour, question) in &self.log {
+                    let stored = Question::read(&question.write()).unwrap();
+                    self.ledger.replay(&stored, *hour);
+                }
+            }
+            Step::Consume { count, weather, crash, ledger_answers, dead_letters_work, twice } => {
+                self.consume(*count, weather, *crash, *ledger_answers, *dead_letters_work, *twice);
+            }
+        }
+    }
+
+    fn consume(
+        &mut self,
+        count: usize,
+        weather: &[Weather],
+        crash: Crash,
+        ledger_answers: bool,
+        dead_letters_work: bool,
+        twice: bool,
+    ) {
+        let settings = settings([]);
+        let taken = count.min(self.queue.len());
+        let batch: Vec<(String, u32)> =
+            self.queue.drain(..taken).map(|(body, attempts)| (body, attempts + 1)).collect();
+        let bodies: Vec<_> = batch.iter().map(|(body, _)| Some(body.clone())).collect();
+        let mut consumption = Consumption::read(&bodies, NOW);
+        let claims = consumption.claims();
+        let answers = if ledger_answers {
+            self.ask(&Question::Claim(claims))
+        } else {
+            vec![Claim::Unknown; claims.len()]
+        };
+        if crash == Crash::AfterClaim {
+            return self.queue.extend(batch);
+        }
+        let gauges = consumption.plan(&answers, &settings, NOW).to_vec();
+        let course =
+            play(&gauges, &mut self.model, weather, Policy::durable(NOW, 7), NOW, &[(1, 5)]);
+        if crash == Crash::AfterDelivery {
+            let delivered = gauges.iter().zip(&course.outcomes);
+            self.risky.extend(
+                delivered
+                    .filter(|(_, outcome)| **outcome == Outcome::Delivered)
+                    .map(|(gauge, _)| gauge.source.clone()),
+            );
+            return self.queue.extend(batch);
+        }
+        let letters = consumption.delivered(&course.outcomes).to_vec();
+        if dead_letters_work {
+            self.dead.extend(letters.iter().map(|letter| DeadLetter::read(&letter.write(), NOW)));
+        }
+        let done = consumption.set_aside(vec![dead_letters_work; letters.len()]);
+        self.ask(&Question::Done(done));
+        if crash == Crash::AfterLedger {
+            // Unreadable messages are known to nobody: their letter may come twice.
+            self.garbage += consumption_garbage(&letters, dead_letters_work);
+            return self.queue.extend(batch);
+        }
+        let attempts: Vec<u32> = batch.iter().map(|(_, attempts)| *attempts).collect();
+        let decisions = consumption.decide(&attempts, &mut |limit| limit / 2);
+        assert_eq!(decisions.len(), batch.len());
+        for (place, (message, decision)) in batch.into_iter().zip(decisions).enumerate() {
+            match decision {
+                Decision::Acknowledge => {
+                    // Garbage that comes twice is set aside twice.
+                    if twice && place == 0 && Parcel::read(&message.0).is_ok() {
+                        self.queue.push(message);
+                    }
+                }
+                Decision::Retry(seconds) => {
+                    assert!((1..=43_200).contains(&seconds));
+                    self.queue.push(message);
+                }
+                Decision::Renew(_) => self.queue.push((message.0, 0)),
+            }
+        }
+    }
+
+    /// Good weather until the queue is empty.
+    fn drain(&mut self) {
+        for _ in 0..10_000 {
+            if self.queue.is_empty() {
+                return;
+            }
+            self.consume(10, &[], Crash::Never, true, true, false);
+        }
+        panic!("the queue does not drain: {:?}", self.queue);
+    }
+}
+
+fn consumption_garbage(letters: &[DeadLetter], sent: bool) -> usize {
+    if sent { letters.iter().filter(|letter| letter.measurement.is_none()).count() } else { 0 }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn each_event_is_delivered_or_set_aside_once(
+        steps in proptest::collection::vec(step(), 1..40),
+        bad in proptest::collection::btree_set(0_usize..80, 0..4),
+        wording in wording(),
+    ) {
+        let mut world = World::new(&bad, wording);
+        for step in &steps {
+            world.take(step);
+        }
+        world.drain();
+        let mut set_aside: HashMap<String, u64> = HashMap::new();
+        let mut unreadable = 0;
+        for letter in &world.dead {
+            match letter.revived() {
+                Some(measurement) => *set_aside.entry(measurement.source).or_default() += measurement.samples.count,
+                None => unreadable += 1,
+            }
+        }
+        prop_assert_eq!(unreadable, world.garbage);
+        let expected = world.named.iter().map(|source| (source, 1)).chain(world.unnamed.iter().map(|(s, n)| (s, *n)));
+        for (source, times) in expected {
+            let stored = world.model.samples.get(source).copied().unwrap_or(0);
+            let aside = set_aside.get(source).copied().unwrap_or(0);
+            let all = stored + aside;
+            prop_assert!(all >= u64::from(times), "{source} is lost: {stored} + {aside} of {times}");
+            let may_be_twice = world.risky.contains(source) || world.model.lost_after_storing.contains(source);
+            prop_assert!(all == u64::from(times) || may_be_twice, "{source} counts {stored} + {aside} times, not {times}");
+            prop_assert_eq!(aside > 0, world.model.bad.contains(source), "{} was set aside", source);
+        }
+    }
+
+    #[test]
+    fn what_is_packed_is_what_is_read(
+        rows in proptest::collection::vec(("[A-Za-z._-]{1,255}", "[A-Za-z.:_-]{1,60}", -7_200_i64..600, any::<f64>(), proptest::option::of("\\PC{0,40}"), 1_u64..5), 0..120),
+    ) {
+        let measured: Vec<_> = rows.iter().map(|(name, source, offset, value, _, count)| {
+            let value = if value.is_finite() && value.abs() < 1e100 { *value } else { 0.1 };
+            let mut samples = Samples::one(value);
+            for _ in 1..*count {
+                samples = samples.merged(Samples::one(value / 3.0)).unwrap();
+            }
+            Measurement { name: name.clone(), source: source.clone(), time: NOW / 1_000 + offset, samples }
+        }).collect();
+        let ids: Vec<_> = rows.iter().map(|row| row.4.as_ref().map(|id| EventId::named("k", id))).collect();
+        let packed: Vec<_> = measured.iter().zip(ids.iter().copied()).collect();
+        let mut owner = 41;
+        let messages = Parcel::pack(&packed, NOW / 1_000, &mut || { owner += 1; owner });
+        prop_assert!(messages.iter().all(|message| message.len() <= MAX_BYTES));
+        let read: Vec<_> = messages.iter().map(|message| Parcel::read(message).unwrap()).collect();
+        let entries: Vec<_> = read.iter().flat_map(|parcel| &parcel.entries).collect();
+        prop_assert_eq!(entries.len(), measured.len());
+        for ((entry, measurement), id) in entries.iter().zip(&measured).zip(&ids) {
+            prop_assert_eq!(&entry.measurement, measurement);
+            prop_assert!(id.is_none_or(|id| id == entry.id));
+        }
+        let distinct: BTreeSet<_> = entries.iter().map(|entry| entry.id).collect();
+        let named: BTreeSet<_> = ids.iter().flatten().collect();
+        prop_assert_eq!(distinct.len(), named.len() + ids.iter().filter(|id| id.is_none()).count());
+    }
+
+    #[test]
+    fn nothing_that_is_read_makes_a_panic(text in "\\PC*", bytes in any::<Vec<u8>>()) {
+        _ = Parcel::read(&text);
+        _ = Question::read(&bytes);
+        _ = DeadLetter::read(&text, NOW);
+        _ = DeadLetter::unreadable(&text.repeat(1_000), "x", NOW);
+    }
+}
+
+#[test]
+fn a_full_batch_of_events_is_one_message() {
+    let measured: Vec<_> =
+        (0..2_500).map(|n| Measurement { source: "web".into(), ..measurement(n) }).collect();
+    let packed: Vec<_> = measured
+        .iter()
+        .enumerate()
+        .map(|(n, m)| (m, Some(EventId::named("key", &format!("ajs-next-1795435200000-{n}")))))
+        .collect();
+    let messages = Parcel::pack(&packed, NOW / 1_000, &mut || 1);
+    assert_eq!(messages.len(), 1, "{}", messages[0].len());
+}
+
+#[test]
+fn late_events_are_treated_as_the_setting_says() {
+    let mut late = measurement(1);
+    late.time -= 7_190;
+    let messages = Parcel::pack(&[(&late, None)], NOW / 1_000 - 7_190, &mut || 1);
+    for (setting, delivered, letters) in [("now", 1, 0), ("reject", 0, 1)] {
+        let settings = settings([("LATE_EVENTS", setting)]);
+        let mut consumption = Consumption::read(&[Some(messages[0].clone())], NOW);
+        let gauges = consumption.plan(&[Claim::Granted], &settings, NOW).to_vec();
+        assert_eq!(gauges.len(), delivered);
+        assert!(gauges.iter().all(|gauge| gauge.time == NOW / 1_000));
+        let sent = consumption.delivered(&vec![Outcome::Delivered; delivered]).to_vec();
+        assert_eq!(sent.len(), letters);
+        assert!(sent.iter().all(|letter| letter.reason == "timestamp_out_of_range"));
+        assert_eq!(consumption.set_aside(vec![true; letters]).len(), 1);
+        assert_eq!(consumption.decide(&[1], &mut |_| 0), [Decision::Acknowledge]);
+    }
+}
+
+#[test]
+fn equal_metrics_of_many_messages_are_one_gauge() {
+    let messages: Vec<_> = (0..100)
+        .map(|owner| {
+            Parcel::pack(&[(&measurement(1), None)], NOW / 1_000, &mut || owner)[0].clone()
+        })
+        .map(Some)
+        .collect();
+    let mut consumption = Consumption::read(&messages, NOW);
+    let gauges = consumption.plan(&[Claim::Granted; 100], &settings([]), NOW);
+    assert_eq!((gauges.len(), gauges[0].samples.count), (1, 100));
+}
+
+#[test]
+fn a_message_that_the_platform_would_give_up_is_sent_anew() {
+    let body = Parcel::pack(&[(&measurement(1), None)], NOW / 1_000, &mut || 1);
+    let mut consumption = Consumption::read(&[Some(body[0].clone())], NOW);
+    consumption.plan(&[Claim::Unknown], &settings([]), NOW);
+    consumption.delivered(&[]);
+    consumption.set_aside(Vec::new());
+    assert!(matches!(consumption.decide(&[89], &mut |_| 0)[..], [Decision::Retry(300)]));
+    assert!(matches!(consumption.decide(&[90], &mut |_| 0)[..], [Decision::Renew(300)]));
+}
+
+#[test]
+fn the_ledger_remembers_a_day_and_no_more_than_it_can_hold() {
+    let mut ledger = Ledger::default();
+    let id = EventId::named("k", "m");
+    let claim = |owner| Question::Claim(vec![(id, owner)]);
+    assert_eq!(ledger.ask(&claim(1), 100).0, [Claim::Granted]);
+    assert_eq!(ledger.ask(&claim(1), 100).0, [Claim::Granted], "its own again");
+    assert_eq!(ledger.ask(&claim(2), 100).0, [Claim::Settled], "another's");
+    ledger.ask(&Question::Done(vec![id]), 100);
+    assert_eq!(ledger.ask(&claim(1), 100).0, [Claim::Settled], "done");
+    assert_eq!(ledger.forget(100 + HOURS - 1), 100);
+    assert_eq!(ledger.ask(&claim(3), 100 + HOURS - 1).0, [Claim::Settled], "24 hours later");
+    assert_eq!(ledger.forget(100 + HOURS), 101);
+    assert_eq!(ledger.ask(&claim(3), 100 + HOURS).0, [Claim::Granted], "and after that");
+
+    let mut full = Ledger::default();
+    for hour in 0..3_u32 {
+        let claims = (0..MAX_EVENTS as u64 / 2)
+            .map(|n| (EventId::placed(u64::from(hour), usize::try_from(n).unwrap()), 1));
+        full.ask(&Question::Claim(claims.collect()), 200 + hour);
+    }
+    assert_eq!(full.forget(202), 201, "the oldest hour goes early");
+    assert_eq!(full.figures().events, MAX_EVENTS);
+}
+
+#[test]
+fn shards_are_even() {
+    let mut counts = [0; 8];
+    for n in 0..8_000 {
+        counts[shard(EventId::named("k", &n.to_string()), 8) as usize] += 1;
+    }
+    assert!(counts.iter().all(|count| (850..1_150).contains(count)), "{counts:?}");
+}
