@@ -199,6 +199,7 @@ pub struct Delivery<'a> {
     random: u64,
     requests: u64,
     failures: u32,
+    unnamed: u64,
     /// Why nothing more is begun.
     given_up: Option<Trouble>,
 }
@@ -225,6 +226,7 @@ impl<'a> Delivery<'a> {
             random: policy.seed | 1,
             requests: 0,
             failures: 0,
+            unnamed: 0,
             given_up: None,
         }
     }
@@ -233,6 +235,13 @@ impl<'a> Delivery<'a> {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests
+    }
+
+    /// How many requests were stored in part without a word about which part. What was refused of them
+    /// cannot be found, and sending them again would count the rest twice.
+    #[must_use]
+    pub fn unnamed(&self) -> u64 {
+        self.unnamed
     }
 
     /// What is to be done now.
@@ -292,6 +301,7 @@ impl<'a> Delivery<'a> {
                 self.close(&job.members, &Outcome::Delivered);
                 let refused = refusal.suspects.iter().filter_map(|place| job.members.get(*place));
                 let refused: Vec<usize> = refused.copied().collect();
+                self.unnamed += u64::from(refused.is_empty());
                 self.close(&refused, &Outcome::SetAside(refusal.reason));
             }
             Judgement::Later(trouble) => self.try_again(job, trouble, now),

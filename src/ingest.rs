@@ -91,14 +91,16 @@ pub struct Counts {
 ///
 /// What is wrong with the request as a whole: its key, its JSON, its shape or size.
 pub fn take(body: &str, call: &Call) -> Result<Intake, Failure> {
+    if call.kind == Kind::Webhook {
+        return take_webhook(body, call);
+    }
     // A key in the header is judged before anything of the body is looked at.
     if let Some(key) = call.header_key {
         authenticate(Some(key), call.settings)?;
     }
     match call.kind {
         Kind::Single(event_type) => take_single(body, event_type, call),
-        Kind::Batch => take_batch(body, call),
-        Kind::Webhook => take_webhook(body, call),
+        Kind::Batch | Kind::Webhook => take_batch(body, call),
     }
 }
 
@@ -114,7 +116,7 @@ fn take_webhook(body: &str, call: &Call) -> Result<Intake, Failure> {
 fn take_single(body: &str, event_type: EventType, call: &Call) -> Result<Intake, Failure> {
     let raw = payload::single(body)?;
     let event = payload::event(raw);
-    let body_key = event.as_ref().ok().and_then(|event| text(event.write_key));
+    let body_key = text(of_event(raw, &event, |event| event.write_key, "writeKey"));
     let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
     let key = authenticate(key, call.settings)?;
     let mut collector = Collector::new(call, 1, key);
@@ -127,7 +129,9 @@ fn take_batch(body: &str, call: &Call) -> Result<Intake, Failure> {
     let (envelope, members) = Envelope::read(body)?;
     let events: Vec<_> = members.into_iter().map(|raw| (raw, payload::event(raw))).collect();
     let body_key = text(envelope.write_key).or_else(|| {
-        events.iter().find_map(|(_, event)| event.as_ref().ok().and_then(|e| text(e.write_key)))
+        events.iter().find_map(|(raw, event)| {
+            text(of_event(raw, event, |event| event.write_key, "writeKey"))
+        })
     });
     let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
     let key = authenticate(key, call.settings)?;
@@ -161,6 +165,19 @@ pub fn authenticate<'k>(key: Option<&'k str>, settings: &Settings) -> Result<&'k
         }
     };
     Err(Failure::new(FailureCode::InvalidWriteKey, message))
+}
+
+/// A field of an event. One that is too long or could not be read still tells it to whoever looks.
+fn of_event<'a>(
+    raw: &'a RawValue,
+    event: &Result<Event<'a>, Rejection>,
+    read: impl Fn(&Event<'a>) -> Option<&'a RawValue>,
+    name: &str,
+) -> Option<&'a RawValue> {
+    match event {
+        Ok(event) => read(event),
+        Err(_) => field(raw, name),
+    }
 }
 
 /// A field that is text and not empty.
@@ -204,11 +221,7 @@ impl<'c> Collector<'c> {
         event_type: Option<EventType>,
         sent_at: Option<Millis>,
     ) {
-        let message_id = text(match &event {
-            Ok(event) => event.message_id,
-            // One that could not be read still tells its id to whoever looks for it.
-            Err(_) => field(raw, "messageId"),
-        });
+        let message_id = text(of_event(raw, &event, |event| event.message_id, "messageId"));
         let circumstances = Circumstances {
             settings: self.call.settings,
             received_at: self.call.received_at,

@@ -162,13 +162,14 @@ impl Settings {
                 api,
             }),
             write_keys: list(&write_keys.unwrap_or_default()).into_iter().map(Secret).collect(),
-            allowed_origins: Some(reader.list("ALLOWED_ORIGINS"))
+            allowed_origins: reader
+                .list("ALLOWED_ORIGINS", ORIGINS, is_origin)
                 .filter(|origins| !any_origin(origins))
                 .unwrap_or_default(),
             allowed_events: Patterns(
                 reader
-                    .text("ALLOWED_EVENTS")
-                    .map_or_else(|| vec!["*".into()], |text| patterns(&text)),
+                    .list("ALLOWED_EVENTS", EVENTS, |_| true)
+                    .map_or_else(|| vec!["*".into()], |names| patterns(&names)),
             ),
             late_events: reader.choice(
                 "LATE_EVENTS",
@@ -184,7 +185,9 @@ impl Settings {
                 None => Some(60),
             },
             path_prefix: reader.prefix(),
-            consent_categories: reader.list("CONSENT_CATEGORIES"),
+            consent_categories: reader
+                .list("CONSENT_CATEGORIES", "categories, separated by commas", |_| true)
+                .unwrap_or_default(),
             webhook_secret: reader.text("WEBHOOK_SECRET").map(Secret),
             once_shards: reader
                 .number("ONCE_SHARDS", "a whole number from 1 to 1000", 1..=1_000)
@@ -207,6 +210,8 @@ const EMAIL: &str = "the e-mail address of the Librato account, which holds no `
 const TOKEN: &str = "the API token of the Librato account";
 const URL: &str = "the base URL of a Librato-compatible API, such as `https://librato.example.com`, \
                    without credentials, query or fragment";
+const ORIGINS: &str = "`*`, or origins such as `https://www.example.com`, separated by commas";
+const EVENTS: &str = "names of metrics, separated by commas, in which `*` matches any characters";
 const WRITE_KEYS: &str = "one Segment write key or more, separated by commas";
 /// Librato aggregates over at least 10 and at most 600 seconds (Librato knowledge base,
 /// service-side aggregation).
@@ -269,8 +274,19 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         number
     }
 
-    fn list(&self, setting: &str) -> Vec<String> {
-        self.text(setting).map_or_else(Vec::new, |text| list(&text))
+    /// A list of at least one good item.
+    fn list(
+        &mut self,
+        setting: &'static str,
+        expected: &'static str,
+        is_good: impl Fn(&str) -> bool,
+    ) -> Option<Vec<String>> {
+        let items = list(&self.text(setting)?);
+        if !items.is_empty() && items.iter().all(|item| is_good(item)) {
+            return Some(items);
+        }
+        self.problems.push(Problem { setting, expected });
+        None
     }
 
     fn prefix(&mut self) -> String {
@@ -293,11 +309,19 @@ fn list(text: &str) -> Vec<String> {
 }
 
 /// `ALLOWED_EVENTS` names metrics; an event's name is meant for its metric's.
-fn patterns(text: &str) -> Vec<String> {
-    list(text)
+fn patterns(names: &[String]) -> Vec<String> {
+    names
         .iter()
         .map(|pattern| pattern.split('*').map(name::clean).collect::<Vec<_>>().join("*"))
         .collect()
+}
+
+/// A star, `null` as pages without an origin send it, or scheme and host as browsers write them.
+fn is_origin(text: &str) -> bool {
+    let host = text.split_once("://").map(|(_, rest)| rest.trim_end_matches('/'));
+    matches!(text, "*" | "null")
+        || host
+            .is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']))
 }
 
 fn is_base_url(text: &str) -> bool {
@@ -368,6 +392,11 @@ mod tests {
             ("METRIC_PERIOD", "on"),
             ("PATH_PREFIX", "/a b"),
             ("PATH_PREFIX", "/a//b"),
+            ("ALLOWED_ORIGINS", ","),
+            ("ALLOWED_ORIGINS", "shop.example"),
+            ("ALLOWED_ORIGINS", "https://a.example, https://host/path"),
+            ("ALLOWED_EVENTS", ","),
+            ("CONSENT_CATEGORIES", ","),
         ] {
             let settings = read(&[(setting, value)]);
             let names: Vec<_> = settings.problems.iter().map(|problem| problem.setting).collect();

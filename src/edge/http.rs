@@ -69,8 +69,9 @@ pub(super) async fn read_body(
     }
 }
 
+/// An upload that stops is a fault of the network: it may well succeed the next time.
 fn incomplete() -> Failure {
-    Failure::new(FailureCode::MalformedJson, "body: expected more bytes, and none came")
+    Failure::new(FailureCode::UpstreamUnavailable, "body: expected more bytes, and none came")
 }
 
 /// Sends an answer with the headers that every answer has.

@@ -43,7 +43,7 @@ pub(super) struct ConsumerLine {
     pub(super) set_aside: usize,
     pub(super) retried: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    trouble: Option<String>,
+    pub(super) trouble: Option<String>,
     /// Nothing will be delivered until somebody sets it right.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     operator_fault: bool,
@@ -73,7 +73,6 @@ impl ConsumerLine {
                 Outcome::Delivered => self.delivered += 1,
                 Outcome::Later(trouble) => {
                     self.operator_fault |= trouble.kind == TroubleKind::Unauthorized;
-                    self.trouble = Some(trouble.detail.clone());
                 }
                 Outcome::SetAside(_) => {}
             }

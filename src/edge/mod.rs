@@ -18,7 +18,7 @@ use std::rc::Rc;
 use worker::{Context, Date, Env, Method, Request, Response, Result, event, js_sys};
 
 use crate::Millis;
-use crate::delivery::{Outcome, Policy};
+use crate::delivery::Policy;
 use crate::ingest::{self, Call, Counts, Intake, Kind};
 use crate::librato::Librato;
 use crate::mapping::MAX_AGE_SECONDS;
@@ -144,10 +144,11 @@ impl Visit<'_> {
             }
             Route::SetAside | Route::Replay => self.set_aside(route).await,
             Route::Health => self.health().await,
-            Route::Settings { .. } | Route::Library(_) | Route::Unknown => Err(Failure::new(
-                FailureCode::NotFound,
-                "path: there is nothing for this write key",
-            )),
+            Route::Settings { .. } | Route::Library(_) | Route::Unknown => {
+                health::require(self.settings, |problem| problem.setting == "WRITE_KEYS")?;
+                let message = "path: there is nothing for this write key";
+                Err(Failure::new(FailureCode::NotFound, message))
+            }
         }
     }
 
@@ -220,7 +221,13 @@ impl Visit<'_> {
         let bytes = http::read_body(&mut self.request, webhook::MAX_REQUEST).await?;
         webhook::verify(secret.expose(), &bytes, signature.as_deref())?;
         let text = body::text(bytes, None, webhook::MAX_REQUEST)?;
-        self.take(Kind::Webhook, &text).await
+        // Segment sends again after a 5xx, and after nothing else.
+        self.take(Kind::Webhook, &text).await.map_err(|failure| match failure.code {
+            FailureCode::RateLimited => {
+                Failure { code: FailureCode::UpstreamUnavailable, ..failure }
+            }
+            _ => failure,
+        })
     }
 
     async fn body(&mut self) -> Fallible<String> {
@@ -295,14 +302,10 @@ impl Visit<'_> {
             ));
         };
         let policy = Policy::direct(now(), random());
-        let (outcomes, requests) = outbound::deliver(&librato, &gauges, policy).await;
-        self.line.requests = requests;
-        self.line.trouble = outcomes.iter().find_map(|outcome| match outcome {
-            Outcome::Later(trouble) => Some(trouble.detail.clone()),
-            // Librato's words may quote the event, and the code is counted already.
-            Outcome::SetAside(_) | Outcome::Delivered => None,
-        });
-        intake.settle(&places.iter().filter_map(|place| outcomes.get(*place)).collect::<Vec<_>>())
+        let report = outbound::deliver(&librato, &gauges, policy).await;
+        (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
+        let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));
+        intake.settle(&outcomes.collect::<Vec<_>>())
     }
 
     fn header_key(&self) -> Option<String> {

@@ -27,12 +27,34 @@ const CHECK_TIMEOUT: Millis = 5_000;
 /// Headers in which Librato tells about its limits.
 const RATE_LIMITS: [&str; 2] = ["x-librato-ratelimit-agg", "x-librato-ratelimit-std"];
 
-/// Carries out a delivery. Tells the outcomes and how many requests it took.
+/// What came of a delivery.
+pub(super) struct Report {
+    /// In the order of the measurements.
+    pub(super) outcomes: Vec<Outcome>,
+    /// How many requests it took.
+    pub(super) requests: u64,
+    unnamed: u64,
+}
+
+impl Report {
+    /// What the log tells of it: the last trouble. What was set aside is counted elsewhere, and
+    /// Librato's words about it may quote the event.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let later = self.outcomes.iter().rev().find_map(|outcome| match outcome {
+            Outcome::Later(trouble) => Some(trouble.detail.clone()),
+            Outcome::SetAside(_) | Outcome::Delivered => None,
+        });
+        let unnamed = || "Librato refused some of a request without saying which".to_owned();
+        later.or_else(|| (self.unnamed > 0).then(unnamed))
+    }
+}
+
+/// Carries out a delivery.
 pub(super) async fn deliver(
     librato: &Librato,
     measurements: &[Measurement],
     policy: Policy,
-) -> (Vec<Outcome>, u64) {
+) -> Report {
     let mut delivery = Delivery::new(librato, measurements, policy);
     let mut in_flight = FuturesUnordered::new();
     loop {
@@ -62,9 +84,9 @@ pub(super) async fn deliver(
             delivery.settle(id, &arrival, now());
         }
     }
-    let requests = delivery.requests();
     drop(in_flight);
-    (delivery.finish(), requests)
+    let (requests, unnamed) = (delivery.requests(), delivery.unnamed());
+    Report { outcomes: delivery.finish(), requests, unnamed }
 }
 
 async fn post(librato: &Librato, shipment: Shipment) -> (u64, Arrival) {

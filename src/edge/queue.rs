@@ -102,9 +102,9 @@ async fn consume(messages: &[Message], env: &Env) {
     let outcomes = match Librato::new(&settings) {
         Some(librato) if !gauges.is_empty() => {
             let policy = Policy::durable(now(), random());
-            let (outcomes, requests) = outbound::deliver(&librato, &gauges, policy).await;
-            line.requests = requests;
-            outcomes
+            let report = outbound::deliver(&librato, &gauges, policy).await;
+            (line.requests, line.trouble) = (report.requests, report.trouble());
+            report.outcomes
         }
         Some(_) => Vec::new(),
         None => vec![unset(); gauges.len()],

@@ -122,6 +122,41 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// Names that the errors give as such: under `name`, or in quotation marks.
+    fn named(&self) -> Vec<String> {
+        fn collect(value: &Value, names: &mut Vec<String>) {
+            match value {
+                Value::String(text) => {
+                    // Between every other pair of marks stands a quotation.
+                    let parts = text.split(['\'', '"', '`']);
+                    names.extend(parts.skip(1).step_by(2).map(str::to_owned));
+                }
+                Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
+                Value::Object(object) => {
+                    for (key, value) in object {
+                        match (key.as_str(), value) {
+                            ("name", Value::String(name)) => names.push(name.clone()),
+                            ("name", Value::Array(values)) => {
+                                names.extend(
+                                    values.iter().filter_map(Value::as_str).map(str::to_owned),
+                                );
+                            }
+                            _ => collect(value, names),
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut names = Vec::new();
+        if let Self::Json(object) = self
+            && let Some(errors) = object.get("errors")
+        {
+            collect(errors, &mut names);
+        }
+        names
+    }
+
     fn refusal(&self, batch: &[&Measurement], now: Millis) -> Refusal {
         let text = self.text();
         let errors = match self {
@@ -139,8 +174,11 @@ impl<'a> Body<'a> {
             Self::Other(_) => None,
         };
         let librato_now = request_time.unwrap_or(now.div_euclid(1_000));
-        let mut suspects = Vec::new();
-        // Whose fault it is by the field that is complained about ...
+        // Whose fault it is by its name, where that stands by itself ...
+        let named = self.named();
+        let mut suspects =
+            find(&|member| named.iter().any(|name| name.eq_ignore_ascii_case(&member.name)));
+        // ... or by the field that is complained about ...
         if let Some(said) = said_of("measure_time") {
             suspects = if said.contains("future") {
                 find(&|member| member.time > librato_now + MAX_AHEAD_SECONDS)
@@ -151,8 +189,9 @@ impl<'a> Body<'a> {
         if let Some(said) = said_of("source").filter(|_| suspects.is_empty()) {
             suspects = find(&|member| mentions(&said, &member.source));
         }
-        // ... or by its name, wherever it is mentioned.
-        if suspects.is_empty() {
+        // ... or by its name somewhere in the text. That is a hint, which costs a request when it is
+        // wrong; where nothing will be sent again, only what is certain counts.
+        if suspects.is_empty() && !self.is_partly_stored() {
             suspects = find(&|member| mentions(&text, &member.name));
         }
         // A clash of types is about the metric: each of its members would be refused the same way.
