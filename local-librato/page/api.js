@@ -34,3 +34,9 @@ export function follow(on) {
     if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(on), 2000);
   });
 }
+
+/** How the Worker delivers: `{mode, waiting, setAside}`. It tells even when Librato does not answer it. */
+export async function getDelivery({ worker, writeKey }) {
+  const response = await fetch(`${worker}/health?deep=1&writeKey=${encodeURIComponent(writeKey)}`);
+  return (await response.json()).delivery ?? {};
+}

@@ -1,5 +1,6 @@
 import { follow, getConfig, getRequests, reset } from "./api.js";
 import { Chart } from "./chart.js";
+import { watchDelivery } from "./delivery.js";
 import { $, animate, h, setText, throttled } from "./dom.js";
 import { FaultPanel } from "./faults.js";
 import { number } from "./format.js";
@@ -13,6 +14,8 @@ const CHART_INTERVAL = 150;
 
 /** The server's state as it was last heard. */
 let state = { requests: 0, metrics: [], faults: [] };
+/** What the Worker has of them, in durable delivery: `backlog` and `setAside`. */
+let delivery = {};
 /** @type {Map<string, any>} its metrics by lower-case name: Librato's names ignore case */
 let metrics = new Map();
 /** Number of the newest request that is known. */
@@ -49,7 +52,7 @@ const showState = throttled(() => {
   setText($("count-refused"), number(state.refused));
   $("counter-refused").toggleAttribute("data-some", state.refused > 0);
   for (const counter of document.querySelectorAll("[data-optional]")) {
-    const value = state[counter.dataset.optional];
+    const value = delivery[counter.dataset.optional];
     counter.hidden = value === undefined || value === null;
     if (!counter.hidden) setText(counter.querySelector("dd"), number(value));
   }
@@ -77,6 +80,10 @@ async function startPlayground() {
   playing = true;
   setText($("version"), config.version);
   $("links").append(h("a", { href: `${config.worker}/health` }, "Worker health"));
+  watchDelivery(config, (found) => {
+    delivery = found;
+    showState();
+  });
   new Playground(config, {
     clicked: (gauge) => {
       awaited = gauge.toLowerCase();

@@ -1,0 +1,124 @@
+// What the project needs beside its source: checked, and installed where missing. A second run installs nothing.
+// All of this may run before `npm ci` ever has, so it uses Node's own modules only.
+
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { Problem, step } from "./console.mjs";
+import { ask, inProject, run, toolsDirectory } from "./process.mjs";
+
+const NODE = "Node 20 or newer, with npm: https://nodejs.org";
+const WASM = "wasm32-unknown-unknown";
+
+/** The version of a crate in `Cargo.lock`. */
+function lockedVersion(crate) {
+  const lock = readFileSync(inProject("Cargo.lock"), "utf8");
+  const found = new RegExp(`^name = "${crate}"\nversion = "([^"]+)"$`, "m").exec(lock);
+  if (!found) throw new Problem(`Cargo.lock names no crate "${crate}".`);
+  return found[1];
+}
+
+/** Whether the version `has` is at least `wanted`. */
+function atLeast(has, wanted) {
+  return has.localeCompare(wanted, "en", { numeric: true }) >= 0;
+}
+
+function prerequisites() {
+  if (!atLeast(process.versions.node, "20")) {
+    throw new Problem(`This needs ${NODE}. This is Node ${process.versions.node}.`);
+  }
+
+  const [, rust] = /^rust-version = "(.+)"$/m.exec(readFileSync(inProject("Cargo.toml"), "utf8"));
+  const rustup = `Rust ${rust} or newer, best by rustup: https://rustup.rs`;
+  const rustc = ask("rustc", "--version");
+  if (!rustc || !ask("cargo", "--version")) throw new Problem(`Rust is missing. This needs ${rustup}.`);
+  if (!atLeast(rustc.split(" ")[1], rust)) {
+    throw new Problem(`This needs ${rustup}. This is ${rustc}; "rustup update stable" gets a newer one.`);
+  }
+  if (!ask("cc", "--version")) {
+    throw new Problem(
+      'A C linker ("cc") is missing, which Rust needs. On Debian or Ubuntu: "apt-get install build-essential"; ' +
+        'on Fedora: "dnf install gcc"; on macOS: "xcode-select --install".',
+    );
+  }
+}
+
+/** Whether `node_modules` holds exactly what the lock file says for this platform. */
+function packagesAreCurrent() {
+  // Written by npm when it is through, so an installation that was cut short does not count.
+  const installed = inProject("node_modules", ".package-lock.json");
+  if (!existsSync(installed)) return false;
+  const packages = (file) => JSON.parse(readFileSync(file, "utf8")).packages;
+  const has = packages(installed);
+  const { "": _, ...wanted } = packages(inProject("package-lock.json"));
+  return Object.entries(wanted).every(([path, { version, optional }]) =>
+    has[path] ? has[path].version === version : optional,
+  );
+}
+
+async function npmPackages() {
+  if (packagesAreCurrent()) return;
+  if (!ask("npm", "--version")) throw new Problem(`npm is missing. This needs ${NODE}.`);
+  await step("npm packages", (show) => run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], { show }));
+}
+
+/** Wrangler's Node, which need not be the one that runs this. */
+function nodeForWrangler() {
+  const { engines } = JSON.parse(readFileSync(inProject("node_modules/wrangler/package.json"), "utf8"));
+  const wanted = engines.node.replace(">=", "");
+  const has = ask("node", "--version")?.slice(1) ?? "missing";
+  if (has !== "missing" && atLeast(has, wanted)) return;
+  throw new Problem(
+    `Wrangler needs Node ${wanted} or newer. npm has not installed the one of package.json for ${process.platform} on ` +
+      `${process.arch}, and this machine's own is ${has}.`,
+  );
+}
+
+async function wasmTarget() {
+  // rustc names the folder whether the target is installed or not.
+  if (existsSync(ask("rustc", "--target", WASM, "--print", "target-libdir") ?? "")) return;
+  if (!ask("rustup", "--version")) {
+    throw new Problem(`Rust's target ${WASM} is missing. With rustup (https://rustup.rs) it would be installed now.`);
+  }
+  await step(`Rust target ${WASM}`, (show) => run(["rustup", "target", "add", WASM], { show }));
+}
+
+/** The path of a tool that is a crate, installed unless it is there in exactly this version. */
+async function cargoTool(crate, tool, version) {
+  const installed = join(toolsDirectory, "bin", tool);
+  for (const path of [tool, installed]) {
+    if (ask(path, "--version")?.split(" ").at(-1) === version) return path;
+  }
+  const install = ["cargo", "install", `${crate}@${version}`, "--bin", tool, "--root", toolsDirectory];
+  // The two tools share most of their dependencies. Not optimised: they run for less than a second each.
+  install.push("--target-dir", join(toolsDirectory, "target"), "--debug");
+  const env = { CARGO_PROFILE_DEV_DEBUG: "false", CARGO_INCREMENTAL: "0" };
+  await step(`${tool} ${version}, by cargo install`, async (show) => {
+    try {
+      await run([...install, "--locked"], { show, env });
+    } catch (error) {
+      // A registry's mirror may lag behind and lack a dependency's very newest release.
+      if (!/failed to select a version/.test(error.log)) throw error;
+      show("its lock file names a version that is not to be had here: choosing anew");
+      await run(install, { show, env });
+    }
+  });
+  return installed;
+}
+
+/**
+ * Checks the prerequisites and installs what is missing.
+ *
+ * @returns {Promise<{ workerBuild: string, wasmBindgen: string, versions: Record<string, string> }>} the build tools
+ */
+export async function setup() {
+  prerequisites();
+  await npmPackages();
+  nodeForWrangler();
+  await wasmTarget();
+  // The tool and the crate are released together, under one number; wasm-bindgen works with no other than its own.
+  const versions = { worker: lockedVersion("worker"), "wasm-bindgen": lockedVersion("wasm-bindgen") };
+  const workerBuild = await cargoTool("worker-build", "worker-build", versions.worker);
+  const wasmBindgen = await cargoTool("wasm-bindgen-cli", "wasm-bindgen", versions["wasm-bindgen"]);
+  rmSync(join(toolsDirectory, "target"), { recursive: true, force: true });
+  return { workerBuild, wasmBindgen, versions };
+}
