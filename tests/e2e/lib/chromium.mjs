@@ -1,0 +1,21 @@
+// A Chromium that this machine has, without a way to any other machine.
+
+import { chromium } from "playwright-core";
+import { chromium as find } from "../../../scripts/lib/chromium.mjs";
+
+/** Starts it without a window. */
+export async function startChromium() {
+  return chromium.launch({
+    executablePath: await find(),
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+    ],
+  });
+}

@@ -1,0 +1,213 @@
+// The platform's part of durable delivery in a test's hands: queues that remember what they are given or refuse it, and
+// a once-storage that fails on demand. Everything else is as it is deployed.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { Response } from "miniflare";
+import { batch } from "./events.mjs";
+import { succeeded } from "./expect.mjs";
+import { configuration, startWorker } from "./worker.mjs";
+
+/** What an operator names. */
+export const operatorToken = `operator-${randomBytes(12).toString("hex")}`;
+
+const [{ queue: measurements }, { queue: setAside }] = configuration().queues.producers;
+
+/** A Worker beside the one that is tested. Its queues and its once-storage ask the test what to do. */
+const script = `
+  import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
+
+  async function ask(env, question) {
+    const answer = await env.TEST.fetch("http://test/", { method: "POST", body: JSON.stringify(question) });
+    return answer.text();
+  }
+
+  export class Queue extends WorkerEntrypoint {
+    send(body, options) {
+      return this.#take([{ ...options, body }]);
+    }
+    sendBatch(messages) {
+      return this.#take([...messages]);
+    }
+    async #take(messages) {
+      const refusal = await ask(this.env, { queue: this.ctx.props.binding, messages });
+      if (refusal === "hang") await new Promise(() => setTimeout(() => {}, 60_000));
+      if (refusal !== "") throw new Error(refusal);
+    }
+  }
+
+  export class Memory extends DurableObject {
+    async fetch(request) {
+      const bytes = new Uint8Array(await request.arrayBuffer());
+      const wish = await ask(this.env, { once: String.fromCharCode(bytes[0] ?? 63) });
+      if (wish === "hang") await new Promise(() => setTimeout(() => {}, 60_000));
+      if (wish === "throw") throw new Error("the storage is out of order");
+      if (wish !== "") return new Response(wish, { status: Number(wish) });
+      const body = bytes.length === 0 ? undefined : bytes;
+      return this.env.ONCE.getByName(this.ctx.id.name).fetch(request.url, { method: request.method, body });
+    }
+  }
+
+  export default {};
+`;
+
+/**
+ * Starts a Worker whose queues are in the test's hands.
+ *
+ * @param {object} options as `startWorker` takes them
+ * @returns {Promise<Platform>}
+ */
+export async function startPlatform({ librato, settings, storage, once = true } = {}) {
+  const platform = new Platform();
+  const { name, compatibility_date: compatibilityDate } = configuration();
+  const queue = (binding) => [binding, { name: "platform", entrypoint: "Queue", props: { binding } }];
+  const own = { className: "Once", useSQLite: true };
+  platform.worker = await startWorker({
+    librato,
+    settings: { OPERATOR_TOKEN: operatorToken, ...settings },
+    storage,
+    platform: {
+      serviceBindings: Object.fromEntries(["MEASUREMENTS", "SET_ASIDE"].map(queue)),
+      durableObjects: {
+        ...(once && { ONCE: { className: "Memory", scriptName: "platform", useSQLite: true } }),
+        LETTERS: { className: "SetAside", useSQLite: true },
+      },
+      additionalUnboundDurableObjects: [own],
+    },
+    beside: [
+      {
+        name: "platform",
+        compatibilityDate,
+        modules: true,
+        script,
+        durableObjects: { ONCE: { ...own, scriptName: name } },
+        additionalUnboundDurableObjects: [{ className: "Memory", useSQLite: true }],
+        serviceBindings: { TEST: async (request) => new Response(platform.answer(await request.json())) },
+      },
+    ],
+  });
+  return platform;
+}
+
+/** Runs with such a Worker, which ends afterwards. */
+export async function withPlatform(options, use) {
+  const platform = await startPlatform(options);
+  try {
+    return await use(platform);
+  } finally {
+    await platform.stop();
+  }
+}
+
+class Platform {
+  /** Calls of the queues since the last `forget`, each with its messages. */
+  calls = { MEASUREMENTS: [], SET_ASIDE: [] };
+  /** Why a queue does not take a call, if it does not: the error's text, or "hang". */
+  refuse = { MEASUREMENTS: () => "", SET_ASIDE: () => "" };
+  /** What the once-storage does when it is asked (c), told (d) or looked at (?): "throw", "hang" or a status. */
+  once = () => "";
+  /** What the once-storage was asked, by letter. */
+  asked = "";
+
+  answer({ queue, messages, once }) {
+    if (once) {
+      this.asked += once;
+      return this.once(once);
+    }
+    const refusal = this.refuse[queue](messages);
+    if (!refusal) this.calls[queue].push(messages);
+    return refusal;
+  }
+
+  /** Everything works from now on, and what was is forgotten. */
+  forget() {
+    this.calls = { MEASUREMENTS: [], SET_ASIDE: [] };
+    this.refuse = { MEASUREMENTS: () => "", SET_ASIDE: () => "" };
+    this.once = () => "";
+    this.asked = "";
+  }
+
+  /** The bodies of the messages that the queue of measurements has been given since it was asked last. */
+  taken() {
+    return this.calls.MEASUREMENTS.splice(0)
+      .flat()
+      .map(({ body, contentType }) => {
+        assert.equal(contentType, "text");
+        return body;
+      });
+  }
+
+  /** The letters that the dead-letter queue has been given since it was asked last. */
+  letters() {
+    return this.calls.SET_ASIDE.splice(0)
+      .flat()
+      .map(({ body }) => JSON.parse(body));
+  }
+
+  /** Sends events as one request and returns the bodies of the messages that they became. */
+  async pack(events, headers) {
+    succeeded(await this.worker.post("/v1/batch", batch(events, { sentAt: undefined }), headers));
+    return this.taken();
+  }
+
+  /** Sends each event as a request of its own and returns the bodies of the messages. */
+  async packEach(events) {
+    const bodies = [];
+    for (const event of events) bodies.push(...(await this.pack([event])));
+    return bodies;
+  }
+
+  /**
+   * Hands messages over as one batch of the queue of measurements, each with a number of attempts (1 unless given).
+   *
+   * @param {unknown[]} bodies
+   * @param {number[]} [attempts]
+   * @returns {Promise<("ack" | number)[]>} what became of each: acknowledged, or seconds until it comes again
+   */
+  consume(bodies, attempts = []) {
+    return this.#dispatch(measurements, bodies, attempts);
+  }
+
+  /** The same for the dead-letter queue. */
+  keep(bodies) {
+    return this.#dispatch(setAside, bodies, []);
+  }
+
+  async #dispatch(queue, bodies, attempts) {
+    const messages = bodies.map((body, index) => ({
+      id: `message-${index}`,
+      timestamp: new Date(),
+      attempts: attempts[index] ?? 1,
+      body,
+    }));
+    const { outcome, ackAll, retryBatch, explicitAcks, retryMessages } = await this.worker.dispatch(queue, messages);
+    // A handler that fails brings back what was acknowledged, and so does a word about the whole batch.
+    assert.deepEqual({ outcome, ackAll, retryBatch }, { outcome: "ok", ackAll: false, retryBatch: { retry: false } });
+    assert.equal(explicitAcks.length + retryMessages.length, messages.length, "each message is settled, and once");
+    return messages.map(({ id }) => {
+      if (explicitAcks.includes(id)) return "ack";
+      const { delaySeconds } = retryMessages.find(({ msgId }) => msgId === id);
+      assert.ok(Number.isInteger(delaySeconds), `${id} comes again after ${delaySeconds}`);
+      return delaySeconds;
+    });
+  }
+
+  /** The last line that the consumer has logged. */
+  get line() {
+    return this.worker.lines.findLast(({ event }) => event === "consume");
+  }
+
+  /** What `GET /health?deep=1` tells of the delivery. */
+  async delivery() {
+    return (await this.worker.fetch("/health?deep=1")).json().delivery;
+  }
+
+  /** An operator's request. */
+  operator(method, path, body, token = operatorToken) {
+    return this.worker.fetch(path, { method, body, headers: { authorization: `Bearer ${token}` } });
+  }
+
+  stop() {
+    return this.worker.stop();
+  }
+}

@@ -1,0 +1,135 @@
+// A Librato that says what a test tells it to say, and remembers what it was asked.
+
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/**
+ * @typedef {object} Answer
+ * @property {number} [status]
+ * @property {Record<string, string>} [headers]
+ * @property {string | object} [body]
+ * @property {number} [delay] milliseconds before the answer
+ * @property {'before' | 'middle'} [cut] resets the connection instead of answering, or in the middle of the body
+ * @property {'all' | 'body'} [hang] never sends the answer, or only its head
+ *
+ * @typedef {object} Recorded one request, as it came
+ * @property {string} method
+ * @property {string} path
+ * @property {string[]} rawHeaders names and values by turns, in their order and spelling
+ * @property {Record<string, string>} headers
+ * @property {string} text the body
+ * @property {object} json the body
+ * @property {object[]} gauges the members of the body
+ * @property {number} at epoch milliseconds
+ * @property {Answer} answer what it was answered
+ */
+
+/** Starts one on a free port. Without a script every request is answered by Librato's 200 without a body. */
+export async function startScripted() {
+  const librato = new Scripted();
+  await librato.start();
+  return librato;
+}
+
+class Scripted {
+  /** @type {Recorded[]} */
+  requests = [];
+  /** The most requests that were open at the same time. */
+  busiest = 0;
+  /** The requests that are open now. */
+  open = 0;
+  #script = [];
+  #then = () => ({});
+  #ending = new AbortController();
+  #server = createServer((request, response) => this.#answer(request, response));
+
+  async start() {
+    this.#server.listen(0, "127.0.0.1");
+    await once(this.#server, "listening");
+    this.url = `http://127.0.0.1:${this.#server.address().port}`;
+  }
+
+  /**
+   * Forgets what was, and answers from now on by this script.
+   *
+   * @param {Answer[]} script one answer for each request to come
+   * @param {(request: Recorded) => Answer} [then] what comes after the script
+   */
+  play(script, then = () => ({})) {
+    this.requests = [];
+    this.busiest = 0;
+    this.#script = [...script];
+    this.#then = then;
+    return this;
+  }
+
+  /** Every gauge that came, request by request. */
+  get gauges() {
+    return this.requests.flatMap(({ gauges }) => gauges);
+  }
+
+  async #answer(request, response) {
+    this.open += 1;
+    this.busiest = Math.max(this.busiest, this.open);
+    response.on("close", () => {
+      this.open -= 1;
+    });
+    // A Worker that gives up closes its connection: here that is no error.
+    request.on("error", () => {});
+    response.on("error", () => {});
+
+    const at = Date.now();
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const recorded = record(request, Buffer.concat(chunks), at);
+    this.requests.push(recorded);
+    const answer = this.#script.shift() ?? this.#then(recorded);
+    recorded.answer = answer;
+    const { status = 200, headers = {}, body = "", delay = 0, cut, hang } = answer;
+
+    try {
+      if (delay) await sleep(delay, undefined, { signal: this.#ending.signal });
+    } catch {
+      return;
+    }
+    if (hang === "all") return;
+    if (cut === "before") return request.socket.resetAndDestroy();
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    const type = typeof body === "string" ? {} : { "content-type": "application/json" };
+    if (cut === "middle" || hang === "body") {
+      response.writeHead(status, { ...type, ...headers, "content-length": Buffer.byteLength(text) + 100 });
+      response.write(text || " ");
+      if (cut) setImmediate(() => request.socket.resetAndDestroy());
+      return;
+    }
+    response.writeHead(status, { ...type, "content-length": Buffer.byteLength(text), ...headers });
+    response.end(text);
+  }
+
+  async stop() {
+    this.#ending.abort();
+    this.#server.close();
+    this.#server.closeAllConnections();
+    if (this.#server.listening) await once(this.#server, "close");
+  }
+}
+
+/** @returns {Recorded} */
+function record(request, bytes, at) {
+  const text = bytes.toString("utf8");
+  return {
+    method: request.method,
+    path: request.url,
+    rawHeaders: request.rawHeaders,
+    headers: request.headers,
+    text,
+    get json() {
+      return JSON.parse(text);
+    },
+    get gauges() {
+      return this.json.gauges;
+    },
+    at,
+  };
+}
