@@ -105,10 +105,13 @@ impl<'a> Body<'a> {
     /// Whether some of the measurements are stored although others were refused, as the tagged API
     /// does it: its summary says so. Without one, a request with errors stored nothing.
     fn is_partly_stored(&self) -> bool {
-        let Self::Json(object) = self else { return false };
-        let summary = object.get("measurements").and_then(|part| part.get("summary"));
-        let accepted = summary.and_then(|summary| summary.get("accepted"));
-        accepted.and_then(Value::as_u64).is_some_and(|accepted| accepted > 0)
+        self.summary("accepted").is_some_and(|accepted| accepted > 0)
+    }
+
+    /// A figure of the tagged API's summary.
+    fn summary(&self, figure: &str) -> Option<u64> {
+        let Self::Json(object) = self else { return None };
+        object.get("measurements")?.get("summary")?.get(figure)?.as_u64()
     }
 
     /// All that it says, in one line: bodies come in a handful of shapes, and as plain text.
@@ -190,9 +193,12 @@ impl<'a> Body<'a> {
             suspects = find(&|member| mentions(&said, &member.source));
         }
         // ... or by its name somewhere in the text. That is a hint, which costs a request when it is
-        // wrong; where nothing will be sent again, only what is certain counts.
-        if suspects.is_empty() && !self.is_partly_stored() {
-            suspects = find(&|member| mentions(&text, &member.name));
+        // wrong; where nothing will be sent again, it counts only if it is about as many as failed.
+        if suspects.is_empty() {
+            let hinted = find(&|member| mentions(&text, &member.name));
+            if !self.is_partly_stored() || self.summary("failed") == Some(hinted.len() as u64) {
+                suspects = hinted;
+            }
         }
         // A clash of types is about the metric: each of its members would be refused the same way.
         let is_certain = said_of("type").is_some_and(|said| {

@@ -3,8 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import encodings from "../fixtures/hostile/encodings.mjs";
 import credentials from "../fixtures/hostile/credentials.mjs";
+import encodings from "../fixtures/hostile/encodings.mjs";
 import http from "../fixtures/hostile/http.mjs";
 import json from "../fixtures/hostile/json.mjs";
 import origins from "../fixtures/hostile/origins.mjs";
@@ -51,6 +51,7 @@ after(async () => {
  * @param {number} [request.length] what `Content-Length` claims
  * @param {number} [request.chunked] sends the body in chunks of so many bytes
  * @param {(string | Buffer)[]} [request.raw] what follows the head, as it is
+ * @param {number} [request.pause] milliseconds between head and pieces of `raw`
  * @param {Buffer} [request.message] all of it, as it is
  */
 function write({ method = "POST", path = "/v1/track", headers = {}, body, length, chunked, raw, message }) {
@@ -178,8 +179,8 @@ for (const [name, groups] of Object.entries(tables)) {
           const asked = typeof request === "string" || Buffer.isBuffer(request) ? { body: request } : request;
           const worker = workers[asked.on ?? "open"];
           librato.play([]);
-          const parts = write(asked);
-          const answer = await exchange(new URL(worker.url), { parts, isHead: asked.method === "HEAD" });
+          const message = { parts: write(asked), pause: asked.pause, isHead: asked.method === "HEAD" };
+          const answer = await exchange(new URL(worker.url), message);
           judge(asked, answer, expected);
           const wanted = [...(expected.gauges ?? [])].sort(byName);
           assert.deepEqual(gauges(), wanted);
@@ -209,7 +210,10 @@ describe("bodies that do not come, or come slowly", () => {
     ["a chunk of 16 exabytes", { parts: [head({ headers: chunked }), `ffffffffffffffff\r\n${event}`] }],
     ["gzip's first bytes", { parts: [head({ headers: { "content-length": 500 } }), Buffer.from([0x1f, 0x8b])] }],
     ["half a batch", { parts: [head({ path: "/v1/batch", headers: { "content-length": 500_000 } }), envelope] }],
-    ["half a webhook", { parts: [head({ path: "/webhooks/segment", headers: { "content-length": 500_000 } }), envelope] }],
+    [
+      "half a webhook",
+      { parts: [head({ path: "/webhooks/segment", headers: { "content-length": 500_000 } }), envelope] },
+    ],
     [
       "a byte each 200 ms, for minutes",
       { parts: [head({ headers: { "content-length": 5_000 } }), ...drops(Buffer.alloc(5_000, " "))], pause: 200 },

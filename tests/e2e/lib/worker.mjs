@@ -47,7 +47,14 @@ export function basic(user, password = "") {
  * @param {string} [options.storage] where Durable Objects are stored; unless given, they end with the Worker
  * @returns {Promise<Worker>}
  */
-export async function startWorker({ librato, settings = {}, queues = false, platform = {}, beside = [], storage } = {}) {
+export async function startWorker({
+  librato,
+  settings = {},
+  queues = false,
+  platform = {},
+  beside = [],
+  storage,
+} = {}) {
   const { config, options, modules } = project();
   const all = { ...config.vars, LIBRATO_URL: librato ?? config.vars.LIBRATO_URL, ...secrets, ...settings };
   const bindings = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null));
