@@ -7,12 +7,13 @@ import credentials from "../fixtures/hostile/credentials.mjs";
 import encodings from "../fixtures/hostile/encodings.mjs";
 import http from "../fixtures/hostile/http.mjs";
 import json from "../fixtures/hostile/json.mjs";
+import operator from "../fixtures/hostile/operator.mjs";
 import origins from "../fixtures/hostile/origins.mjs";
 import paths from "../fixtures/hostile/paths.mjs";
 import pixel from "../fixtures/hostile/pixel.mjs";
 import settings from "../fixtures/hostile/settings.mjs";
 import sizes from "../fixtures/hostile/sizes.mjs";
-import { batch, member, refused, webhookSecret, x } from "../fixtures/hostile/table.mjs";
+import { batch, member, operatorToken, refused, webhookSecret, x } from "../fixtures/hostile/table.mjs";
 import values from "../fixtures/hostile/values.mjs";
 import webhooks from "../fixtures/hostile/webhooks.mjs";
 import { checkAnswer, list } from "./lib/contract.mjs";
@@ -22,7 +23,20 @@ import { exchange } from "./lib/raw.mjs";
 import { startScripted } from "./lib/scripted.mjs";
 import { basic, secrets, startWorker, writeKey } from "./lib/worker.mjs";
 
-const tables = { json, values, sizes, encodings, http, paths, credentials, origins, pixel, webhooks, settings };
+const tables = {
+  json,
+  values,
+  sizes,
+  encodings,
+  http,
+  paths,
+  credentials,
+  origins,
+  pixel,
+  webhooks,
+  settings,
+  operator,
+};
 const HOST = "edge.example.com";
 /** No answer takes longer, in milliseconds. */
 const SLOWEST = 7_000;
@@ -33,7 +47,10 @@ let workers;
 before(async () => {
   librato = await startScripted();
   workers = {
-    open: await startWorker({ librato: librato.url, settings: { WEBHOOK_SECRET: webhookSecret } }),
+    open: await startWorker({
+      librato: librato.url,
+      settings: { WEBHOOK_SECRET: webhookSecret, OPERATOR_TOKEN: operatorToken },
+    }),
     strict: await startWorker({ librato: librato.url, settings: { ALLOWED_ORIGINS: "https://shop.example" } }),
   };
 });
@@ -122,7 +139,7 @@ function judge(request, answer, expected) {
     judgeEvents(request, answer, expected, where);
   }
 
-  const hidden = [secrets.LIBRATO_TOKEN, secrets.LIBRATO_EMAIL, webhookSecret];
+  const hidden = [secrets.LIBRATO_TOKEN, secrets.LIBRATO_EMAIL, webhookSecret, operatorToken];
   if (expected.json !== "settings") hidden.push(writeKey);
   for (const secret of hidden) assert.ok(!text.includes(secret), "a secret was given away");
 }
@@ -133,6 +150,7 @@ const documents = {
     integrations: { "Segment.io": { apiKey: writeKey, apiHost: `${HOST}/v1`, protocol: "http" } },
     metrics: { sampleRate: 0 },
   },
+  setAside: { count: 0, letters: [] },
 };
 
 function judgePreflight({ status, headers }, { preflight, isRefused = false }) {
@@ -194,7 +212,7 @@ for (const [name, groups] of Object.entries(tables)) {
 it("the tables are all there", () => assert.ok(rows >= 150, `${rows} rows`));
 
 describe("bodies that do not come, or come slowly", () => {
-  const incomplete = refused("malformed_json", "body");
+  const incomplete = refused("upstream_unavailable", "body", 503);
   const event = Buffer.from(x());
   const envelope = Buffer.from(batch([member()]).body);
   const head = (more) => write({ raw: [], ...more })[0];

@@ -10,37 +10,27 @@ const gives = (object) => librato(object).some(([, value]) => given(value));
 const sources = (object) => members(object, "source").length;
 const values = (event) => members(event.properties, "value");
 /** How many keys a JSON text has: more than what became of them when one is given twice. */
-const keys = (json) =>
-  [...json.matchAll(/"(?:[^"\\]|\\.)*"(:?)/g)].filter(([, colon]) => colon).length;
+const keys = (json) => [...json.matchAll(/"(?:[^"\\]|\\.)*"(:?)/g)].filter(([, colon]) => colon).length;
 
 const ISO = /^\d{4}-?\d\d-?\d\d[ T][\d:.,]+(Z|[+-][\d:]+)?$/;
-const ROLLED =
-  /^\d{4}-(1[3-9]|2\d|\d\d-(3[2-9]|[4-9]\d)|\d\d-\d\dT(2[4-9]|[3-9]\d|\d\d:[6-9]|\d\d:\d\d:[6-9]))/;
+const ROLLED = /^\d{4}-(1[3-9]|2\d|\d\d-(3[2-9]|[4-9]\d)|\d\d-\d\dT(2[4-9]|[3-9]\d|\d\d:[6-9]|\d\d:\d\d:[6-9]))/;
 
 /** Whether only JavaScript's own `Date.parse` reads this timestamp. */
-export const isNative = (event) =>
-  time(event) !== "" && !ISO.test(time(event)) && !/\d{10}/.test(time(event));
+export const isNative = (event) => time(event) !== "" && !ISO.test(time(event)) && !/\d{10}/.test(time(event));
 
 /** Each with a test of the event, what the original made of it, and the event's JSON text. */
 export const RULES = {
   "source: integrations.Librato.source": (e) => given(own(e)),
-  "source: the same under another spelling of Librato": (e) =>
-    !has(e.integrations, "Librato") && gives(e.integrations),
-  "source: Librato beside another spelling": (e) =>
-    given(own(e)) && librato(e.integrations).length > 1,
+  "source: the same under another spelling of Librato": (e) => !has(e.integrations, "Librato") && gives(e.integrations),
+  "source: Librato beside another spelling": (e) => given(own(e)) && librato(e.integrations).length > 1,
   "source: integrations.Librato.Source is not looked at": (e) =>
     isObject(own(e)) && !has(own(e), "source") && sources(own(e)) > 0,
   "source: integrations.Librato without one hides Librato in context and options": (e) =>
     isObject(own(e)) && !own(e).source && gives(options(e)),
-  "source: context.Librato.source without integrations": (e) =>
-    !e.integrations && !e.options && gives(e.context),
+  "source: context.Librato.source without integrations": (e) => !e.integrations && !e.options && gives(e.context),
   "source: context.Librato.source, nothing of Librato in integrations": (e) =>
-    isObject(e.integrations) &&
-    librato(e.integrations).length === 0 &&
-    !e.options &&
-    gives(e.context),
-  "source: context.Librato.source, integrations.Librato true": (e) =>
-    own(e) === true && !e.options && gives(e.context),
+    isObject(e.integrations) && librato(e.integrations).length === 0 && !e.options && gives(e.context),
+  "source: context.Librato.source, integrations.Librato true": (e) => own(e) === true && !e.options && gives(e.context),
   "source: options.Librato.source without integrations": (e) => !e.integrations && gives(e.options),
   "source: options.Librato.source with integrations": (e) => e.integrations && gives(e.options),
   "source: context.source": (e) => !e.options && has(e.context, "source"),
@@ -53,26 +43,19 @@ export const RULES = {
   "source: Librato.source before context.source and options.source": (e) =>
     [own(e), options(e).Librato].some(given) && sources(options(e)) > 0,
   "source: an empty or zero Librato.source gives way to them": (e) =>
-    [own(e), options(e).Librato].some((v) => has(v, "source") && !v.source) &&
-    sources(options(e)) > 0,
-  "source: options hide context": (e) =>
-    isObject(e.options) && (gives(e.context) || sources(e.context) > 0),
+    [own(e), options(e).Librato].some((v) => has(v, "source") && !v.source) && sources(options(e)) > 0,
+  "source: options hide context": (e) => isObject(e.options) && (gives(e.context) || sources(e.context) > 0),
   "source: options null, false, 0 or empty text do not": (e) => "options" in e && !e.options,
   "source: options or context are no object": (e) => isNoObject(options(e)),
-  "source: integrations null, false, 0 or empty text count as none": (e) =>
-    "integrations" in e && !e.integrations,
+  "source: integrations null, false, 0 or empty text count as none": (e) => "integrations" in e && !e.integrations,
   "source: integrations are no object": (e) => isNoObject(e.integrations),
-  "source: providers stand in for integrations": (e) =>
-    !e.integrations && librato(options(e).providers).length > 0,
+  "source: providers stand in for integrations": (e) => !e.integrations && librato(options(e).providers).length > 0,
   "source: none but the name": (e, gauge) =>
     gauge !== null && !("integrations" in e || "context" in e || "options" in e),
   "switch: integrations.Librato false": (e) => own(e) === false,
-  "switch: integrations.Librato text or a number": (e) =>
-    ["string", "number"].includes(typeof own(e)),
-  "switch: integrations.All false": (e) =>
-    allOff(e.integrations) && librato(e.integrations).length === 0,
-  "switch: integrations.All false, Librato listed": (e) =>
-    allOff(e.integrations) && has(e.integrations, "Librato"),
+  "switch: integrations.Librato text or a number": (e) => ["string", "number"].includes(typeof own(e)),
+  "switch: integrations.All false": (e) => allOff(e.integrations) && librato(e.integrations).length === 0,
+  "switch: integrations.All false, Librato listed": (e) => allOff(e.integrations) && has(e.integrations, "Librato"),
   "switch: integrations.All neither true nor false": (e) =>
     members(e.integrations, "all").some(([, v]) => typeof v !== "boolean"),
   "switch: All false in context or options": (e) => allOff(options(e)),
@@ -93,13 +76,11 @@ export const RULES = {
   "value: two spellings": (e) => values(e).length > 1,
   "value: null": (e) => values(e).some(([, v]) => v === null),
   "value: 0": (e) => values(e).some(([, v]) => v === 0),
-  "value: properties are no object": (e) =>
-    isNoObject(e.properties) || ("properties" in e && !e.properties),
+  "value: properties are no object": (e) => isNoObject(e.properties) || ("properties" in e && !e.properties),
   "keys: one given twice": (e, _, json) => keys(json) > keys(JSON.stringify(e)),
   "time: none": (e) => !("timestamp" in e),
   "time: number of seconds": (e) => typeof e.timestamp === "number" && e.timestamp < 31_557_600_000,
-  "time: number of milliseconds": (e) =>
-    typeof e.timestamp === "number" && e.timestamp >= 31_557_600_000,
+  "time: number of milliseconds": (e) => typeof e.timestamp === "number" && e.timestamp >= 31_557_600_000,
   "time: 10 to 12 digits": (e) => /^\d{10,12}$/.test(time(e)),
   "time: 13 digits": (e) => /^\d{13}$/.test(time(e)),
   "time: digits and what follows them": (e) => /^\d{10,}[^\dT]/.test(time(e)),

@@ -32,13 +32,9 @@ export const DEVIATIONS = {
     gauge && !(typeof gauge.source === "string" && LEGAL_SOURCE.test(gauge.source)),
 
   // The original read past such a zone, and took the time for UTC.
-  "zone after a date with a space for its T": (event) =>
-    /^[\d-]+ [\d:.,]+[+-](?!00)/.test(time(event)),
+  "zone after a date with a space for its T": (event) => /^[\d-]+ [\d:.,]+[+-](?!00)/.test(time(event)),
 
   // The original passed on any time; null, true and false were the epoch, and the rest no number.
   "time invalid or empty, or not in the two hours before receipt": (_, gauge, receivedAt) =>
-    gauge &&
-    !(
-      gauge.measure_time * 1000 >= receivedAt - 7_200_000 && gauge.measure_time * 1000 <= receivedAt
-    ),
+    gauge && !(gauge.measure_time * 1000 >= receivedAt - 7_200_000 && gauge.measure_time * 1000 <= receivedAt),
 };

@@ -6,8 +6,7 @@ import fc from "fast-check";
 const json = (value) => fc.constant(JSON.stringify(value));
 const anyOf = (...values) => fc.constantFrom(...values);
 const jsonOf = (...values) => anyOf(...values.map((value) => JSON.stringify(value)));
-const weighted = (...choices) =>
-  fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })));
+const weighted = (...choices) => fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 
 /** A member of an object, there in `percent` of all cases. Its key may vary as its value does. */
 const field = (key, value, percent = 100) =>
@@ -37,11 +36,7 @@ const mixed = fc.string({
 });
 // Around the limit of 255 code units, with an astral character here and there to be cut in two.
 const long = fc
-  .tuple(
-    fc.integer({ min: 250, max: 258 }),
-    anyOf("", "é", "😀", " /"),
-    anyOf("", "b", "😀😀", "b".repeat(60)),
-  )
+  .tuple(fc.integer({ min: 250, max: 258 }), anyOf("", "é", "😀", " /"), anyOf("", "b", "😀😀", "b".repeat(60)))
   .map(([length, middle, end]) => "a".repeat(length) + middle + end);
 
 const text = weighted([3, words], [4, marks], [4, scripts], [2, planes], [6, mixed], [2, long]);
@@ -74,42 +69,13 @@ const number = weighted(
   [3, double.map(String)],
   [1, anyOf("0", "-0", "0.0")],
   [2, anyOf("2.0", "1e3", "1E+2", "25e-1", "1.5E0", "-0.5e1")],
-  [
-    1,
-    anyOf(
-      "9007199254740993",
-      "12345678901234567890",
-      "-100000000000000000000",
-      "9.5e126",
-      "-9.5e126",
-    ),
-  ],
+  [1, anyOf("9007199254740993", "12345678901234567890", "-100000000000000000000", "9.5e126", "-9.5e126")],
 );
 // What the original passed on as it came, and what this project reads or refuses.
 const noNumber = jsonOf("5", "$1.50", "", "abc", true, false, {}, [5], "2014-01-01", 1e127);
-const otherValueKey = anyOf(
-  "Value",
-  "VALUE",
-  "vAlue",
-  "VA_LUE",
-  "va-lue",
-  "$value",
-  "v alue",
-  "(value)",
-  "€value",
-);
+const otherValueKey = anyOf("Value", "VALUE", "vAlue", "VA_LUE", "va-lue", "$value", "v alue", "(value)", "€value");
 const valueKey = weighted([5, anyOf("value")], [4, otherValueKey]);
-const otherKey = anyOf(
-  "revenue",
-  "total",
-  "price",
-  "values",
-  "my_value",
-  "value2",
-  "name",
-  "$",
-  "7",
-);
+const otherKey = anyOf("revenue", "total", "price", "values", "my_value", "value2", "name", "$", "7");
 const otherValue = jsonOf(9, "x", null, true, { value: 9 }, [{ value: 9 }]);
 const properties = (percent) =>
   weighted(
@@ -132,10 +98,7 @@ const falsySource = jsonOf("", 0, null, false);
 const otherwise = anyOf("librato", "LIBRATO", "li_brato", "$Librato", "Lib-Rato");
 const librato = weighted([8, anyOf("Librato")], [4, otherwise]);
 const all = anyOf("All", "all", "ALL");
-const sourceKey = weighted(
-  [2, anyOf("source")],
-  [1, anyOf("Source", "SOURCE", "$source", "so_urce")],
-);
+const sourceKey = weighted([2, anyOf("source")], [1, anyOf("Source", "SOURCE", "$source", "so_urce")]);
 const oddSource = jsonOf("my web", "a/b", "all", 7, true, {}, ["w"], "2014-01-01", "Größe");
 const named = object(field("source", source), field("a", jsonOf(1, null), 10));
 const nameless = weighted(
@@ -193,9 +156,7 @@ const options = (percent) =>
     [1, noObject],
   );
 // What is looked at first has nothing to say, and what comes after it may have.
-const hiding = object(
-  field(librato, weighted([3, json(true)], [4, nameless], [1, jsonOf("yes", 0, 1)])),
-);
+const hiding = object(field(librato, weighted([3, json(true)], [4, nameless], [1, jsonOf("yes", 0, 1)])));
 const silent = weighted([1, json({})], [1, object(field("Mixpanel", json(true)))]);
 const speaking = object(field(librato, named), field(sourceKey, source, 30));
 
@@ -329,10 +290,7 @@ const timestamp = (instant) =>
 
 // ---- Events
 
-const user = weighted(
-  [9, field("userId", jsonOf(1, "u"))],
-  [1, field("anonymousId", jsonOf("a", 2.5))],
-);
+const user = weighted([9, field("userId", jsonOf(1, "u"))], [1, field("anonymousId", jsonOf("a", 2.5))]);
 const track = (event = shortName) => [field("type", json("track")), field("event", event), user];
 const page = (percent = 30) => [
   field("type", json("page")),
@@ -358,22 +316,12 @@ export function events(receivedAt) {
     // Times
     [20, object(...track(), field("timestamp", time))],
     // Sources and switches
-    [
-      14,
-      object(...track(), field("integrations", integrations), field("context", options(50), 35)),
-    ],
+    [14, object(...track(), field("integrations", integrations), field("context", options(50), 35))],
     [16, object(...track(), field(anyOf("context", "context", "options"), options(60)))],
     [6, object(...track(), field("options", options(50)), field("context", options(50)))],
     [3, object(...track(), field("options", options(50)), field("integrations", integrations))],
     [6, object(...track(), field("integrations", hiding), field("context", speaking))],
-    [
-      4,
-      object(
-        ...track(),
-        field("integrations", silent),
-        field(anyOf("context", "options"), speaking),
-      ),
-    ],
+    [4, object(...track(), field("integrations", silent), field(anyOf("context", "options"), speaking))],
     // All of it
     [
       3,

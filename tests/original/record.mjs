@@ -60,10 +60,7 @@ for (const json of fc.sample(events(RECEIVED_AT), { numRuns: DRAWN, seed: SEED }
 
 // First what a rule still wants, then whatever comes and is not long.
 const lines = [];
-for (const wanted of [
-  (rules) => rules.some((rule) => met.get(rule) < LEAST),
-  (_, line) => line.length < 178,
-]) {
+for (const wanted of [(rules) => rules.some((rule) => met.get(rule) < LEAST), (_, line) => line.length < 178]) {
   for (const [line, rules] of candidates) {
     if (lines.length === EVENTS || !wanted(rules, line)) continue;
     candidates.delete(line);
@@ -80,9 +77,7 @@ console.log(`\n${lines.length} events, ${bytes} bytes`);
 
 const rare = [...met].filter(([, n]) => n < LEAST).map(([rule]) => rule);
 if (lines.length < EVENTS || bytes > MAX_BYTES || rare.length > 0) {
-  console.error(
-    `Not written: wanted are ${EVENTS} events in ${MAX_BYTES} bytes, each rule ${LEAST} times.`,
-  );
+  console.error(`Not written: wanted are ${EVENTS} events in ${MAX_BYTES} bytes, each rule ${LEAST} times.`);
   for (const rule of rare) console.error(`too rare: ${rule}`);
   process.exit(1);
 }
