@@ -152,8 +152,9 @@ pub fn javascript_number(value: f64) -> String {
     if value < 0.0 { format!("-{text}") } else { text }
 }
 
-/// An object's key, borrowed from the body unless it holds escapes.
-pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
+/// An object's key, borrowed from the body unless it holds escapes. As bytes, since a key may hold what
+/// is no Unicode, such as half of an emoji, and is not looked at then.
+pub(crate) struct Key<'a>(pub(crate) Cow<'a, [u8]>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -163,23 +164,23 @@ impl<'de> Deserialize<'de> for Key<'de> {
             fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
                 f.write_str("an object's key")
             }
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+            fn visit_borrowed_bytes<E>(self, key: &'de [u8]) -> Result<Self::Value, E> {
                 Ok(Key(Cow::Borrowed(key)))
             }
-            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+            fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
                 Ok(Key(Cow::Owned(key.to_owned())))
             }
         }
-        deserializer.deserialize_str(KeyVisitor)
+        deserializer.deserialize_bytes(KeyVisitor)
     }
 }
 
 /// Whether a key is found by the original's loose comparison: case and every character but ASCII
 /// letters, digits and dots are ignored (npm `obj-case`). `wanted` is in lower case.
 #[must_use]
-pub fn key_matches(key: &str, wanted: &str) -> bool {
+pub fn key_matches(key: &[u8], wanted: &str) -> bool {
     let mut wanted = wanted.bytes();
-    for byte in key.bytes() {
+    for &byte in key {
         if (byte.is_ascii_alphanumeric() || byte == b'.')
             && wanted.next() != Some(byte.to_ascii_lowercase())
         {
@@ -192,7 +193,7 @@ pub fn key_matches(key: &str, wanted: &str) -> bool {
 /// The first of an object's entries that matches, as `obj-case` finds it, with JavaScript's view of
 /// repeated keys: the last value at the first place.
 #[derive(Debug, Clone)]
-pub(crate) struct FirstMatch<'a, T>(Option<(Cow<'a, str>, T)>);
+pub(crate) struct FirstMatch<'a, T>(Option<(Cow<'a, [u8]>, T)>);
 
 impl<T> Default for FirstMatch<'_, T> {
     fn default() -> Self {
@@ -201,7 +202,7 @@ impl<T> Default for FirstMatch<'_, T> {
 }
 
 impl<'a, T> FirstMatch<'a, T> {
-    pub(crate) fn offer(&mut self, key: Cow<'a, str>, value: T) {
+    pub(crate) fn offer(&mut self, key: Cow<'a, [u8]>, value: T) {
         match &mut self.0 {
             Some((first, held)) if *first == key => *held = value,
             Some(_) => {}
@@ -278,10 +279,10 @@ mod tests {
     #[test]
     fn keys_are_compared_loosely_but_dots_count() {
         for key in ["value", "Value", "VALUE", "VA_LUE", "$value", "v-a l/u#e", "valueé"] {
-            assert!(key_matches(key, "value"), "{key}");
+            assert!(key_matches(key.as_bytes(), "value"), "{key}");
         }
         for key in ["", "val", "values", "va.lue", "value1", "é"] {
-            assert!(!key_matches(key, "value"), "{key}");
+            assert!(!key_matches(key.as_bytes(), "value"), "{key}");
         }
     }
 

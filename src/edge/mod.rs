@@ -15,7 +15,7 @@ mod set_aside;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use worker::{Context, Date, Env, Method, Request, Response, Result, event, js_sys};
+use worker::{Context, Date, Env, Request, Response, Result, event, js_sys};
 
 use crate::Millis;
 use crate::delivery::Policy;
@@ -40,7 +40,8 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
     let route = Route::of(&target.path, &settings.path_prefix);
     let origin_header = http::header(&request, "Origin");
     let origin = Origin::judge(origin_header.as_deref(), &settings);
-    if request.method() == Method::Options {
+    let method = request.inner().method();
+    if method == "OPTIONS" {
         let requested = http::header(&request, "Access-Control-Request-Headers");
         let headers = preflight_headers(requested.as_deref());
         return http::respond(
@@ -49,14 +50,15 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
         );
     }
     if let Route::Library(key) = route
-        && is_get(&request)
+        && is_get(&method)
         && settings.knows(key)
         && let Some(response) = outbound::library(&env, origin).await
     {
         return Ok(response);
     }
     let line = Line::new(route.label());
-    let mut visit = Visit { request, env, settings: &settings, target: &target, started, line };
+    let mut visit =
+        Visit { request, method, env, settings: &settings, target: &target, started, line };
     let answer = visit.answer(route, origin).await;
     visit.line.write(&answer, now() - started);
     http::respond(&answer, origin)
@@ -68,6 +70,8 @@ type Fallible<T> = std::result::Result<T, Failure>;
 /// One request on its way through.
 struct Visit<'v> {
     request: Request,
+    /// As it was sent: the `worker` crate takes one that it does not know for GET.
+    method: String,
     env: Env,
     settings: &'v Settings,
     target: &'v http::Target,
@@ -82,9 +86,9 @@ impl Visit<'_> {
             Err(failure) => failure.answer(),
         };
         match route {
-            Route::Pixel(_) if is_get(&self.request) => pixel::answer(&answer),
+            Route::Pixel(_) if is_get(&self.method) => pixel::answer(&answer),
             Route::Event(_) => match query::parameter(&self.target.query, "callback") {
-                Some(callback) if is_get(&self.request) => pixel::script(answer, &callback),
+                Some(callback) if is_get(&self.method) => pixel::script(answer, &callback),
                 _ => answer,
             },
             _ => answer,
@@ -97,16 +101,14 @@ impl Visit<'_> {
         }
         // The classic library sends an event in a query where it cannot post.
         let data = match route {
-            Route::Event(_) if is_get(&self.request) => {
-                query::parameter(&self.target.query, "data")
-            }
+            Route::Event(_) if is_get(&self.method) => query::parameter(&self.target.query, "data"),
             _ => None,
         };
         let methods = route.allowed_methods();
-        let is_right = match (route, self.request.method()) {
-            (Route::SetAside, Method::Delete) => true,
-            _ if methods.starts_with("GET") || data.is_some() => is_get(&self.request),
-            (_, method) => method == Method::Post,
+        let is_right = match (route, self.method.as_str()) {
+            (Route::SetAside, "DELETE") => true,
+            _ if methods.starts_with("GET") || data.is_some() => is_get(&self.method),
+            (_, method) => method == "POST",
         };
         if !is_right {
             return Err(Failure::new(
@@ -188,11 +190,10 @@ impl Visit<'_> {
         let unavailable = |_| {
             Failure::new(FailureCode::UpstreamUnavailable, "LETTERS: the store does not answer")
         };
-        if is_get(&self.request) {
-            let number = |name| query::parameter(&self.target.query, name)?.parse().ok();
-            let before = number("before").unwrap_or(i64::MAX >> 10);
-            let limit = number("limit").map_or(50, |limit: i64| limit.clamp(1, 500));
-            let limit = u32::try_from(limit).unwrap_or(50);
+        if is_get(&self.method) {
+            let number = |name| query::parameter(&self.target.query, name)?.parse::<u32>().ok();
+            let before = number("before").unwrap_or(u32::MAX);
+            let limit = number("limit").unwrap_or(50).clamp(1, operator::MAX_LETTERS);
             let page = set_aside::list(&self.env, before, limit).await.map_err(unavailable)?;
             return Ok(Answer::ok(&operator::Page::of(page.count, page.letters)));
         }
@@ -200,7 +201,7 @@ impl Visit<'_> {
         let wish = operator::Wish::read(&body)?;
         let chosen = set_aside::find(&self.env, wish.ids, operator::MAX_LETTERS);
         let chosen = chosen.await.map_err(unavailable)?.letters;
-        let numbers: Vec<i64> = chosen.iter().map(|(number, _)| *number).collect();
+        let numbers: Vec<u32> = chosen.iter().map(|(number, _)| *number).collect();
         let at = wish.now.then(|| self.started.div_euclid(1_000));
         let replayed = match route {
             Route::Replay => queue::replay(&self.env, &chosen, at).await?,
@@ -313,8 +314,8 @@ impl Visit<'_> {
     }
 }
 
-fn is_get(request: &Request) -> bool {
-    matches!(request.method(), Method::Get | Method::Head)
+fn is_get(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD")
 }
 
 /// The settings, read once an isolate: bindings do not change while it lives.

@@ -175,9 +175,9 @@ async fn keep(messages: &[Message], env: &Env) {
 /// is their identity, so that asking twice counts once.
 pub(super) async fn replay(
     env: &Env,
-    letters: &[(i64, DeadLetter)],
+    letters: &[(u32, DeadLetter)],
     at: Option<i64>,
-) -> Result<Vec<i64>, Failure> {
+) -> Result<Vec<u32>, Failure> {
     let unavailable = || {
         Failure::new(FailureCode::UpstreamUnavailable, "the queue does not take measurements now")
     };

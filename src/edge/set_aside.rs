@@ -19,16 +19,16 @@ enum Wish {
     Keep(Vec<String>),
     /// The newest before a number.
     List {
-        before: i64,
+        before: u32,
         limit: u32,
     },
     /// These, or the oldest.
     Find {
-        numbers: Vec<i64>,
+        numbers: Vec<u32>,
         limit: u32,
     },
     Forget {
-        numbers: Vec<i64>,
+        numbers: Vec<u32>,
     },
 }
 
@@ -36,7 +36,7 @@ enum Wish {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Letters {
     pub(super) count: i64,
-    pub(super) letters: Vec<(i64, DeadLetter)>,
+    pub(super) letters: Vec<(u32, DeadLetter)>,
 }
 
 /// Keeps letters. Tells whether they are kept.
@@ -45,17 +45,17 @@ pub(super) async fn keep(env: &Env, letters: &[String]) -> bool {
 }
 
 /// The newest letters before a number.
-pub(super) async fn list(env: &Env, before: i64, limit: u32) -> Result<Letters> {
+pub(super) async fn list(env: &Env, before: u32, limit: u32) -> Result<Letters> {
     ask(env, &Wish::List { before, limit }).await
 }
 
 /// The letters of these numbers; without numbers, the oldest.
-pub(super) async fn find(env: &Env, numbers: Vec<i64>, limit: u32) -> Result<Letters> {
+pub(super) async fn find(env: &Env, numbers: Vec<u32>, limit: u32) -> Result<Letters> {
     ask(env, &Wish::Find { numbers, limit }).await
 }
 
 /// Forgets letters.
-pub(super) async fn forget(env: &Env, numbers: Vec<i64>) -> Result<Letters> {
+pub(super) async fn forget(env: &Env, numbers: Vec<u32>) -> Result<Letters> {
     ask(env, &Wish::Forget { numbers }).await
 }
 
@@ -79,7 +79,7 @@ pub struct SetAside {
 
 #[derive(Deserialize)]
 struct Row {
-    number: i64,
+    number: u32,
     letter: String,
 }
 
@@ -121,7 +121,7 @@ impl SetAside {
             Wish::List { before, limit } => {
                 letters = self.select(
                     "SELECT number, letter FROM letters WHERE number < ? ORDER BY number DESC LIMIT ?",
-                    vec![before.into(), i64::from(limit).into()],
+                    vec![i64::from(before).into(), i64::from(limit).into()],
                 )?;
             }
             Wish::Find { numbers, limit } if numbers.is_empty() => {
@@ -134,14 +134,16 @@ impl SetAside {
                 for number in numbers {
                     letters.extend(self.select(
                         "SELECT number, letter FROM letters WHERE number = ?",
-                        vec![number.into()],
+                        vec![i64::from(number).into()],
                     )?);
                 }
             }
             Wish::Forget { numbers } => {
                 for number in numbers {
-                    self.sql
-                        .exec("DELETE FROM letters WHERE number = ?", Some(vec![number.into()]))?;
+                    self.sql.exec(
+                        "DELETE FROM letters WHERE number = ?",
+                        Some(vec![i64::from(number).into()]),
+                    )?;
                 }
             }
         }
@@ -150,7 +152,7 @@ impl SetAside {
         Ok(Letters { count, letters })
     }
 
-    fn select(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<(i64, DeadLetter)>> {
+    fn select(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<(u32, DeadLetter)>> {
         let rows = self.sql.exec(query, Some(values))?;
         rows.next::<Row>()
             .map(|row| row.map(|row| (row.number, DeadLetter::read(&row.letter, now()))))

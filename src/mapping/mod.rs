@@ -118,6 +118,7 @@ fn named_type(event: &Event) -> Result<EventType, Rejection> {
             Code::MissingType,
             "type: required in a batch, for example \"track\"",
         )),
+        Scalar::LoneSurrogate => Err(Rejection::lone_surrogate("type")),
         other => Err(Rejection::new(
             Code::MissingType,
             format!("type: expected a string, found {}", other.kind()),

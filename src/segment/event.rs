@@ -56,21 +56,21 @@ impl<'de> Deserialize<'de> for Event<'de> {
                 let mut event = Event::default();
                 while let Some(Key(key)) = map.next_key()? {
                     match key.as_ref() {
-                        "type" => event.kind = map.next_value()?,
-                        "event" => event.event = map.next_value()?,
-                        "name" => event.name = map.next_value()?,
-                        "category" => event.category = map.next_value()?,
-                        "userId" => event.user_id = map.next_value()?,
-                        "anonymousId" => event.anonymous_id = map.next_value()?,
-                        "messageId" => event.message_id = map.next_value()?,
-                        "timestamp" => event.timestamp = map.next_value()?,
-                        "sentAt" => event.sent_at = map.next_value()?,
-                        "writeKey" => event.write_key = map.next_value()?,
-                        "traits" => event.traits = map.next_value()?,
-                        "properties" => event.properties = map.next_value()?,
-                        "integrations" => event.integrations = map.next_value()?,
-                        "options" => event.options = map.next_value()?,
-                        "context" => event.context = map.next_value()?,
+                        b"type" => event.kind = map.next_value()?,
+                        b"event" => event.event = map.next_value()?,
+                        b"name" => event.name = map.next_value()?,
+                        b"category" => event.category = map.next_value()?,
+                        b"userId" => event.user_id = map.next_value()?,
+                        b"anonymousId" => event.anonymous_id = map.next_value()?,
+                        b"messageId" => event.message_id = map.next_value()?,
+                        b"timestamp" => event.timestamp = map.next_value()?,
+                        b"sentAt" => event.sent_at = map.next_value()?,
+                        b"writeKey" => event.write_key = map.next_value()?,
+                        b"traits" => event.traits = map.next_value()?,
+                        b"properties" => event.properties = map.next_value()?,
+                        b"integrations" => event.integrations = map.next_value()?,
+                        b"options" => event.options = map.next_value()?,
+                        b"context" => event.context = map.next_value()?,
                         _ => _ = map.next_value::<IgnoredAny>()?,
                     }
                 }
@@ -98,7 +98,7 @@ impl<'a> Properties<'a> {
 impl<'de> ObjectPart<'de> for Properties<'de> {
     fn entry<A: MapAccess<'de>>(
         &mut self,
-        key: Cow<'de, str>,
+        key: Cow<'de, [u8]>,
         map: &mut A,
     ) -> Result<(), A::Error> {
         if key_matches(&key, "value") {
@@ -120,7 +120,8 @@ pub struct Section<'a> {
     librato: FirstMatch<'a, Entry<'a>>,
     all: FirstMatch<'a, Option<bool>>,
     source: FirstMatch<'a, &'a RawValue>,
-    providers: FirstMatch<'a, Box<Section<'a>>>,
+    /// Read when it is asked for: it may hold another, and so on.
+    providers: FirstMatch<'a, &'a RawValue>,
     /// `consent`, in a context.
     pub consent: Option<&'a RawValue>,
     /// `personas`, in a context: which Engage computation made the event.
@@ -163,8 +164,9 @@ impl<'a> Section<'a> {
 
     /// `providers`, the oldest place of `integrations`, unless it is empty in JavaScript's sense.
     #[must_use]
-    pub fn providers(&self) -> Option<&Section<'a>> {
-        self.providers.get().map(Box::as_ref).filter(|section| section.is_truthy)
+    pub fn providers(&self) -> Option<Self> {
+        let raw = self.providers.get()?;
+        serde_json::from_str(raw.get()).ok().filter(|section: &Self| section.is_truthy)
     }
 
     /// This section with the envelope's for what is not in it.
@@ -203,12 +205,12 @@ impl<'de> ObjectPart<'de> for Section<'de> {
 
     fn entry<A: MapAccess<'de>>(
         &mut self,
-        key: Cow<'de, str>,
+        key: Cow<'de, [u8]>,
         map: &mut A,
     ) -> Result<(), A::Error> {
         if key_matches(&key, "librato") {
             let entry = Entry::of(map.next_value()?);
-            if key == "Librato" {
+            if *key == *b"Librato" {
                 self.exact_librato = Some(entry);
             }
             self.librato.offer(key, entry);
@@ -221,10 +223,10 @@ impl<'de> ObjectPart<'de> for Section<'de> {
         } else if key_matches(&key, "source") {
             self.source.offer(key, map.next_value()?);
         } else if key_matches(&key, "providers") {
-            self.providers.offer(key, Box::new(map.next_value()?));
-        } else if key == "consent" {
+            self.providers.offer(key, map.next_value()?);
+        } else if *key == *b"consent" {
             self.consent = map.next_value()?;
-        } else if key == "personas" {
+        } else if *key == *b"personas" {
             self.personas = map.next_value()?;
         } else {
             map.next_value::<IgnoredAny>()?;
@@ -256,7 +258,7 @@ pub fn field<'a>(object: &'a RawValue, key: &str) -> Option<&'a RawValue> {
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut found = None;
             while let Some(Key(key)) = map.next_key()? {
-                if key == self.0 {
+                if *key == *self.0.as_bytes() {
                     found = map.next_value()?;
                 } else {
                     map.next_value::<IgnoredAny>()?;
@@ -270,8 +272,11 @@ pub fn field<'a>(object: &'a RawValue, key: &str) -> Option<&'a RawValue> {
 
 /// A field that is looked into when it is an object, and only tells its truth when it is not.
 trait ObjectPart<'de>: Default {
-    fn entry<A: MapAccess<'de>>(&mut self, key: Cow<'de, str>, map: &mut A)
-    -> Result<(), A::Error>;
+    fn entry<A: MapAccess<'de>>(
+        &mut self,
+        key: Cow<'de, [u8]>,
+        map: &mut A,
+    ) -> Result<(), A::Error>;
 
     fn set_truthy(&mut self, _is_truthy: bool) {}
 

@@ -21,7 +21,7 @@ pub struct Page {
 #[derive(Debug, Serialize)]
 pub struct Numbered {
     /// The number by which it is named.
-    pub id: i64,
+    pub id: u32,
     #[serde(flatten)]
     letter: DeadLetter,
 }
@@ -29,7 +29,7 @@ pub struct Numbered {
 impl Page {
     /// A page.
     #[must_use]
-    pub fn of(count: i64, letters: Vec<(i64, DeadLetter)>) -> Self {
+    pub fn of(count: i64, letters: Vec<(u32, DeadLetter)>) -> Self {
         let letters = letters.into_iter().map(|(id, letter)| Numbered { id, letter }).collect();
         Self { count, letters }
     }
@@ -39,7 +39,7 @@ impl Page {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Wish {
     /// Their numbers; empty for the oldest [`MAX_LETTERS`].
-    pub ids: Vec<i64>,
+    pub ids: Vec<u32>,
     /// Whether they are to count at the present time, since Librato takes nothing older than two hours.
     pub now: bool,
 }
@@ -55,7 +55,7 @@ impl Wish {
         #[serde(deny_unknown_fields)]
         struct Fields {
             #[serde(default)]
-            ids: Vec<i64>,
+            ids: Vec<u32>,
             #[serde(default)]
             all: bool,
             time: Option<String>,

@@ -95,11 +95,11 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
                 let mut envelope = Envelope::default();
                 while let Some(Key(key)) = map.next_key()? {
                     match key.as_ref() {
-                        "batch" => envelope.batch = map.next_value()?,
-                        "sentAt" => envelope.sent_at = map.next_value()?,
-                        "writeKey" => envelope.write_key = map.next_value()?,
-                        "context" => envelope.context = map.next_value()?,
-                        "integrations" => envelope.integrations = map.next_value()?,
+                        b"batch" => envelope.batch = map.next_value()?,
+                        b"sentAt" => envelope.sent_at = map.next_value()?,
+                        b"writeKey" => envelope.write_key = map.next_value()?,
+                        b"context" => envelope.context = map.next_value()?,
+                        b"integrations" => envelope.integrations = map.next_value()?,
                         _ => _ = map.next_value::<IgnoredAny>()?,
                     }
                 }

@@ -55,8 +55,9 @@ before(async () => {
   };
 });
 after(async () => {
-  for (const worker of Object.values(workers ?? {})) await worker.stop();
+  const ends = await Promise.allSettled(Object.values(workers ?? {}).map((worker) => worker.stop()));
   await librato?.stop();
+  for (const { reason } of ends) if (reason) throw reason;
 });
 
 /**

@@ -99,9 +99,9 @@ class Librato {
     );
   }
 
-  /** The measurement requests since the last reset, oldest first. */
-  async requests() {
-    return (await this.#local("/requests?after=0&limit=200")).requests;
+  /** The measurement requests since the last reset, oldest first: the last 200, or those after a number. */
+  async requests({ after = 0 } = {}) {
+    return (await this.#local(`/requests?after=${after}&limit=200`)).requests;
   }
 
   /** The next measurement requests are answered so. */

@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { Response } from "miniflare";
 import { batch } from "./events.mjs";
 import { succeeded } from "./expect.mjs";
+import { waitFor } from "./wait.mjs";
 import { configuration, startWorker } from "./worker.mjs";
 
 /** What an operator names. */
@@ -106,25 +107,22 @@ class Platform {
   refuse = { MEASUREMENTS: () => "", SET_ASIDE: () => "" };
   /** What the once-storage does when it is asked (c), told (d) or looked at (?): "throw", "hang" or a status. */
   once = () => "";
-  /** What the once-storage was asked, by letter. */
-  asked = "";
+  #before = 0;
+  #consumed = 0;
 
   answer({ queue, messages, once }) {
-    if (once) {
-      this.asked += once;
-      return this.once(once);
-    }
+    if (once) return this.once(once);
     const refusal = this.refuse[queue](messages);
     if (!refusal) this.calls[queue].push(messages);
     return refusal;
   }
 
   /** Everything works from now on, and what was is forgotten. */
-  forget() {
+  async forget() {
     this.calls = { MEASUREMENTS: [], SET_ASIDE: [] };
     this.refuse = { MEASUREMENTS: () => "", SET_ASIDE: () => "" };
     this.once = () => "";
-    this.asked = "";
+    this.#before = (await this.delivery()).waiting;
   }
 
   /** The bodies of the messages that the queue of measurements has been given since it was asked last. */
@@ -165,6 +163,7 @@ class Platform {
    * @returns {Promise<("ack" | number)[]>} what became of each: acknowledged, or seconds until it comes again
    */
   consume(bodies, attempts = []) {
+    this.#consumed += 1;
     return this.#dispatch(measurements, bodies, attempts);
   }
 
@@ -192,14 +191,22 @@ class Platform {
     });
   }
 
-  /** The last line that the consumer has logged. */
-  get line() {
-    return this.worker.lines.findLast(({ event }) => event === "consume");
+  /** The line that the consumer has logged of its last batch. */
+  line() {
+    return waitFor("the consumer's line", () => {
+      const lines = this.worker.lines.filter(({ event }) => event === "consume");
+      return lines.length === this.#consumed && lines.at(-1);
+    });
   }
 
   /** What `GET /health?deep=1` tells of the delivery. */
   async delivery() {
     return (await this.worker.fetch("/health?deep=1")).json().delivery;
+  }
+
+  /** How many events have been seen by a consumer since the last `forget`, and neither delivered nor set aside. */
+  async waiting() {
+    return (await this.delivery()).waiting - this.#before;
   }
 
   /** An operator's request. */

@@ -25,9 +25,15 @@ import { setTimeout as sleep } from "node:timers/promises";
  * @property {Answer} answer what it was answered
  */
 
-/** Starts one on a free port. Without a script every request is answered by Librato's 200 without a body. */
-export async function startScripted() {
-  const librato = new Scripted();
+/**
+ * Starts one on a free port. Without a script every request is answered by Librato's 200 without a body.
+ *
+ * @param {object} [options]
+ * @param {boolean} [options.onlyPosts] a GET, which only asks whether the credentials are good, is answered so and
+ *   neither remembered nor part of the script
+ */
+export async function startScripted({ onlyPosts = false } = {}) {
+  const librato = new Scripted(onlyPosts);
   await librato.start();
   return librato;
 }
@@ -39,10 +45,15 @@ class Scripted {
   busiest = 0;
   /** The requests that are open now. */
   open = 0;
+  #onlyPosts;
   #script = [];
   #then = () => ({});
   #ending = new AbortController();
   #server = createServer((request, response) => this.#answer(request, response));
+
+  constructor(onlyPosts) {
+    this.#onlyPosts = onlyPosts;
+  }
 
   async start() {
     this.#server.listen(0, "127.0.0.1");
@@ -70,6 +81,7 @@ class Scripted {
   }
 
   async #answer(request, response) {
+    if (this.#onlyPosts && request.method === "GET") return response.end("{}");
     this.open += 1;
     this.busiest = Math.max(this.busiest, this.open);
     response.on("close", () => {
