@@ -129,11 +129,13 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// While the client waits: two tries within six seconds.
+    /// While the client waits: two tries within six seconds, and the whole answer within seven of the
+    /// request's beginning.
     #[must_use]
-    pub fn direct(now: Millis, seed: u64) -> Self {
+    pub fn direct(started: Millis, now: Millis, seed: u64) -> Self {
+        let deadline = (now + 6_000).min(started + 6_800);
         // The client will send all of it again: what has not been sent yet need not count twice.
-        Self { tries: 2, deadline: now + 6_000, timeout: 3_000, pause: 150, failures: 1, seed }
+        Self { tries: 2, deadline, timeout: 3_000, pause: 150, failures: 1, seed }
     }
 
     /// While the messages wait in the queue, which brings back what fails. One bad answer may be

@@ -22,7 +22,7 @@ fn play(
     weather: &[Weather],
     order: &[(usize, Millis)],
 ) -> Course {
-    common::model::play(all, model, weather, Policy::direct(NOW, 7), NOW, order)
+    common::model::play(all, model, weather, Policy::direct(NOW, NOW, 7), NOW, order)
 }
 
 fn measurements(count: usize) -> Vec<Measurement> {

@@ -57,6 +57,8 @@ enum Step {
     },
     /// The ledger's object is evicted and comes back from its log.
     EvictLedger,
+    /// The platform hands over a message that it has handed over already, or a copy of it.
+    Copy,
     /// Something that is no parcel.
     Garbage(String),
 }
@@ -77,6 +79,7 @@ fn step() -> impl Strategy<Value = Step> {
                 Step::Consume { count, weather, crash, ledger_answers, dead_letters_work, twice }
             }),
         1 => Just(Step::EvictLedger),
+        1 => Just(Step::Copy),
         1 => prop_oneof![Just(r#"{"v":2,"o":"0","r":0,"n":[],"m":[]}"#.to_owned()), "\\PC{0,20}"]
             .prop_map(Step::Garbage),
     ]
@@ -155,6 +158,10 @@ impl World {
                 self.garbage += 1;
                 self.queue.push((text.clone(), 0));
             }
+            Step::Copy => {
+                let first = self.queue.first().cloned();
+                self.queue.extend(first.filter(|(body, _)| Parcel::read(body).is_ok()));
+            }
             Step::EvictLedger => {
                 self.ledger = Ledger::default();
                 for (hour, question) in &self.log {
@@ -206,7 +213,7 @@ impl World {
         }
         let letters = consumption.delivered(&course.outcomes).to_vec();
         if dead_letters_work {
-            self.dead.extend(letters.iter().map(|letter| DeadLetter::read(&letter.write(), NOW)));
+            self.dead.extend(letters.iter().map(|letter| DeadLetter::read(&letter.posted(), NOW)));
         }
         let done = consumption.set_aside(vec![dead_letters_work; letters.len()]);
         self.ask(&Question::Done(done));

@@ -3,6 +3,8 @@
 //! A sequence of steps that the platform layer carries out in between: read, claim, deliver, set
 //! aside, tell the ledger, decide.
 
+use std::collections::HashMap;
+
 use crate::Millis;
 use crate::delivery::Outcome;
 use crate::mapping::{MAX_AGE_SECONDS, rejection::Code};
@@ -44,6 +46,9 @@ enum State {
     Settled,
     /// Done now: delivered, or set aside.
     Done,
+    /// The same event as another of this batch, which a copy of its message brought: whatever becomes
+    /// of that one.
+    Same(usize),
     /// In the letter of this place, unless that cannot be sent.
     InLetter(usize),
     /// It comes again, not before so many seconds where the destination said so.
@@ -75,7 +80,7 @@ pub struct Consumption {
 }
 
 impl Consumption {
-    /// Reads the messages; `None` is one whose body is no text. What cannot be read is set aside: it
+    /// Reads the messages; `None` is one whose body cannot even be written as text. What cannot be read is set aside: it
     /// would not be readable the next time.
     #[must_use]
     pub fn read(messages: &[Option<String>], now: Millis) -> Self {
@@ -91,7 +96,7 @@ impl Consumption {
         for (message, body) in messages.iter().enumerate() {
             let parcel = match body {
                 Some(body) => Parcel::read(body),
-                None => Err("not a text"),
+                None => Err("a message without a text"),
             };
             match parcel {
                 Ok(Parcel { owner, received_at, entries }) => {
@@ -126,6 +131,7 @@ impl Consumption {
         let second = now.div_euclid(1_000);
         let oldest = second - MAX_AGE_SECONDS + MARGIN_SECONDS;
         let mut rollup = Rollup::new(settings.rollup_seconds, oldest);
+        let mut granted = HashMap::new();
         for (place, item) in self.items.iter_mut().enumerate() {
             item.state = match answers.get(place) {
                 Some(Claim::Settled) => State::Settled,
@@ -135,15 +141,23 @@ impl Consumption {
             if item.state != State::Open {
                 continue;
             }
+            let first = *granted.entry(item.id).or_insert(place);
+            if first != place {
+                item.state = State::Same(first);
+                continue;
+            }
             // What is in the queue was in time when it arrived.
             if item.measurement.time < oldest {
                 match settings.late_events {
                     LateEvents::Now => item.measurement.time = second,
                     LateEvents::Reject => {
                         item.state = State::InLetter(self.letters.len());
-                        let reason = Code::TimestampOutOfRange.as_str();
-                        let letter = DeadLetter::of(&item.measurement, reason, item.received_at);
-                        self.letters.push(letter);
+                        self.letters.push(DeadLetter::of(
+                            &item.measurement,
+                            Code::TimestampOutOfRange,
+                            None,
+                            item.received_at,
+                        ));
                         continue;
                     }
                 }
@@ -170,7 +184,8 @@ impl Consumption {
                 Outcome::SetAside(reason) => {
                     let items = members.iter().filter_map(|place| self.items.get(*place));
                     let received_at = items.map(|item| item.received_at).min().unwrap_or_default();
-                    self.letters.push(DeadLetter::of(gauge, reason, received_at));
+                    let code = Code::RefusedByLibrato;
+                    self.letters.push(DeadLetter::of(gauge, code, Some(reason), received_at));
                     State::InLetter(self.letters.len() - 1)
                 }
             };
@@ -194,6 +209,15 @@ impl Consumption {
             }
             if item.state == State::Done {
                 done.push(item.id);
+            }
+        }
+        for place in 0..self.items.len() {
+            let state = match self.items.get(place).map(|item| &item.state) {
+                Some(State::Same(first)) => self.items.get(*first).map(|item| item.state.clone()),
+                _ => continue,
+            };
+            if let (Some(item), Some(state)) = (self.items.get_mut(place), state) {
+                item.state = state;
             }
         }
         done

@@ -2,15 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::parcel::MAX_BYTES;
 use crate::Millis;
+use crate::mapping::rejection::Code;
 use crate::measurement::{Measurement, Samples};
 use crate::time::iso8601;
 
 /// The shape of letters that this version writes.
 const VERSION: u32 = 1;
-
-/// Longest part of an unreadable message that is kept, in bytes.
-const MAX_ORIGINAL: usize = 60_000;
 
 /// A letter in the dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,8 +17,11 @@ const MAX_ORIGINAL: usize = 60_000;
 pub struct DeadLetter {
     /// The shape of this letter.
     pub schema_version: u32,
-    /// Why it was set aside: a code, or the destination's own words.
+    /// Why it was set aside: the code of the refusal.
     pub reason: String,
+    /// The same in words; the destination's own where it refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
     /// When the oldest of its events arrived.
     pub received_at: String,
     /// The measurement, as Librato calls its parts; `None` where there was none to read.
@@ -53,11 +55,17 @@ pub struct Gauge {
 impl DeadLetter {
     /// A measurement that is set aside.
     #[must_use]
-    pub fn of(measurement: &Measurement, reason: &str, received_at: i64) -> Self {
+    pub fn of(
+        measurement: &Measurement,
+        code: Code,
+        message: Option<&str>,
+        received_at: i64,
+    ) -> Self {
         let Samples { count, sum, min, max, sum_squares } = measurement.samples;
         Self {
             schema_version: VERSION,
-            reason: reason.to_owned(),
+            reason: code.as_str().to_owned(),
+            message: message.map(str::to_owned),
             received_at: iso8601(received_at * 1_000),
             measurement: Some(Gauge {
                 name: measurement.name.clone(),
@@ -73,34 +81,41 @@ impl DeadLetter {
         }
     }
 
-    /// A message that cannot be read.
+    /// A message that cannot be read, whole: another version may be able to.
     #[must_use]
-    pub fn unreadable(message: &str, reason: &str, now: Millis) -> Self {
-        let mut end = message.len().min(MAX_ORIGINAL);
-        while !message.is_char_boundary(end) {
-            end -= 1;
-        }
+    pub fn unreadable(original: &str, message: &str, now: Millis) -> Self {
         Self {
             schema_version: VERSION,
-            reason: reason.to_owned(),
+            reason: "unreadable_message".to_owned(),
+            message: Some(message.to_owned()),
             received_at: iso8601(now),
             measurement: None,
-            original: Some(message.get(..end).unwrap_or_default().to_owned()),
+            original: Some(original.to_owned()),
         }
     }
 
-    /// What came into the dead-letter queue: a letter, or a whole message that the platform moved there
-    /// after its last retry.
+    /// What came into the dead-letter queue: a letter, or a whole message without one, because the
+    /// platform moved it there or because it left no room for more.
     #[must_use]
     pub fn read(message: &str, now: Millis) -> Self {
         serde_json::from_str(message)
-            .unwrap_or_else(|_| Self::unreadable(message, "the queue gave it up", now))
+            .unwrap_or_else(|_| Self::unreadable(message, "a message as it was in the queue", now))
     }
 
-    /// The text.
+    /// The text that is kept.
     #[must_use]
     pub fn write(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The text that travels: the letter, or where a queue would not take that, what it is about.
+    #[must_use]
+    pub fn posted(&self) -> String {
+        let letter = self.write();
+        match &self.original {
+            Some(original) if letter.len() > MAX_BYTES => original.clone(),
+            _ => letter,
+        }
     }
 
     /// The measurement, to be sent again.

@@ -5,7 +5,7 @@
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::Env;
-use worker::js_sys::{Array, Object, Reflect};
+use worker::js_sys::{Array, JSON, Object, Reflect};
 
 #[wasm_bindgen]
 extern "C" {
@@ -53,9 +53,10 @@ impl MessageBatch {
 }
 
 impl Message {
-    /// The body, when it is a text.
+    /// The body: a text as it is, anything else as JSON.
     pub(super) fn text(&self) -> Option<String> {
-        self.body().as_string()
+        let body = self.body();
+        body.as_string().or_else(|| JSON::stringify(&body).ok()?.as_string())
     }
 
     /// It is dealt with. What cannot be acknowledged comes again, and is known then.

@@ -1,17 +1,17 @@
 //! Requests in, answers out.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use std::pin::pin;
 use worker::{Delay, Headers, Request, Response, Result};
 
 use crate::segment::answer::{Answer, Failure, FailureCode};
 use crate::segment::body::too_large;
 use crate::segment::cors::Origin;
 
-/// How long the next part of a body is waited for.
+/// How long a body is waited for. An answer takes seven seconds at the most.
 const BODY_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where a request goes, taken apart without the tables of a URL library.
@@ -55,8 +55,9 @@ pub(super) async fn read_body(
     let Ok(mut stream) = request.stream() else { return Ok(Vec::new()) };
     let mut body =
         Vec::with_capacity(usize::try_from(length.unwrap_or_default()).unwrap_or_default());
+    let mut patience = pin!(Delay::from(BODY_PATIENCE));
     loop {
-        let part = match select(pin!(stream.next()), pin!(Delay::from(BODY_PATIENCE))).await {
+        let part = match select(pin!(stream.next()), patience.as_mut()).await {
             Either::Left((part, _)) => part,
             Either::Right(_) => return Err(incomplete()),
         };

@@ -302,7 +302,7 @@ impl Visit<'_> {
                 "LIBRATO_URL: expected a setting",
             ));
         };
-        let policy = Policy::direct(now(), random());
+        let policy = Policy::direct(self.started, now(), random());
         let report = outbound::deliver(&librato, &gauges, policy).await;
         (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
         let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));

@@ -17,7 +17,7 @@ use crate::Millis;
 use crate::delivery::{Outcome, Policy};
 use crate::durable::consume::{Consumption, Decision};
 use crate::durable::dead_letter::DeadLetter;
-use crate::durable::once::Question;
+use crate::durable::once::{Claim, Question};
 use crate::durable::parcel::{EventId, Parcel};
 use crate::ingest::Intake;
 use crate::librato::Librato;
@@ -99,11 +99,14 @@ async fn consume(messages: &[Message], env: &Env) {
     let answers = once::claim(env, &claims, settings.once_shards).await;
     let gauges = consumption.plan(&answers, &settings, now()).to_vec();
     let mut line = log::ConsumerLine::new(messages.len(), claims.len(), gauges.len());
+    let is_silent = answers.contains(&Claim::Unknown);
+    line.trouble = is_silent.then(|| "ONCE does not answer: its events wait".to_owned());
     let outcomes = match Librato::new(&settings) {
         Some(librato) if !gauges.is_empty() => {
             let policy = Policy::durable(now(), random());
             let report = outbound::deliver(&librato, &gauges, policy).await;
-            (line.requests, line.trouble) = (report.requests, report.trouble());
+            line.requests = report.requests;
+            line.trouble = report.trouble().or(line.trouble);
             report.outcomes
         }
         Some(_) => Vec::new(),
@@ -111,7 +114,7 @@ async fn consume(messages: &[Message], env: &Env) {
     };
     line.count(&outcomes);
     let letters: Vec<String> =
-        consumption.delivered(&outcomes).iter().map(DeadLetter::write).collect();
+        consumption.delivered(&outcomes).iter().map(DeadLetter::posted).collect();
     line.set_aside = letters.len();
     let is_sent = match Queue::bound(env, SET_ASIDE) {
         _ if letters.is_empty() => true,

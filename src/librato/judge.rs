@@ -11,8 +11,14 @@ use crate::time::http_date;
 /// Longest reason that is passed on, in characters.
 const MAX_REASON: usize = 300;
 
-/// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`.
-pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis) -> Judgement {
+/// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`. `redact` takes the credentials out of
+/// what is passed on of its words.
+pub(super) fn reply(
+    reply: &Reply,
+    batch: &[&Measurement],
+    now: Millis,
+    redact: &dyn Fn(&str) -> String,
+) -> Judgement {
     let body = Body::read(&reply.body);
     let later = |kind| {
         Judgement::Later(Trouble {
@@ -23,7 +29,7 @@ pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis) -> Judge
     };
     match reply.status {
         200..=299 if body.has_errors() => {
-            let refusal = body.refusal(batch, now);
+            let refusal = body.refusal(batch, now, redact);
             if body.is_partly_stored() {
                 Judgement::Partly(refusal)
             } else {
@@ -31,7 +37,7 @@ pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis) -> Judge
             }
         }
         200..=299 => Judgement::Delivered,
-        400 => Judgement::Refused(body.refusal(batch, now)),
+        400 => Judgement::Refused(body.refusal(batch, now, redact)),
         // The one status stands for limits, plain HTTP, a read-only token and a closed account; only
         // its text tells them apart.
         403 if body.text().to_ascii_lowercase().contains("api limit") => {
@@ -44,7 +50,7 @@ pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis) -> Judge
         404..=499 | 402 => Judgement::Rejected(format!(
             "Librato answered {}: {}",
             reply.status,
-            shorten(&body.text())
+            passed_on(&body.text(), redact)
         )),
         // A redirect would turn the POST into a GET of some page that answers 200.
         _ => later(TroubleKind::Unavailable),
@@ -54,7 +60,10 @@ pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis) -> Judge
 /// Seconds until Librato wants to be asked again: `Retry-After`, or the latest reset of a rate limit
 /// that is used up.
 fn pause(reply: &Reply, now: Millis) -> Option<u32> {
-    let until = |moment: Millis| u32::try_from((moment - now + 999).div_euclid(1_000).max(1)).ok();
+    let until = |moment: Millis| {
+        let millis = moment.saturating_sub(now).saturating_add(999);
+        u32::try_from(millis.div_euclid(1_000).max(1)).ok()
+    };
     let asked_for = reply.retry_after.as_deref().map(str::trim);
     let asked_for =
         asked_for.and_then(|text| text.parse().ok().or_else(|| until(http_date(text)?)));
@@ -160,7 +169,12 @@ impl<'a> Body<'a> {
         names
     }
 
-    fn refusal(&self, batch: &[&Measurement], now: Millis) -> Refusal {
+    fn refusal(
+        &self,
+        batch: &[&Measurement],
+        now: Millis,
+        redact: &dyn Fn(&str) -> String,
+    ) -> Refusal {
         let text = self.text();
         let errors = match self {
             Self::Json(object) => object.get("errors"),
@@ -184,9 +198,9 @@ impl<'a> Body<'a> {
         // ... or by the field that is complained about ...
         if let Some(said) = said_of("measure_time") {
             suspects = if said.contains("future") {
-                find(&|member| member.time > librato_now + MAX_AHEAD_SECONDS)
+                find(&|member| member.time > librato_now.saturating_add(MAX_AHEAD_SECONDS))
             } else {
-                find(&|member| member.time < librato_now - MAX_AGE_SECONDS)
+                find(&|member| member.time < librato_now.saturating_sub(MAX_AGE_SECONDS))
             };
         }
         if let Some(said) = said_of("source").filter(|_| suspects.is_empty()) {
@@ -208,7 +222,7 @@ impl<'a> Body<'a> {
         });
         let reason = match text.as_str() {
             "" => "Librato refused it without a reason".to_owned(),
-            text => format!("Librato refused it: {}", shorten(text)),
+            text => format!("Librato refused it: {}", passed_on(text, redact)),
         };
         Refusal { reason, suspects, is_certain }
     }
@@ -242,6 +256,9 @@ fn mentions(text: &str, name: &str) -> bool {
     })
 }
 
-fn shorten(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect()
+/// What is passed on of Librato's words: one line without credentials, not too long. Cut last, or a part of a
+/// token might be left, and cleaned first, or one with a control character in it might be.
+fn passed_on(text: &str, redact: &dyn Fn(&str) -> String) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    redact(&text).chars().take(MAX_REASON).collect()
 }

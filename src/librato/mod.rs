@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::Millis;
-use crate::delivery::{Destination, Judgement, Refusal, Reply};
+use crate::delivery::{Destination, Judgement, Reply};
 use crate::measurement::Measurement;
 use crate::settings::{Api, Librato as Account, Settings};
 
@@ -50,10 +50,6 @@ impl Librato {
         })
     }
 
-    fn redact(&self, refusal: Refusal) -> Refusal {
-        Refusal { reason: self.redacted(&refusal.reason), ..refusal }
-    }
-
     /// A text of Librato's without the credentials, which a careless gateway may repeat in it.
     fn redacted(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
@@ -77,11 +73,6 @@ impl Destination for Librato {
     }
 
     fn judge(&self, reply: &Reply, batch: &[&Measurement], now: Millis) -> Judgement {
-        match judge::reply(reply, batch, now) {
-            Judgement::Refused(refusal) => Judgement::Refused(self.redact(refusal)),
-            Judgement::Partly(refusal) => Judgement::Partly(self.redact(refusal)),
-            Judgement::Rejected(reason) => Judgement::Rejected(self.redacted(&reason)),
-            other => other,
-        }
+        judge::reply(reply, batch, now, &|text| self.redacted(text))
     }
 }

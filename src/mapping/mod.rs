@@ -107,23 +107,21 @@ fn is_delete(event: &Event) -> bool {
 }
 
 fn named_type(event: &Event) -> Result<EventType, Rejection> {
-    match Scalar::of_field(event.kind) {
-        Scalar::Text(kind) if !kind.is_empty() => EventType::named(&kind).ok_or_else(|| {
-            Rejection::new(
-                Code::UnsupportedType,
-                "type: expected track, page, screen, identify, group or alias",
-            )
-        }),
-        Scalar::Null | Scalar::Text(_) => Err(Rejection::new(
-            Code::MissingType,
-            "type: required in a batch, for example \"track\"",
-        )),
-        Scalar::LoneSurrogate => Err(Rejection::lone_surrogate("type")),
-        other => Err(Rejection::new(
-            Code::MissingType,
-            format!("type: expected a string, found {}", other.kind()),
-        )),
-    }
+    let missing = |message: String| Err(Rejection::new(Code::MissingType, message));
+    let named = match Scalar::of_field(event.kind) {
+        Scalar::Text(kind) if !kind.is_empty() => EventType::named(&kind),
+        Scalar::LoneSurrogate => None,
+        Scalar::Null | Scalar::Text(_) => {
+            return missing("type: required in a batch, for example \"track\"".into());
+        }
+        other => return missing(format!("type: expected a string, found {}", other.kind())),
+    };
+    named.ok_or_else(|| {
+        Rejection::new(
+            Code::UnsupportedType,
+            "type: expected track, page, screen, identify, group or alias",
+        )
+    })
 }
 
 /// Segment wants a `userId` or an `anonymousId`; libraries send numbers as well.
