@@ -56,6 +56,7 @@ const script = `
  * Starts a Worker whose queues are in the test's hands.
  *
  * @param {object} options as `startWorker` takes them
+ * @param {boolean} [options.once] whether the once-storage is bound at all
  * @returns {Promise<Platform>}
  */
 export async function startPlatform({ librato, settings, storage, once = true } = {}) {

@@ -44,6 +44,7 @@ export function basic(user, password = "") {
  * @param {boolean} [options.queues] with the queues of `wrangler.toml`, so that delivery is durable; without, it is direct
  * @param {object} [options.platform] further bindings, as options of Miniflare's, for what `wrangler.toml` does not bind
  * @param {object[]} [options.beside] further Workers, as options of Miniflare's
+ * @param {boolean} [options.https] reached by https as well, at `entry`, with a certificate that nobody signed
  * @param {string} [options.storage] where Durable Objects are stored; unless given, they end with the Worker
  * @returns {Promise<Worker>}
  */
@@ -53,6 +54,7 @@ export async function startWorker({
   queues = false,
   platform = {},
   beside = [],
+  https = false,
   storage,
 } = {}) {
   const { config, options, modules } = project();
@@ -75,13 +77,15 @@ export async function startWorker({
         },
         ...beside,
       ],
+      https,
       resourcePersistencePath: storage,
       handleStructuredLogs: ({ message }) => logs.push(message),
       cf: false,
     }),
   );
-  await running.ready;
-  return new Worker(await running.unsafeGetDirectURL(config.name), running, bindings, logs, config.name);
+  const entry = await running.ready;
+  const url = await running.unsafeGetDirectURL(config.name);
+  return new Worker(url, entry, running, bindings, logs, config.name);
 }
 
 /** Runs with a Worker that ends afterwards. */
@@ -127,8 +131,10 @@ class Worker {
   #hidden;
   #name;
 
-  constructor(url, running, values, logs, name) {
+  constructor(url, entry, running, values, logs, name) {
     this.url = url.origin;
+    /** Where Miniflare's entry listens, which stands before the Worker. */
+    this.entry = entry.origin;
     this.#running = running;
     this.#logs = logs;
     this.#name = name;
