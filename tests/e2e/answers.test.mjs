@@ -593,6 +593,7 @@ describe("the log", () => {
         accepted: 4,
         measured: 3,
         rejected: { invalid_timestamp: 1, invalid_value: 1, missing_event: 1 },
+        messages: 0,
         gauges: 3,
         libratoRequests: 1,
       });
