@@ -1,0 +1,176 @@
+// What the README shows of the clients: its examples are run as they stand there, but for host and write key, and its
+// table is compared with what the tests beside this one test.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import { after, before, beforeEach, describe, it } from "node:test";
+import { startChromium } from "../lib/chromium.mjs";
+import { track } from "../lib/events.mjs";
+import { startLibrato } from "../lib/librato.mjs";
+import { projectPath } from "../lib/project.mjs";
+import { startWorker, writeKey } from "../lib/worker.mjs";
+import { browserClients } from "./browser.mjs";
+import { fixtures } from "./fixtures.mjs";
+import { nodeClients } from "./node.mjs";
+import { pythonClients, pythonEnvironment } from "./python.mjs";
+import { bundle, html, Site, Visit } from "./site.mjs";
+
+const HOST = "https://edge.example.com";
+const KEY = "YOUR_WRITE_KEY";
+const WEBHOOK_SECRET = "shared-with-segment";
+
+const readme = readFileSync(projectPath("README.md"), "utf8");
+const snippets = new Map(
+  [...readme.matchAll(/<!-- snippet: ([\w-]+) -->\n```\w+\n([\s\S]*?)\n```\n/g)].map(([, name, code]) => [name, code]),
+);
+
+let librato;
+let worker;
+let browser;
+let site;
+
+before(async () => {
+  librato = await startLibrato();
+  worker = await startWorker({
+    librato: librato.url,
+    settings: { WEBHOOK_SECRET },
+    https: true,
+  });
+  [browser, site] = await Promise.all([startChromium(), new Site().start()]);
+});
+beforeEach(() => librato.reset());
+after(async () => {
+  await browser?.close();
+  await site?.stop();
+  await librato?.stop();
+  await worker?.stop();
+});
+
+/** An example with the host and the write key of the test in it. */
+function filledIn(name, host) {
+  const code = snippets.get(name);
+  assert.ok(code.includes(HOST) && code.includes(KEY), `${HOST} and ${KEY} in ${name}`);
+  return code.replaceAll(HOST, host).replaceAll(KEY, writeKey);
+}
+
+/** Runs a program to its end. Returns what it has printed. */
+async function run([command, ...args], env = process.env) {
+  const child = spawn(command, args, { cwd: projectPath("."), env, stdio: ["ignore", "pipe", "pipe"] });
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "exit")]);
+  assert.equal(code, 0, err);
+  return out;
+}
+
+const asPage = async (code) => ({ document: html(code) });
+const asScript = async (code) => ({
+  document: html('<script src="script.js"></script>'),
+  script: await bundle({ code }),
+});
+
+const inBrowser = { browser: asPage, pixel: asPage, "analytics-next": asScript, "rudderstack-js": asScript };
+const onServer = {
+  node: (code) => run(["node", "--input-type=module", "--eval", code]),
+  "rudderstack-node": (code) => run(["node", "--input-type=module", "--eval", code]),
+  python: (code) => run(["python3", "-c", code], pythonEnvironment("segment-2.4.0")),
+  "rudderstack-python": (code) => run(["python3", "-c", code], pythonEnvironment("rudderstack-2.1.9")),
+  curl: async (code) => assert.equal(await run(["sh", "-c", code]), '{"success":true}'),
+};
+
+/** What an example for a language that is not here sets, and what its library makes a URL of it by. */
+const configured = {
+  go: { set: /Endpoint: "(.+)"/, url: (endpoint) => `${endpoint}/v1/batch`, client: "analytics-go" },
+  ruby: { set: /host: "(.+)"/, url: (host) => `https://${host}/v1/import`, client: "analytics-ruby" },
+  java: { set: /\.endpoint\("(.+)"\)/, url: (endpoint) => `${endpoint}/v1/import/`, client: "analytics-java" },
+  php: { set: /'host' => '(.+)'\]\)/, url: (host) => `https://${host}/v1/batch`, client: "analytics-php" },
+  net: { set: /SetHost\("(.+)"\)/, url: (host) => `${host}/v1/import`, client: "Analytics.NET" },
+  kotlin: { set: /apiHost = "(.+)"/, url: (host) => `https://${host}/b`, client: "analytics-kotlin" },
+  swift: { set: /\.apiHost\("(.+)"\)/, url: (host) => `https://${host}/b`, client: "analytics-swift" },
+  csharp: { set: /apiHost: "(.+)",/, url: (host) => `https://${host}/b`, client: "Analytics-CSharp" },
+  "react-native": { set: /\bproxy: "(.+)"/, url: (proxy) => `${proxy}/b`, client: "analytics-react-native" },
+};
+
+/** Where the examples for apps have the library ask for its settings. */
+const asking = {
+  kotlin: /cdnHost = "(.+)"/,
+  swift: /\.cdnHost\("(.+)"\)/,
+  csharp: /cdnHost: "(.+)"\)/,
+  "react-native": /cdnProxy: "https:\/\/(.+)"/,
+};
+
+describe("the examples of the README", () => {
+  for (const [name, make] of Object.entries(inBrowser)) {
+    it(`${name}, in Chromium`, async () => {
+      const { document, script } = await make(filledIn(name, worker.entry));
+      const visit = await Visit.by(browser);
+      await visit.open(site.put(name, document, script), worker.entry);
+      await librato.counted("Order-Completed", 1);
+      await visit.finish();
+      assert.deepEqual(await librato.totals(), { "Order-Completed Order-Completed": { count: 1, sum: 49.9 } });
+    });
+  }
+
+  for (const [name, execute] of Object.entries(onServer)) {
+    it(name, async () => {
+      await execute(filledIn(name, worker.url));
+      assert.deepEqual(await librato.totals(), { "Order-Completed Order-Completed": { count: 1, sum: 49.9 } });
+    });
+  }
+
+  for (const [name, { set, url, client }] of Object.entries(configured)) {
+    it(`${name} is told where ${client} has to send`, () => {
+      const code = snippets.get(name);
+      assert.ok(code.includes(KEY));
+      const { target } = fixtures.find((fixture) => fixture.client === client);
+      assert.equal(url(set.exec(code)[1]), HOST + target);
+      if (asking[name]) assert.equal(`https://${asking[name].exec(code)[1]}/projects`, `${HOST}/v1/projects`);
+    });
+  }
+
+  it("browser: what the page calls later arrives too, and by plain http nobody else is asked once it has _cdn", async () => {
+    const visit = await Visit.by(browser);
+    const cdn = `<script>analytics._cdn = "${worker.url}"</script>`;
+    await visit.open(site.put("http", html(filledIn("browser", worker.url), cdn)), worker.url);
+    await librato.counted("Order-Completed", 1);
+    await visit.page.evaluate('void analytics.track("Called Later")');
+    await librato.counted("Called-Later", 1);
+    await visit.finish();
+  });
+
+  it("webhook, as Segment calls it", async () => {
+    const url = new URL(snippets.get("webhook"));
+    assert.equal(url.origin, HOST);
+    const body = JSON.stringify(track("Order Completed", { properties: { value: 49.9 } }));
+    const signature = createHmac("sha1", WEBHOOK_SECRET).update(body).digest("hex");
+    const answer = await worker.post(url.pathname, body, { authorization: null, "x-signature": signature });
+    assert.equal(answer.status, 200);
+    assert.deepEqual(await librato.totals(), { "Order-Completed Order-Completed": { count: 1, sum: 49.9 } });
+  });
+
+  it("there are no others", () => {
+    const tested = [inBrowser, onServer, configured].flatMap(Object.keys);
+    assert.deepEqual([...snippets.keys()].sort(), [...tested, "webhook"].sort());
+  });
+});
+
+describe("the table of the README", () => {
+  const rows = [...readme.matchAll(/^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| [^|]+ \|$/gm)].map((match) => match.slice(1));
+  const tested = (how) =>
+    rows
+      .filter(([, , tested]) => tested === how)
+      .map(([client, version]) => `${client} ${version}`)
+      .sort();
+  const distinct = (clients) => [...new Set(clients.map(({ name, version }) => `${name} ${version}`))].sort();
+
+  it("has each client that is executed, in this version", () => {
+    assert.deepEqual(tested("executed"), distinct([...browserClients, ...nodeClients, ...pythonClients]));
+  });
+
+  it("has each client of which a request is sent, from this version's source", () => {
+    const known = fixtures.map(({ client: name, version }) => ({ name, version }));
+    assert.deepEqual(tested("request built from its source"), distinct(known));
+  });
+});

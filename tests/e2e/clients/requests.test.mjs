@@ -1,0 +1,66 @@
+// The clients that cannot be installed here: one request of each, as its source puts it together, sent byte for byte
+// over a bare connection. The fixtures in tests/fixtures/clients say which source that is, and what has to come of it.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { startScripted } from "../lib/scripted.mjs";
+import { startWorker } from "../lib/worker.mjs";
+import { fixtures } from "./fixtures.mjs";
+
+/** Sends bytes, and reads the answer: the head's lines, and as much body as the head says. */
+async function exchange(socket, request) {
+  socket.setTimeout(10_000, () => socket.destroy(new Error("no answer")));
+  socket.write(request);
+  let answer = "";
+  for await (const bytes of socket) {
+    answer += bytes.toString("latin1");
+    // Whoever asks whether to go on has done so by now.
+    answer = answer.replace(/^HTTP\/1\.1 100 [^\r]*\r\n(?:[^\r]+\r\n)*\r\n/, "");
+    const [head, body] = split(answer);
+    const length = /^content-length: (\d+)$/im.exec(head)?.[1];
+    if (body?.length === Number(length)) break;
+  }
+  const [head, body] = split(answer);
+  return { head: head.split("\r\n"), body };
+}
+
+function split(answer) {
+  const end = answer.indexOf("\r\n\r\n");
+  return end < 0 ? [answer] : [answer.slice(0, end), answer.slice(end + 4)];
+}
+
+describe("requests as the source of the client has them", () => {
+  let librato;
+  let worker;
+  before(async () => {
+    librato = await startScripted();
+    worker = await startWorker({ librato: librato.url, settings: { WRITE_KEYS: "write-key-of-the-fixtures" } });
+  });
+  after(async () => {
+    await librato?.stop();
+    await worker?.stop();
+  });
+
+  for (const { client, version, gauges, request } of fixtures) {
+    it(`${client} ${version}`, async () => {
+      librato.play([]);
+      const earliest = Date.now();
+      const { head, body } = await exchange(worker.connect(), request);
+      const latest = Date.now();
+
+      // The older ones take no other success than this.
+      assert.equal(head[0], "HTTP/1.1 200 OK");
+      assert.ok(head.includes("Content-Type: application/json"), head.join("\n"));
+      assert.equal(body, '{"success":true}');
+
+      assert.deepEqual(
+        librato.gauges.map(({ name, source, value }) => ({ name, source, value })),
+        gauges.map(({ name, source, value }) => ({ name, source, value })),
+      );
+      for (const [index, { measure_time }] of librato.gauges.entries()) {
+        const [from, to] = [earliest, latest].map((at) => Math.floor((at - gauges[index].age) / 1_000));
+        assert.ok(measure_time >= from && measure_time <= to, `${measure_time} is not from ${from} to ${to}`);
+      }
+    });
+  }
+});
