@@ -9,7 +9,7 @@ import { askedToEnd, checkFree, portFrom, Service } from "./lib/services.mjs";
 import { setup } from "./lib/setup.mjs";
 
 /** The values with which both run, whatever the `.dev.vars` of the user says. */
-const LOCAL = { user: "local", token: "local", writeKey: "local" };
+const LOCAL = { user: "local", token: "local", writeKey: "local", operator: "local" };
 
 /** Wrangler asks nobody and tells nobody anything: it works without a network. */
 const OFFLINE = {
@@ -37,6 +37,7 @@ function startWorker(port, librato) {
     LIBRATO_EMAIL: LOCAL.user,
     LIBRATO_TOKEN: LOCAL.token,
     WRITE_KEYS: LOCAL.writeKey,
+    OPERATOR_TOKEN: LOCAL.operator,
   };
   for (const [name, value] of Object.entries(settings)) flags.push("--var", `${name}:${value}`);
   return new Service("Worker", [...wrangler, "dev", ...flags], OFFLINE);
@@ -54,6 +55,11 @@ Send an event, and look at its gauge:
 
   curl -u ${LOCAL.writeKey}: -d '${event}' ${worker}/v1/track
   curl -u ${LOCAL.user}:${LOCAL.token} '${librato}/v1/metrics/Order-Completed?resolution=1&count=60'
+
+What was set aside, and sending it again:
+
+  curl -H 'Authorization: Bearer ${LOCAL.operator}' ${worker}/set-aside
+  curl -H 'Authorization: Bearer ${LOCAL.operator}' -d '{"all":true}' ${worker}/set-aside/replay
 
 Ctrl-C stops both.
 `;

@@ -12,6 +12,8 @@
 //!        │            Event
 //!  mapping    ── what a measurement is called, its value, source and second; what is refused
 //!        │            Measurement
+//!  durable    ── where a queue is bound: one message a request, each event once, what is set aside
+//!        │            Measurement
 //!  rollup     ── one gauge for each name, source and interval
 //!        │            [Measurement]
 //!  delivery   ── what is sent when, sent again, split, set aside; knows no clock and no socket

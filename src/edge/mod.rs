@@ -122,21 +122,24 @@ impl Visit<'_> {
                 "Origin: expected one that ALLOWED_ORIGINS lists",
             ));
         }
+        if let Route::Event(_) | Route::Pixel(_) | Route::Batch = route {
+            health::require(self.settings, |_| true)?;
+        }
         match route {
             Route::Event(event_type) => {
                 let text = match data {
                     Some(data) => pixel::decode(&data)?,
                     None => self.body().await?,
                 };
-                self.events(Kind::Single(event_type), &text).await
+                self.take(Kind::Single(event_type), &text).await
             }
             Route::Pixel(event_type) => {
                 let text = pixel::event(&self.target.query)?;
-                self.events(Kind::Single(event_type), &text).await
+                self.take(Kind::Single(event_type), &text).await
             }
             Route::Batch => {
                 let text = self.body().await?;
-                self.events(Kind::Batch, &text).await
+                self.take(Kind::Batch, &text).await
             }
             Route::Webhook => self.webhook().await,
             // Counters of the library about itself: taken, so that it stops asking, and dropped.
@@ -181,7 +184,7 @@ impl Visit<'_> {
             return Err(Failure::new(FailureCode::NotFound, "path: OPERATOR_TOKEN is not set"));
         };
         let authorization = http::header(&self.request, "Authorization").unwrap_or_default();
-        if authorization.strip_prefix("Bearer ").map(str::trim) != Some(token.expose()) {
+        if !authorization.strip_prefix("Bearer ").is_some_and(|given| token.is(given.trim())) {
             return Err(Failure::new(
                 FailureCode::InvalidToken,
                 "Authorization: expected `Bearer` and the operator's token",
@@ -201,13 +204,12 @@ impl Visit<'_> {
         let wish = operator::Wish::read(&body)?;
         let chosen = set_aside::find(&self.env, wish.ids, operator::MAX_LETTERS);
         let chosen = chosen.await.map_err(unavailable)?.letters;
-        let numbers: Vec<u32> = chosen.iter().map(|(number, _)| *number).collect();
-        let at = wish.now.then(|| self.started.div_euclid(1_000));
-        let replayed = match route {
-            Route::Replay => queue::replay(&self.env, &chosen, at).await?,
-            _ => Vec::new(),
+        let gone: Vec<u32> = if route == Route::Replay {
+            let at = wish.now.then(|| self.started.div_euclid(1_000));
+            queue::replay(&self.env, &chosen, at).await?
+        } else {
+            chosen.iter().map(|(number, _)| *number).collect()
         };
-        let gone = if route == Route::Replay { replayed } else { numbers };
         let changed = gone.len();
         let left = set_aside::forget(&self.env, gone).await.map_err(unavailable)?.count;
         Ok(Answer::ok(&operator::Done { success: true, changed, left }))
@@ -232,15 +234,9 @@ impl Visit<'_> {
     }
 
     async fn body(&mut self) -> Fallible<String> {
-        health::require(self.settings, |_| true)?;
         let encoding = http::header(&self.request, "Content-Encoding");
         let bytes = http::read_body(&mut self.request, body::MAX_REQUEST).await?;
         body::text(bytes, encoding.as_deref(), body::MAX_REQUEST)
-    }
-
-    async fn events(&mut self, kind: Kind, text: &str) -> Fallible<Answer> {
-        health::require(self.settings, |_| true)?;
-        self.take(kind, text).await
     }
 
     async fn take(&mut self, kind: Kind, text: &str) -> Fallible<Answer> {
