@@ -142,8 +142,15 @@ impl Visit<'_> {
                 self.take(Kind::Batch, &text).await
             }
             Route::Webhook => self.webhook().await,
-            // Counters of the library about itself: taken, so that it stops asking, and dropped.
-            Route::LibraryMetrics => Ok(success(0, &[])),
+            // Counters of the library about itself: taken, so that it stops asking, and dropped. It
+            // sends them without a key; a wrong one is refused as anywhere.
+            Route::LibraryMetrics => {
+                let key = self.header_key().or_else(|| self.query_key());
+                if let Some(key) = key {
+                    ingest::authenticate(Some(&key), self.settings)?;
+                }
+                Ok(success(0, &[]))
+            }
             Route::Settings { write_key, base } if self.settings.knows(write_key) => {
                 Ok(library_settings::answer(write_key, &self.target.origin, base))
             }
@@ -163,7 +170,7 @@ impl Visit<'_> {
         let (true, Some(librato)) = (is_deep, librato) else {
             return Ok(health::answer(self.settings, None));
         };
-        let key = self.header_key().or_else(|| query::parameter(&self.target.query, "writeKey"));
+        let key = self.header_key().or_else(|| self.query_key());
         ingest::authenticate(key.as_deref(), self.settings)?;
         let destination = outbound::check(&librato).await;
         let delivery = match Queue::bound(&self.env, queue::MEASUREMENTS) {
@@ -241,7 +248,7 @@ impl Visit<'_> {
 
     async fn take(&mut self, kind: Kind, text: &str) -> Fallible<Answer> {
         let header_key = self.header_key();
-        let query_key = query::parameter(&self.target.query, "writeKey");
+        let query_key = self.query_key();
         let call = Call {
             settings: self.settings,
             kind,
@@ -303,6 +310,10 @@ impl Visit<'_> {
         (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
         let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));
         intake.settle(&outcomes.collect::<Vec<_>>())
+    }
+
+    fn query_key(&self) -> Option<String> {
+        query::parameter(&self.target.query, "writeKey")
     }
 
     fn header_key(&self) -> Option<String> {

@@ -99,6 +99,13 @@ describe("200: every event that can be kept is kept", () => {
     }
     const counter = { type: "Counter", metric: "analytics_js.invoke", value: 1, tags: {} };
     succeeded(await worker.post("/v1/m", { series: [counter] }));
+    // The libraries send these without a key; a wrong one is refused as anywhere.
+    succeeded(await worker.post("/v1/m", { series: [counter] }, { authorization: null }));
+    refused(
+      await worker.post("/v1/m", { series: [counter] }, { authorization: basic("wrong") }),
+      400,
+      "invalid_write_key",
+    );
     succeeded(
       await worker.post(
         "/v1/batch",
