@@ -191,9 +191,14 @@ class Worker {
     return connect(Number(port), hostname);
   }
 
-  /** Everything that the Worker has printed so far; what workerd says of a broken connection comes with its own stack. */
+  /**
+   * Everything that the Worker has printed so far, without what workerd itself says of a connection that a client has
+   * cut: that comes with a stack of workerd's, or tells of a handshake that nobody ended.
+   */
   get printed() {
-    return this.#logs.filter((message) => !/^stack: \S*workerd@/m.test(message));
+    return this.#logs.filter(
+      (message) => !/^(stack: \S*workerd@|HTTP connection failed: TLS handshake failed)/m.test(message),
+    );
   }
 
   /** The log lines, each of which is one JSON object. */
