@@ -64,7 +64,8 @@ function inBrowser(definition) {
 
 /** What analytics.js is loaded with to deliver in another way than each event at once. */
 export const delivering = (deliveryStrategy) => ({ integrations: { "Segment.io": { deliveryStrategy } } });
-const inBatches = delivering({ strategy: "batching", config: { size: 5, timeout: 1_000 } });
+// Up to 1.83 a batch is tried ten times, once in each `timeout`: so many seconds must outlast the outage by far.
+const inBatches = delivering({ strategy: "batching", config: { size: 5, timeout: 2_500 } });
 
 const each = ["/v1/p", "/v1/p", "/v1/t", "/v1/t", "/v1/t"];
 const rudderstack = {
