@@ -2,20 +2,11 @@
 //! can do no better.
 
 use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Map, Value};
 
 use super::answer::{Answer, Body, Failure, FailureCode};
+use super::credential::LENIENT_BASE64;
 use super::query;
-
-/// Both alphabets are brought into one before; clients disagree about the padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::STANDARD,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
 
 /// Most parts of a dotted name; a longer one is left out.
 const MAX_PARTS: usize = 16;
@@ -49,7 +40,8 @@ pub fn decode(data: &str) -> Result<String, Failure> {
             other => Some(other),
         })
         .collect();
-    let bytes = BASE64.decode(data).ok();
+    // Both alphabets have become one.
+    let bytes = LENIENT_BASE64.decode(data).ok();
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
         Failure::new(FailureCode::MalformedJson, "data: expected the base64 of a JSON event")
     })
