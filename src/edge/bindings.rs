@@ -1,123 +1,189 @@
-//! What the `worker` crate does not offer, or offers with a panic inside: queues.
-//!
-//! Its messages do not tell how often they were delivered, and its `ack` and `retry` unwrap.
+//! The platform's objects, as far as they are used, and what is asked of them: in `platform.js`, so that
+//! one crossing does what would take many.
 
+// Types in the signature of an export must be public.
+#![allow(unreachable_pub)]
+
+use js_sys::{Array, Promise, Uint8Array};
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen::{JsCast, JsValue};
-use worker::Env;
-use worker::js_sys::{Array, JSON, Object, Reflect};
+
+#[wasm_bindgen(module = "/src/edge/platform.js")]
+extern "C" {
+    /// A promise that is still to be settled.
+    pub(super) type Deferred;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn promise(this: &Deferred) -> Promise;
+
+    pub(super) fn begin() -> Deferred;
+
+    /// Settles a promise.
+    pub(super) fn end(deferred: &Deferred, value: &JsValue);
+
+    /// Has `wake` called with the ticket and what the promise gives.
+    pub(super) fn settle(promise: &Promise, ticket: usize, wake: &JsValue);
+
+    pub(super) fn sleep(millis: f64) -> Promise;
+
+    /// A request as it came in.
+    pub type Request;
+
+    /// Method, URL, and the headers `Origin`, `Authorization` and `Content-Length`, each on a line of its
+    /// own. A header that is not there is an empty line.
+    pub(super) fn head(request: &Request) -> String;
+
+    /// Any other header.
+    pub(super) fn header(request: &Request, name: &str) -> Option<String>;
+
+    /// An `ArrayBuffer`, or nothing.
+    #[wasm_bindgen(js_name = wholeBody)]
+    pub(super) fn whole_body(request: &Request, millis: f64) -> Promise;
+
+    /// An `ArrayBuffer` with not many more than `limit` bytes, or nothing.
+    #[wasm_bindgen(js_name = boundedBody)]
+    pub(super) fn bounded_body(request: &Request, limit: usize, millis: f64) -> Promise;
+
+    /// An answer. `headers` are names and values by turns, each on a line of its own.
+    #[wasm_bindgen(catch)]
+    pub(super) fn respond(status: u16, headers: &str, body: &[u8]) -> Result<JsValue, JsValue>;
+
+    /// Where requests are sent to, and how.
+    pub(super) type Target;
+
+    pub(super) fn target(url: &str, method: &str, headers: &str) -> Target;
+
+    /// A [`Reply`]; nothing when there is none in time, `null` when the request fails.
+    pub(super) fn exchange(target: &Target, body: &[u8], millis: f64) -> Promise;
+
+    /// An answer to a request of ours.
+    pub(super) type Reply;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn status(this: &Reply) -> u16;
+
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn body(this: &Reply) -> JsValue;
+
+    #[wasm_bindgen(js_name = replyHeader)]
+    pub(super) fn reply_header(reply: &Reply, name: &str) -> Option<String>;
+
+    /// An answer with a file of the static assets, or nothing.
+    pub(super) fn asset(assets: &Assets, url: &str, headers: &str) -> Promise;
+
+    /// Whether a rate limiter lets this pass; nothing when it fails.
+    pub(super) fn passes(limiter: &RateLimiter, key: &str) -> Promise;
+
+    /// `true`, or what is said when a queue does not take messages, or nothing when that takes too long.
+    pub(super) fn store(queue: &Queue, messages: Vec<String>, delay: u32, millis: f64) -> Promise;
+
+    #[wasm_bindgen(js_name = messageText)]
+    pub(super) fn message_text(message: &Message) -> Option<String>;
+
+    /// A message is dealt with. One that cannot be acknowledged comes again, and is known then.
+    pub(super) fn acknowledge(message: &Message);
+
+    /// A message is to come again after so many seconds.
+    #[wasm_bindgen(js_name = againAfter)]
+    pub(super) fn again_after(message: &Message, seconds: u32);
+
+    /// The answer of the Durable Object of a name, an `ArrayBuffer`; or nothing.
+    pub(super) fn ask(namespace: &Namespace, name: &str, question: &[u8], millis: f64) -> Promise;
+
+    /// The rows of a statement, each an array of values.
+    #[wasm_bindgen(catch)]
+    pub(super) fn rows(sql: &Sql, statement: &str, values: &Array) -> Result<Array, JsValue>;
+}
 
 #[wasm_bindgen]
 extern "C" {
+    /// What is bound to the Worker.
+    pub type Env;
+
+    #[wasm_bindgen(method, structural, indexing_getter)]
+    fn get(this: &Env, name: &str) -> JsValue;
+
+    /// Where accepted measurements are queued. Without it, delivery is direct.
+    #[wasm_bindgen(method, getter, js_name = MEASUREMENTS)]
+    pub(super) fn measurements(this: &Env) -> Option<Queue>;
+
+    /// The dead-letter queue.
+    #[wasm_bindgen(method, getter, js_name = SET_ASIDE)]
+    pub(super) fn set_aside(this: &Env) -> Option<Queue>;
+
+    /// The objects that remember events.
+    #[wasm_bindgen(method, getter, js_name = ONCE)]
+    pub(super) fn once(this: &Env) -> Option<Namespace>;
+
+    /// The object that keeps what was set aside.
+    #[wasm_bindgen(method, getter, js_name = LETTERS)]
+    pub(super) fn letters(this: &Env) -> Option<Namespace>;
+
+    #[wasm_bindgen(method, getter, js_name = RATE_LIMITER)]
+    pub(super) fn rate_limiter(this: &Env) -> Option<RateLimiter>;
+
+    #[wasm_bindgen(method, getter, js_name = ASSETS)]
+    pub(super) fn assets(this: &Env) -> Option<Assets>;
+
+    /// The producer's end of a queue.
+    pub(super) type Queue;
+
+    /// Durable Objects of one class.
+    pub(super) type Namespace;
+
+    /// A rate limiter.
+    pub(super) type RateLimiter;
+
+    /// The static assets beside the Worker.
+    pub(super) type Assets;
+
     /// What a consumer is handed.
-    pub(super) type MessageBatch;
+    pub type MessageBatch;
 
     /// Name of the queue.
     #[wasm_bindgen(method, getter)]
     pub(super) fn queue(this: &MessageBatch) -> String;
 
     #[wasm_bindgen(method, getter)]
-    fn messages(this: &MessageBatch) -> Array;
+    pub(super) fn messages(this: &MessageBatch) -> Vec<Message>;
 
     /// One message of a batch.
     pub(super) type Message;
-
-    #[wasm_bindgen(method, getter)]
-    fn body(this: &Message) -> JsValue;
 
     /// How often it has been delivered, this time included.
     #[wasm_bindgen(method, getter)]
     pub(super) fn attempts(this: &Message) -> u32;
 
-    #[wasm_bindgen(method, catch)]
-    fn ack(this: &Message) -> Result<(), JsValue>;
+    /// What a Durable Object is made with.
+    pub type State;
 
-    #[wasm_bindgen(method, catch)]
-    fn retry(this: &Message, options: &Object) -> Result<(), JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn storage(this: &State) -> Storage;
 
-    /// The producer's end of a queue.
-    pub(super) type Queue;
+    /// The storage of a Durable Object.
+    pub(super) type Storage;
 
-    #[wasm_bindgen(method, catch)]
-    async fn send(this: &Queue, body: &str, options: &Object) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, getter)]
+    pub(super) fn sql(this: &Storage) -> Sql;
 
-    #[wasm_bindgen(method, catch, js_name = sendBatch)]
-    async fn send_batch(this: &Queue, messages: &Array) -> Result<JsValue, JsValue>;
+    /// Its database.
+    pub(super) type Sql;
+
+    #[wasm_bindgen(js_namespace = console, js_name = log)]
+    pub(super) fn console_log(line: &str);
+
+    #[wasm_bindgen(js_namespace = console, js_name = error)]
+    pub(super) fn console_error(line: &str);
 }
 
-impl MessageBatch {
-    /// The messages.
-    pub(super) fn to_vec(&self) -> Vec<Message> {
-        self.messages().iter().map(JsCast::unchecked_into).collect()
-    }
-}
-
-impl Message {
-    /// The body: a text as it is, anything else as JSON.
-    pub(super) fn text(&self) -> Option<String> {
-        let body = self.body();
-        body.as_string().or_else(|| JSON::stringify(&body).ok()?.as_string())
-    }
-
-    /// It is dealt with. What cannot be acknowledged comes again, and is known then.
-    pub(super) fn acknowledge(&self) {
-        _ = self.ack();
-    }
-
-    /// It is to come again after so many seconds.
-    pub(super) fn again_after(&self, seconds: u32) {
-        _ = self.retry(&object(&[("delaySeconds", seconds.into())]));
+impl Env {
+    /// A variable or a secret.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.get(name).as_string()
     }
 }
 
-/// Why a queue did not take a message.
-pub(super) enum QueueError {
-    /// Too many at once.
-    TooMany,
-    /// Anything else.
-    Unavailable,
-}
-
-impl Queue {
-    /// The queue that is bound under a name, if one is.
-    pub(super) fn bound(env: &Env, name: &str) -> Option<Self> {
-        let binding = Reflect::get(env, &name.into()).ok()?;
-        binding.is_object().then(|| binding.unchecked_into())
-    }
-
-    /// Stores messages: none or all of up to a hundred. As text, since other forms are known to arrive
-    /// changed.
-    pub(super) async fn store(&self, messages: &[String], delay: u32) -> Result<(), QueueError> {
-        let options = |body: Option<&String>| {
-            let mut entries = vec![("contentType", "text".into()), ("delaySeconds", delay.into())];
-            entries.extend(body.map(|body| ("body", body.into())));
-            object(&entries)
-        };
-        let stored = match messages {
-            [] => return Ok(()),
-            [message] => self.send(message, &options(None)).await,
-            messages => {
-                let batch: Array = messages.iter().map(|message| options(Some(message))).collect();
-                self.send_batch(&batch).await
-            }
-        };
-        match stored {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let text = Reflect::get(&error, &"message".into()).ok();
-                let text = text.and_then(|text| text.as_string()).unwrap_or_default();
-                let is_limit = text.to_ascii_lowercase().contains("too many requests");
-                Err(if is_limit { QueueError::TooMany } else { QueueError::Unavailable })
-            }
-        }
-    }
-}
-
-fn object(entries: &[(&str, JsValue)]) -> Object {
-    let object = Object::new();
-    for (name, value) in entries {
-        // Setting a field of a plain object does not fail.
-        _ = Reflect::set(&object, &(*name).into(), value);
-    }
-    object
+/// The bytes of an `ArrayBuffer`; `None` for nothing.
+pub(super) fn bytes(buffer: &JsValue) -> Option<Vec<u8>> {
+    buffer.is_object().then(|| Uint8Array::new(buffer).to_vec())
 }

@@ -1,93 +1,111 @@
 //! Requests in, answers out.
 
-use std::pin::pin;
-use std::time::Duration;
+use wasm_bindgen::JsValue;
 
-use futures_util::StreamExt;
-use futures_util::future::{Either, select};
-use worker::{Delay, Headers, Request, Response, Result};
-
+use super::bindings::{self, Request};
+use super::task::settled;
 use crate::segment::answer::{Answer, Failure, FailureCode};
 use crate::segment::body::too_large;
 use crate::segment::cors::Origin;
 
-/// How long a body is waited for. An answer takes seven seconds at the most.
-const BODY_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a body is waited for, in milliseconds. An answer takes seven seconds at the most.
+const BODY_PATIENCE: f64 = 5_000.0;
 
-/// Where a request goes, taken apart without the tables of a URL library.
-pub(super) struct Target {
+/// What every request is asked.
+#[derive(Default)]
+pub(super) struct Head<'h> {
+    /// As it was sent.
+    pub(super) method: &'h str,
     /// Scheme and host.
-    pub(super) origin: String,
+    pub(super) origin: &'h str,
     /// Path, as it was sent.
-    pub(super) path: String,
+    pub(super) path: &'h str,
     /// Query without `?`.
-    pub(super) query: String,
+    pub(super) query: &'h str,
+    /// The page's origin, by the header.
+    pub(super) from: Option<&'h str>,
+    pub(super) authorization: Option<&'h str>,
+    pub(super) content_length: Option<u64>,
 }
 
-impl Target {
-    pub(super) fn of(request: &Request) -> Self {
-        let url = request.inner().url();
-        let (rest, query) = url.split_once('?').unwrap_or((&url, ""));
-        let query = query.split('#').next().unwrap_or_default();
-        let rest = rest.split('#').next().unwrap_or_default();
+impl<'h> Head<'h> {
+    /// Takes apart what [`bindings::head`] gives. The URL is one that the platform has parsed.
+    pub(super) fn of(text: &'h str) -> Self {
+        let mut lines = text.split('\n');
+        let mut line = || lines.next().filter(|line| !line.is_empty());
+        let method = line().unwrap_or_default();
+        let url = line().unwrap_or_default();
+        let (from, authorization) = (line(), line());
+        let content_length = line().and_then(|length| length.parse().ok());
+        let url = url.split_once('#').map_or(url, |(url, _)| url);
+        let (rest, query) = url.split_once('?').unwrap_or((url, ""));
         let host_at = rest.find("://").map_or(0, |at| at + 3);
         let host_and_path = rest.get(host_at..).unwrap_or_default();
         let path_at = host_at + host_and_path.find('/').unwrap_or(host_and_path.len());
         let (origin, path) = rest.split_at_checked(path_at).unwrap_or((rest, ""));
-        Self { origin: origin.to_owned(), path: path.to_owned(), query: query.to_owned() }
+        Self { method, origin, path, query, from, authorization, content_length }
     }
-}
-
-/// One header of a request.
-pub(super) fn header(request: &Request, name: &str) -> Option<String> {
-    request.headers().get(name).ok().flatten()
 }
 
 /// Reads a body, and stops at the limit: what is too large is never held.
 pub(super) async fn read_body(
-    request: &mut Request,
+    request: &Request,
+    length: Option<u64>,
     limit: usize,
-) -> std::result::Result<Vec<u8>, Failure> {
-    let length = header(request, "Content-Length").and_then(|length| length.parse::<u64>().ok());
-    if length.is_some_and(|length| length > limit as u64) {
-        return Err(too_large(limit));
+) -> Result<Vec<u8>, Failure> {
+    let body = match length {
+        Some(length) if length > limit as u64 => return Err(too_large(limit)),
+        Some(_) => bindings::whole_body(request, BODY_PATIENCE),
+        None => bindings::bounded_body(request, limit, BODY_PATIENCE),
+    };
+    match bindings::bytes(&settled(&body).await) {
+        Some(body) if body.len() > limit => Err(too_large(limit)),
+        Some(body) => Ok(body),
+        // An upload that stops is a fault of the network: it may well succeed the next time.
+        None => Err(Failure::new(
+            FailureCode::UpstreamUnavailable,
+            "body: expected more bytes, and none came",
+        )),
     }
-    let Ok(mut stream) = request.stream() else { return Ok(Vec::new()) };
-    let mut body =
-        Vec::with_capacity(usize::try_from(length.unwrap_or_default()).unwrap_or_default());
-    let mut patience = pin!(Delay::from(BODY_PATIENCE));
-    loop {
-        let part = match select(pin!(stream.next()), patience.as_mut()).await {
-            Either::Left((part, _)) => part,
-            Either::Right(_) => return Err(incomplete()),
-        };
-        match part {
-            Some(Ok(part)) if body.len() + part.len() > limit => return Err(too_large(limit)),
-            Some(Ok(part)) => body.extend_from_slice(&part),
-            Some(Err(_)) => return Err(incomplete()),
-            None => return Ok(body),
-        }
-    }
-}
-
-/// An upload that stops is a fault of the network: it may well succeed the next time.
-fn incomplete() -> Failure {
-    Failure::new(FailureCode::UpstreamUnavailable, "body: expected more bytes, and none came")
 }
 
 /// Sends an answer with the headers that every answer has.
-pub(super) fn respond(answer: &Answer, origin: Origin) -> Result<Response> {
-    let headers = Headers::new();
+pub(super) fn respond(answer: &Answer, origin: Origin) -> JsValue {
+    let (body, content_type) = answer.body.parts();
+    let mut lines = Lines::default();
     for (name, value) in origin.headers() {
-        headers.set(name, value)?;
+        lines.push(name, value);
     }
     for (name, value) in &answer.headers {
-        headers.set(name, value)?;
+        lines.push(name, value);
     }
-    let (body, content_type) = answer.body.parts();
     if let Some(content_type) = content_type {
-        headers.set("Content-Type", content_type)?;
+        lines.push("Content-Type", content_type);
     }
-    let response = Response::builder().with_status(answer.status).with_headers(headers);
-    Ok(if body.is_empty() { response.empty() } else { response.fixed(body.to_vec()) })
+    match bindings::respond(answer.status, lines.as_str(), body) {
+        Ok(response) => response,
+        // Only what the page calls itself can be a header that is not to be sent.
+        Err(_) if origin != Origin::None => respond(answer, Origin::None),
+        Err(_) => JsValue::UNDEFINED,
+    }
+}
+
+/// Headers as `platform.js` takes them: names and values by turns, each on a line of its own.
+#[derive(Default)]
+pub(super) struct Lines(String);
+
+impl Lines {
+    pub(super) fn push(&mut self, name: &str, value: &str) {
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+        self.0.push_str(name);
+        self.0.push('\n');
+        // A value with a line break is none, and must not become a header of its own.
+        self.0.extend(value.chars().filter(|c| *c != '\n'));
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::bindings;
 use crate::Millis;
 use crate::delivery::{Outcome, TroubleKind};
 use crate::ingest::Counts;
@@ -83,9 +84,9 @@ impl ConsumerLine {
         self.ms = ms;
         let text = serde_json::to_string(self).unwrap_or_default();
         if self.operator_fault {
-            worker::console_error!("{text}");
+            bindings::console_error(&text);
         } else {
-            worker::console_log!("{text}");
+            bindings::console_log(&text);
         }
     }
 }
@@ -108,6 +109,6 @@ impl Line {
 
     pub(super) fn write(&mut self, answer: &Answer, ms: Millis) {
         (self.status, self.code, self.ms) = (answer.status, answer.code, ms);
-        worker::console_log!("{}", serde_json::to_string(self).unwrap_or_default());
+        bindings::console_log(&serde_json::to_string(self).unwrap_or_default());
     }
 }

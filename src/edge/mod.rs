@@ -7,15 +7,21 @@
 mod bindings;
 mod http;
 mod log;
+mod object;
 mod once;
 mod outbound;
 mod queue;
 mod set_aside;
+mod task;
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
-use worker::{Context, Date, Env, Request, Response, Result, event, js_sys};
+// Its start function and its state are what worker-build's shim recovers from a panic by.
+use worker as _;
+
+use js_sys::Promise;
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Millis;
 use crate::delivery::Policy;
@@ -28,40 +34,71 @@ use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::route::Route;
 use crate::segment::{body, credential, health, library_settings, operator, pixel, query, webhook};
 use crate::settings::Settings;
-use bindings::Queue;
+use bindings::{Env, Request};
 use health::Delivery;
+use http::Head;
 use log::Line;
+use outbound::Upstream;
+use task::settled;
 
-#[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+/// A request, under the name that the platform calls it by.
+#[wasm_bindgen]
+#[allow(unreachable_pub)]
+pub fn fetch(request: Request, env: Env) -> Promise {
+    task::run(async move {
+        let head = bindings::head(&request);
+        visit(&request, &Head::of(&head), env).await
+    })
+}
+
+async fn visit(request: &Request, head: &Head<'_>, env: Env) -> JsValue {
     let started = now();
-    let settings = settings(&env);
-    let target = http::Target::of(&request);
-    let route = Route::of(&target.path, &settings.path_prefix);
-    let origin_header = http::header(&request, "Origin");
-    let origin = Origin::judge(origin_header.as_deref(), &settings);
-    let method = request.inner().method();
-    if method == "OPTIONS" {
-        let requested = http::header(&request, "Access-Control-Request-Headers");
+    let isolate = Isolate::of(&env);
+    let settings = &isolate.settings;
+    let route = Route::of(head.path, &settings.path_prefix);
+    let origin = Origin::judge(head.from, settings);
+    if head.method == "OPTIONS" {
+        let requested = bindings::header(request, "Access-Control-Request-Headers");
         let headers = preflight_headers(requested.as_deref());
-        return http::respond(
-            &Answer { status: 204, code: None, headers, body: Body::None },
-            origin,
-        );
+        let answer = Answer { status: 204, code: None, headers, body: Body::None };
+        return http::respond(&answer, origin);
     }
     if let Route::Library(key) = route
-        && is_get(&method)
+        && is_get(head.method)
         && settings.knows(key)
         && let Some(response) = outbound::library(&env, origin).await
     {
-        return Ok(response);
+        return response;
     }
     let line = Line::new(route.label());
-    let mut visit =
-        Visit { request, method, env, settings: &settings, target: &target, started, line };
+    let mut visit = Visit { request, head, env, isolate: &isolate, settings, started, line };
     let answer = visit.answer(route, origin).await;
     visit.line.write(&answer, now() - started);
     http::respond(&answer, origin)
+}
+
+/// What is the same for all requests of an isolate: bindings do not change while it lives.
+struct Isolate {
+    settings: Settings,
+    /// The destination, when the settings name one.
+    upstream: Option<Upstream>,
+}
+
+impl Isolate {
+    /// Made once.
+    fn of(env: &Env) -> Rc<Self> {
+        thread_local! {
+            static ISOLATE: std::cell::OnceCell<Rc<Isolate>> = const { std::cell::OnceCell::new() };
+        }
+        ISOLATE.with(|known| {
+            let made = known.get_or_init(|| {
+                let settings = Settings::read(|name| env.text(name));
+                let upstream = Librato::new(&settings).map(Upstream::of);
+                Rc::new(Self { settings, upstream })
+            });
+            Rc::clone(made)
+        })
+    }
 }
 
 /// What a call ends with when it does not end well.
@@ -69,12 +106,11 @@ type Fallible<T> = std::result::Result<T, Failure>;
 
 /// One request on its way through.
 struct Visit<'v> {
-    request: Request,
-    /// As it was sent: the `worker` crate takes one that it does not know for GET.
-    method: String,
+    request: &'v Request,
+    head: &'v Head<'v>,
     env: Env,
+    isolate: &'v Isolate,
     settings: &'v Settings,
-    target: &'v http::Target,
     started: Millis,
     line: Line,
 }
@@ -86,9 +122,9 @@ impl Visit<'_> {
             Err(failure) => failure.answer(),
         };
         match route {
-            Route::Pixel(_) if is_get(&self.method) => pixel::answer(&answer),
-            Route::Event(_) => match query::parameter(&self.target.query, "callback") {
-                Some(callback) if is_get(&self.method) => pixel::script(answer, &callback),
+            Route::Pixel(_) if is_get(self.head.method) => pixel::answer(&answer),
+            Route::Event(_) => match query::parameter(self.head.query, "callback") {
+                Some(callback) if is_get(self.head.method) => pixel::script(answer, &callback),
                 _ => answer,
             },
             _ => answer,
@@ -101,13 +137,15 @@ impl Visit<'_> {
         }
         // The classic library sends an event in a query where it cannot post.
         let data = match route {
-            Route::Event(_) if is_get(&self.method) => query::parameter(&self.target.query, "data"),
+            Route::Event(_) if is_get(self.head.method) => {
+                query::parameter(self.head.query, "data")
+            }
             _ => None,
         };
         let methods = route.allowed_methods();
-        let is_right = match (route, self.method.as_str()) {
+        let is_right = match (route, self.head.method) {
             (Route::SetAside, "DELETE") => true,
-            _ if methods.starts_with("GET") || data.is_some() => is_get(&self.method),
+            _ if methods.starts_with("GET") || data.is_some() => is_get(self.head.method),
             (_, method) => method == "POST",
         };
         if !is_right {
@@ -134,7 +172,7 @@ impl Visit<'_> {
                 self.take(Kind::Single(event_type), &text).await
             }
             Route::Pixel(event_type) => {
-                let text = pixel::event(&self.target.query)?;
+                let text = pixel::event(self.head.query)?;
                 self.take(Kind::Single(event_type), &text).await
             }
             Route::Batch => {
@@ -152,7 +190,7 @@ impl Visit<'_> {
                 Ok(success(0, &[]))
             }
             Route::Settings { write_key, base } if self.settings.knows(write_key) => {
-                Ok(library_settings::answer(write_key, &self.target.origin, base))
+                Ok(library_settings::answer(write_key, self.head.origin, base))
             }
             Route::SetAside | Route::Replay => self.set_aside(route).await,
             Route::Health => self.health().await,
@@ -165,15 +203,14 @@ impl Visit<'_> {
     }
 
     async fn health(&mut self) -> Fallible<Answer> {
-        let is_deep = query::parameter(&self.target.query, "deep").is_some_and(|deep| deep == "1");
-        let librato = Librato::new(self.settings);
-        let (true, Some(librato)) = (is_deep, librato) else {
+        let is_deep = query::parameter(self.head.query, "deep").is_some_and(|deep| deep == "1");
+        let (true, Some(upstream)) = (is_deep, &self.isolate.upstream) else {
             return Ok(health::answer(self.settings, None));
         };
         let key = self.header_key().or_else(|| self.query_key());
         ingest::authenticate(key.as_deref(), self.settings)?;
-        let destination = outbound::check(&librato).await;
-        let delivery = match Queue::bound(&self.env, queue::MEASUREMENTS) {
+        let destination = outbound::check(upstream).await;
+        let delivery = match self.env.measurements() {
             None => Delivery::Direct,
             Some(_) => Delivery::Durable {
                 waiting: once::figures(&self.env, self.settings.once_shards)
@@ -190,7 +227,7 @@ impl Visit<'_> {
         let Some(token) = &self.settings.operator_token else {
             return Err(Failure::new(FailureCode::NotFound, "path: OPERATOR_TOKEN is not set"));
         };
-        let authorization = http::header(&self.request, "Authorization").unwrap_or_default();
+        let authorization = self.head.authorization.unwrap_or_default();
         if !authorization.strip_prefix("Bearer ").is_some_and(|given| token.is(given.trim())) {
             return Err(Failure::new(
                 FailureCode::InvalidToken,
@@ -200,14 +237,14 @@ impl Visit<'_> {
         let unavailable = |_| {
             Failure::new(FailureCode::UpstreamUnavailable, "LETTERS: the store does not answer")
         };
-        if is_get(&self.method) {
-            let number = |name| query::parameter(&self.target.query, name)?.parse::<u32>().ok();
+        if is_get(self.head.method) {
+            let number = |name| query::parameter(self.head.query, name)?.parse::<u32>().ok();
             let before = number("before").unwrap_or(u32::MAX);
             let limit = number("limit").unwrap_or(50).clamp(1, operator::MAX_LETTERS);
             let page = set_aside::list(&self.env, before, limit).await.map_err(unavailable)?;
             return Ok(Answer::ok(&operator::Page::of(page.count, page.letters)));
         }
-        let body = http::read_body(&mut self.request, body::MAX_REQUEST).await?;
+        let body = self.read_body(body::MAX_REQUEST).await?;
         let wish = operator::Wish::read(&body)?;
         let chosen = set_aside::find(&self.env, wish.ids, operator::MAX_LETTERS);
         let chosen = chosen.await.map_err(unavailable)?.letters;
@@ -227,8 +264,8 @@ impl Visit<'_> {
             return Err(Failure::new(FailureCode::NotFound, "path: WEBHOOK_SECRET is not set"));
         };
         health::require(self.settings, |problem| problem.setting != "WRITE_KEYS")?;
-        let signature = http::header(&self.request, "X-Signature");
-        let bytes = http::read_body(&mut self.request, webhook::MAX_REQUEST).await?;
+        let signature = bindings::header(self.request, "X-Signature");
+        let bytes = self.read_body(webhook::MAX_REQUEST).await?;
         webhook::verify(secret.expose(), &bytes, signature.as_deref())?;
         let text = body::text(bytes, None, webhook::MAX_REQUEST)?;
         // Segment sends again after a 5xx, and after nothing else.
@@ -240,10 +277,20 @@ impl Visit<'_> {
         })
     }
 
-    async fn body(&mut self) -> Fallible<String> {
-        let encoding = http::header(&self.request, "Content-Encoding");
-        let bytes = http::read_body(&mut self.request, body::MAX_REQUEST).await?;
-        body::text(bytes, encoding.as_deref(), body::MAX_REQUEST)
+    async fn body(&self) -> Fallible<String> {
+        let bytes = self.read_body(body::MAX_REQUEST).await?;
+        // Asked for only where it makes a difference: of what is no text.
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(text),
+            Err(other) => {
+                let encoding = bindings::header(self.request, "Content-Encoding");
+                body::text(other.into_bytes(), encoding.as_deref(), body::MAX_REQUEST)
+            }
+        }
+    }
+
+    async fn read_body(&self, limit: usize) -> Fallible<Vec<u8>> {
+        http::read_body(self.request, self.head.content_length, limit).await
     }
 
     async fn take(&mut self, kind: Kind, text: &str) -> Fallible<Answer> {
@@ -268,10 +315,11 @@ impl Visit<'_> {
 
     /// Asks the rate limiter, where one is bound. One that fails limits nobody.
     async fn limit(&self, write_key: &str) -> Fallible<()> {
-        let Ok(limiter) = self.env.rate_limiter("RATE_LIMITER") else { return Ok(()) };
-        let address = http::header(&self.request, "CF-Connecting-IP").unwrap_or_default();
-        match limiter.limit(format!("{write_key} {address}")).await {
-            Ok(outcome) if !outcome.success => Err(Failure::new(
+        let Some(limiter) = self.env.rate_limiter() else { return Ok(()) };
+        let address = bindings::header(self.request, "CF-Connecting-IP").unwrap_or_default();
+        let passes = bindings::passes(&limiter, &format!("{write_key} {address}"));
+        match settled(&passes).await.as_bool() {
+            Some(false) => Err(Failure::new(
                 FailureCode::RateLimited,
                 "there are too many requests with this write key from this address",
             )),
@@ -284,7 +332,7 @@ impl Visit<'_> {
         if intake.measured().next().is_none() {
             return Ok(());
         }
-        match Queue::bound(&self.env, queue::MEASUREMENTS) {
+        match self.env.measurements() {
             Some(bound) => {
                 self.line.messages = queue::store(&bound, intake, self.started).await?;
                 Ok(())
@@ -299,25 +347,25 @@ impl Visit<'_> {
         let measured = intake.measured().map(|(measurement, _)| measurement);
         let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
         self.line.gauges = gauges.len();
-        let Some(librato) = Librato::new(self.settings) else {
+        let Some(upstream) = &self.isolate.upstream else {
             return Err(Failure::new(
                 FailureCode::Misconfigured,
                 "LIBRATO_URL: expected a setting",
             ));
         };
         let policy = Policy::direct(self.started, now(), random());
-        let report = outbound::deliver(&librato, &gauges, policy).await;
+        let report = outbound::deliver(upstream, &gauges, policy).await;
         (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
         let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));
         intake.settle(&outcomes.collect::<Vec<_>>())
     }
 
     fn query_key(&self) -> Option<String> {
-        query::parameter(&self.target.query, "writeKey")
+        query::parameter(self.head.query, "writeKey")
     }
 
     fn header_key(&self) -> Option<String> {
-        credential::basic_user(&http::header(&self.request, "Authorization")?)
+        credential::basic_user(self.head.authorization?)
     }
 }
 
@@ -325,21 +373,8 @@ fn is_get(method: &str) -> bool {
     matches!(method, "GET" | "HEAD")
 }
 
-/// The settings, read once an isolate: bindings do not change while it lives.
-fn settings(env: &Env) -> Rc<Settings> {
-    thread_local! {
-        static SETTINGS: RefCell<Option<Rc<Settings>>> = const { RefCell::new(None) };
-    }
-    let known = SETTINGS.with(|settings| settings.borrow().clone());
-    known.unwrap_or_else(|| {
-        let read = Rc::new(Settings::read(|name| env.var(name).ok().map(|var| var.to_string())));
-        SETTINGS.with(|settings| *settings.borrow_mut() = Some(Rc::clone(&read)));
-        read
-    })
-}
-
 fn now() -> Millis {
-    Date::now().as_millis().cast_signed()
+    millis(js_sys::Date::now())
 }
 
 /// Somewhere to begin: the pauses of many isolates must only differ.
@@ -349,8 +384,12 @@ fn random() -> u64 {
 
 /// The engine's `Date.parse`. Workers live in UTC.
 fn native_date(text: &str) -> Option<Millis> {
-    let millis = js_sys::Date::parse(text);
-    // A JavaScript date is a whole number of milliseconds and fits.
-    #[allow(clippy::cast_possible_truncation)]
-    millis.is_finite().then_some(millis as Millis)
+    let date = js_sys::Date::parse(text);
+    date.is_finite().then(|| millis(date))
+}
+
+/// A JavaScript date is a whole number of milliseconds and fits.
+#[allow(clippy::cast_possible_truncation)]
+fn millis(date: f64) -> Millis {
+    date as Millis
 }

@@ -2,28 +2,20 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::pin::pin;
+use std::rc::Rc;
 
-use futures_util::future::{Either, join_all, select};
-use serde::Deserialize;
-use wasm_bindgen::JsValue;
-use worker::{
-    DurableObject, Env, Method, Request, RequestInit, Response, Result, SqlStorage,
-    SqlStorageValue, State, Stub, durable_object, js_sys,
-};
+use futures_util::future::join_all;
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::bindings::{self, Env, Request, State};
 use super::now;
-use super::outbound::sleep;
-use crate::Millis;
+use super::object::{self, Database, Fault};
 use crate::durable::once::{
     Claim, Figures, Ledger, Question, hour_of, read_answers, shard, write_answers,
 };
 use crate::durable::parcel::{EventId, Owner};
 
-/// The namespace of the objects.
-const ONCE: &str = "ONCE";
-/// How long an answer is waited for. Without one, events stay in the queue.
-const PATIENCE: Millis = 10_000;
 /// Most events in one question, which is one row: rows hold two megabytes.
 const MAX_EVENTS: usize = 50_000;
 
@@ -102,61 +94,48 @@ async fn ask(env: &Env, shard: u32, question: &Question) -> Answered {
 }
 
 async fn fetch(env: &Env, shard: u32, body: Option<Vec<u8>>) -> Answered {
-    let Ok(namespace) = env.durable_object(ONCE) else { return Answered::Unbound };
-    let Ok(stub) = namespace.get_by_name(&format!("once-{shard}")) else { return Answered::Silent };
-    match select(pin!(exchange(&stub, body)), pin!(sleep(PATIENCE))).await {
-        Either::Left((Ok(bytes), _)) => Answered::Bytes(bytes),
-        _ => Answered::Silent,
+    let Some(namespace) = env.once() else { return Answered::Unbound };
+    let question = body.unwrap_or_default();
+    match object::ask(&namespace, &format!("once-{shard}"), &question).await {
+        Some(bytes) => Answered::Bytes(bytes),
+        None => Answered::Silent,
     }
-}
-
-async fn exchange(stub: &Stub, body: Option<Vec<u8>>) -> Result<Vec<u8>> {
-    let mut init = RequestInit::new();
-    if let Some(body) = body {
-        let bytes = js_sys::Uint8Array::from(body.as_slice());
-        init.with_method(Method::Post).with_body(Some(JsValue::from(bytes)));
-    }
-    let request = Request::new_with_init("https://once.invalid/", &init)?;
-    let mut response = stub.fetch_with_request(request).await?;
-    if response.status_code() != 200 {
-        return Err("the ledger could not be asked".into());
-    }
-    response.bytes().await
 }
 
 /// One ledger, with its log.
-#[durable_object]
-pub struct Once {
-    sql: SqlStorage,
+#[wasm_bindgen]
+pub struct Once(Rc<Memory>);
+
+#[wasm_bindgen]
+impl Once {
+    /// As the platform makes it.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(state: &State) -> Self {
+        Self(Rc::new(Memory {
+            database: Database::of(state),
+            ledger: RefCell::new(None),
+            hour: RefCell::new(0),
+        }))
+    }
+
+    /// A question, and its answers.
+    pub fn fetch(&self, request: Request) -> Promise {
+        let memory = Rc::clone(&self.0);
+        object::answer(request, move |body| memory.answer(body))
+    }
+}
+
+struct Memory {
+    database: Database,
     /// Read from the log at the first question.
     ledger: RefCell<Option<Ledger>>,
     /// The hour in which old events were last forgotten.
     hour: RefCell<u32>,
 }
 
-#[derive(Deserialize)]
-struct Row {
-    hour: u32,
-    question: serde_bytes::ByteBuf,
-}
-
-impl DurableObject for Once {
-    fn new(state: State, _env: Env) -> Self {
-        Self { sql: state.storage().sql(), ledger: RefCell::new(None), hour: RefCell::new(0) }
-    }
-
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let body = request.bytes().await.unwrap_or_default();
-        match self.answer(&body) {
-            Ok(bytes) => Response::from_bytes(bytes),
-            // The consumer keeps its messages.
-            Err(_) => Response::error("the ledger cannot be read", 503),
-        }
-    }
-}
-
-impl Once {
-    fn answer(&self, body: &[u8]) -> Result<Vec<u8>> {
+impl Memory {
+    fn answer(&self, body: &[u8]) -> Result<Vec<u8>, Fault> {
         let mut slot = self.ledger.borrow_mut();
         let ledger = match &mut *slot {
             Some(ledger) => ledger,
@@ -166,18 +145,17 @@ impl Once {
             let Figures { events, waiting } = ledger.figures();
             return Ok(format!("[{events},{waiting}]").into_bytes());
         }
-        let question = Question::read(body).ok_or("not a question")?;
+        let question = Question::read(body).ok_or(Fault)?;
         let hour = hour_of(now().div_euclid(1_000));
         if *self.hour.borrow() != hour {
             let first = ledger.forget(hour);
-            self.sql.exec("DELETE FROM log WHERE hour < ?", Some(vec![i64::from(first).into()]))?;
+            self.database.run("DELETE FROM log WHERE hour < ?", &[first.into()])?;
             *self.hour.borrow_mut() = hour;
         }
         let (answers, logged) = ledger.ask(&question, hour);
         if let Some(logged) = logged {
-            let row = vec![i64::from(hour).into(), SqlStorageValue::Blob(logged.write())];
-            let written =
-                self.sql.exec("INSERT INTO log (hour, question) VALUES (?, ?)", Some(row));
+            let row = [hour.into(), Uint8Array::from(logged.write().as_slice()).into()];
+            let written = self.database.run("INSERT INTO log (hour, question) VALUES (?, ?)", &row);
             if let Err(error) = written {
                 // What is not written must not be remembered: it would be gone with the isolate.
                 *slot = None;
@@ -187,17 +165,17 @@ impl Once {
         Ok(write_answers(&answers))
     }
 
-    fn load(&self) -> Result<Ledger> {
-        self.sql.exec(
+    fn load(&self) -> Result<Ledger, Fault> {
+        self.database.run(
             "CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, hour INTEGER, question BLOB)",
-            None,
+            &[],
         )?;
-        let rows = self.sql.exec("SELECT hour, question FROM log ORDER BY seq", None)?;
         let mut ledger = Ledger::default();
-        for row in rows.next::<Row>() {
-            let row = row?;
-            let question = Question::read(&row.question).ok_or("not a question")?;
-            ledger.replay(&question, row.hour);
+        for row in self.database.rows("SELECT hour, question FROM log ORDER BY seq", &[])? {
+            let hour = row.number(0)?;
+            let question = bindings::bytes(&row.value(1)).ok_or(Fault)?;
+            let question = Question::read(&question).ok_or(Fault)?;
+            ledger.replay(&question, hour);
         }
         Ok(ledger)
     }

@@ -1,18 +1,16 @@
 //! Requests to others: the destination, and the static assets beside the Worker.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
-use worker::wasm_bindgen::JsValue;
-use worker::{
-    AbortController, Delay, Env, Fetch, Headers, Method, Request, RequestInit, RequestRedirect,
-    Response, Result, js_sys,
-};
+use wasm_bindgen::{JsCast, JsValue};
 
+use super::bindings::{self, Env, Target};
+use super::http::Lines;
 use super::now;
+use super::task::settled;
 use crate::delivery::{Arrival, Delivery, Outcome, Policy, Reply, Shipment, Step};
 use crate::ingest;
 use crate::librato::Librato;
@@ -26,6 +24,27 @@ const CHECK_TIMEOUT: Millis = 5_000;
 
 /// Headers in which Librato tells about its limits.
 const RATE_LIMITS: [&str; 2] = ["x-librato-ratelimit-agg", "x-librato-ratelimit-std"];
+
+/// The destination as the platform reaches it.
+pub(super) struct Upstream {
+    librato: Librato,
+    /// Where measurements are posted.
+    posts: Target,
+    /// Where it can be asked whether the credentials are good.
+    check: Target,
+}
+
+impl Upstream {
+    pub(super) fn of(librato: Librato) -> Self {
+        let mut headers = Lines::default();
+        headers.push("Authorization", &librato.authorization);
+        headers.push("User-Agent", USER_AGENT);
+        let check = bindings::target(&librato.check_url, "GET", headers.as_str());
+        headers.push("Content-Type", "application/json");
+        let posts = bindings::target(&librato.url, "POST", headers.as_str());
+        Self { librato, posts, check }
+    }
+}
 
 /// What came of a delivery.
 pub(super) struct Report {
@@ -51,16 +70,16 @@ impl Report {
 
 /// Carries out a delivery.
 pub(super) async fn deliver(
-    librato: &Librato,
+    upstream: &Upstream,
     measurements: &[Measurement],
     policy: Policy,
 ) -> Report {
-    let mut delivery = Delivery::new(librato, measurements, policy);
+    let mut delivery = Delivery::new(&upstream.librato, measurements, policy);
     let mut in_flight = FuturesUnordered::new();
     loop {
         let until = match delivery.next(now()) {
             Step::Send(shipment) => {
-                in_flight.push(post(librato, shipment));
+                in_flight.push(post(upstream, shipment));
                 continue;
             }
             Step::Wait(until) => until,
@@ -89,47 +108,40 @@ pub(super) async fn deliver(
     Report { outcomes: delivery.finish(), requests, unnamed }
 }
 
-async fn post(librato: &Librato, shipment: Shipment) -> (u64, Arrival) {
-    let request = request(librato, &librato.url, Some(&shipment.body));
-    (shipment.id, exchange(request, shipment.timeout).await)
+async fn post(upstream: &Upstream, shipment: Shipment) -> (u64, Arrival) {
+    (shipment.id, exchange(&upstream.posts, &shipment.body, shipment.timeout).await)
 }
 
 /// Sends a request and reads its answer. The time limit covers the answer's body too.
-async fn exchange(request: Result<Request>, timeout: Millis) -> Arrival {
-    let controller = AbortController::default();
-    let signal = controller.signal();
-    let answered = async { read(Fetch::Request(request?).send_with_signal(&signal).await?).await };
-    match select(pin!(answered), pin!(sleep(timeout))).await {
-        Either::Left((Ok(reply), _)) => Arrival::Answered(reply),
-        Either::Left((Err(_), _)) => Arrival::Lost,
-        Either::Right(_) => {
-            controller.abort();
-            Arrival::TimedOut
-        }
+async fn exchange(target: &Target, body: &[u8], timeout: Millis) -> Arrival {
+    let reply = settled(&bindings::exchange(target, body, millis(timeout))).await;
+    if reply.is_undefined() {
+        return Arrival::TimedOut;
     }
-}
-
-/// A request to Librato: a POST of a body, or a GET without one.
-fn request(librato: &Librato, url: &str, body: Option<&[u8]>) -> Result<Request> {
-    let headers = Headers::new();
-    headers.set("Authorization", &librato.authorization)?;
-    headers.set("User-Agent", USER_AGENT)?;
-    let mut init = RequestInit::new();
-    // Followed, a redirect would turn a POST into a GET of some page that answers 200.
-    init.with_redirect(RequestRedirect::Manual);
-    if let Some(body) = body {
-        headers.set("Content-Type", "application/json")?;
-        init.with_method(Method::Post)
-            .with_body(Some(JsValue::from(js_sys::Uint8Array::from(body))));
+    if reply.is_null() {
+        return Arrival::Lost;
     }
-    init.with_headers(headers);
-    Request::new_with_init(url, &init)
+    let reply: bindings::Reply = reply.unchecked_into();
+    let status = reply.status();
+    // What went well is asked for nothing more.
+    let header = |name: &str| match status {
+        200..=299 => None,
+        _ => bindings::reply_header(&reply, name),
+    };
+    Arrival::Answered(Reply {
+        status,
+        retry_after: header("retry-after"),
+        rate_limits: RATE_LIMITS
+            .iter()
+            .filter_map(|name| header(name).map(|value| (*name, value)))
+            .collect(),
+        body: bindings::bytes(&reply.body()).unwrap_or_default(),
+    })
 }
 
 /// Asks whether the credentials are good.
-pub(super) async fn check(librato: &Librato) -> std::result::Result<(), Failure> {
-    let request = request(librato, &librato.check_url, None);
-    match exchange(request, CHECK_TIMEOUT).await {
+pub(super) async fn check(upstream: &Upstream) -> Result<(), Failure> {
+    match exchange(&upstream.check, &[], CHECK_TIMEOUT).await {
         Arrival::Answered(Reply { status: 200..=299, .. }) => Ok(()),
         Arrival::Answered(Reply { status: 401 | 403, .. }) => Err(ingest::bad_credentials()),
         Arrival::Answered(Reply { status, .. }) => Err(Failure::new(
@@ -143,32 +155,25 @@ pub(super) async fn check(librato: &Librato) -> std::result::Result<(), Failure>
     }
 }
 
-async fn read(mut response: Response) -> Result<Reply> {
-    let header = |name: &str| response.headers().get(name).ok().flatten();
-    let (status, retry_after) = (response.status_code(), header("retry-after"));
-    let rate_limits =
-        RATE_LIMITS.iter().filter_map(|name| header(name).map(|value| (*name, value))).collect();
-    let body = response.bytes().await?;
-    Ok(Reply { status, retry_after, rate_limits, body })
+pub(super) async fn sleep(time: Millis) {
+    settled(&bindings::sleep(millis(time))).await;
 }
 
-pub(super) async fn sleep(millis: Millis) {
-    Delay::from(Duration::from_millis(u64::try_from(millis).unwrap_or_default())).await;
+/// A time as JavaScript takes it.
+fn millis(time: Millis) -> f64 {
+    u32::try_from(time.max(0)).unwrap_or(u32::MAX).into()
 }
 
 /// analytics.js itself, from the static assets. `None` where they are not deployed.
-pub(super) async fn library(env: &Env, origin: Origin<'_>) -> Option<Response> {
-    let assets = env.assets("ASSETS").ok()?;
-    let found = assets.fetch("https://assets.invalid/analytics.min.js", None).await.ok()?;
-    if found.status_code() != 200 {
-        return None;
-    }
-    let (_, body) = found.into_parts();
-    let headers = Headers::new();
+pub(super) async fn library(env: &Env, origin: Origin<'_>) -> Option<JsValue> {
+    let assets = env.assets()?;
+    let mut headers = Lines::default();
     for (name, value) in origin.headers() {
-        headers.set(name, value).ok()?;
+        headers.push(name, value);
     }
-    headers.set("Content-Type", "text/javascript; charset=utf-8").ok()?;
-    headers.set("Cache-Control", "public, max-age=3600").ok()?;
-    Some(Response::builder().with_headers(headers).body(body))
+    headers.push("Content-Type", "text/javascript; charset=utf-8");
+    headers.push("Cache-Control", "public, max-age=3600");
+    let url = "https://assets.invalid/analytics.min.js";
+    let found = settled(&bindings::asset(&assets, url, headers.as_str())).await;
+    found.is_object().then_some(found)
 }

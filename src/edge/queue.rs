@@ -4,15 +4,14 @@
 //! message by itself. A handler that failed would bring back even what was acknowledged, so it never
 //! does.
 
-use std::pin::pin;
-
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::join_all;
+use js_sys::Promise;
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::Env;
 
-use super::bindings::{Message, MessageBatch, Queue, QueueError};
-use super::outbound::{self, sleep};
-use super::{log, now, once, random, set_aside, settings};
+use super::bindings::{self, Env, Message, MessageBatch, Queue};
+use super::task::{self, settled};
+use super::{Isolate, log, now, once, outbound, random, set_aside};
 use crate::Millis;
 use crate::delivery::{Outcome, Policy};
 use crate::durable::consume::{Consumption, Decision};
@@ -20,17 +19,12 @@ use crate::durable::dead_letter::DeadLetter;
 use crate::durable::once::{Claim, Question};
 use crate::durable::parcel::{EventId, Parcel};
 use crate::ingest::Intake;
-use crate::librato::Librato;
 use crate::segment::answer::{Failure, FailureCode};
 
-/// The queue of accepted measurements.
-pub(super) const MEASUREMENTS: &str = "MEASUREMENTS";
-/// The dead-letter queue.
-const SET_ASIDE: &str = "SET_ASIDE";
 /// How the name of the dead-letter queue ends; it has the same consumer.
 const SET_ASIDE_SUFFIX: &str = "set-aside";
-/// How long storing may take: the answer to the client waits for it.
-const STORE_TIMEOUT: Millis = 5_000;
+/// How long storing may take, in milliseconds: the answer to the client waits for it.
+const STORE_TIMEOUT: f64 = 5_000.0;
 /// Most messages and bytes in one call of the platform.
 const MAX_MESSAGES: usize = 100;
 const MAX_CALL_BYTES: usize = 250_000;
@@ -46,7 +40,8 @@ pub(super) async fn store(
         .map(|(measurement, id)| (measurement, id.map(|id| EventId::named(&intake.write_key, id))))
         .collect();
     let messages = Parcel::pack(&measured, received_at.div_euclid(1_000), &mut random);
-    send(queue, &messages).await.map_err(|error| match error {
+    let count = messages.len() as u64;
+    send(queue, messages).await.map_err(|error| match error {
         QueueError::TooMany => {
             Failure::new(FailureCode::RateLimited, "the queue takes no more now: send again later")
         }
@@ -55,11 +50,19 @@ pub(super) async fn store(
             "the queue does not take measurements now: send again later",
         ),
     })?;
-    Ok(messages.len() as u64)
+    Ok(count)
+}
+
+/// Why a queue did not take a message.
+enum QueueError {
+    /// Too many at once.
+    TooMany,
+    /// Anything else.
+    Unavailable,
 }
 
 /// Sends messages in as few calls as the platform's limits allow.
-async fn send(queue: &Queue, messages: &[String]) -> Result<(), QueueError> {
+async fn send(queue: &Queue, messages: Vec<String>) -> Result<(), QueueError> {
     let mut rest = messages;
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -68,43 +71,55 @@ async fn send(queue: &Queue, messages: &[String]) -> Result<(), QueueError> {
             bytes <= MAX_CALL_BYTES
         };
         let count = rest.iter().take(MAX_MESSAGES).take_while(fits).count().max(1);
-        let (call, others) = rest.split_at_checked(count).unwrap_or((rest, &[]));
-        match select(pin!(queue.store(call, 0)), pin!(sleep(STORE_TIMEOUT))).await {
-            Either::Left((stored, _)) => stored?,
-            Either::Right(_) => return Err(QueueError::Unavailable),
-        }
+        let others = rest.split_off(count);
+        call(queue, rest, 0).await?;
         rest = others;
     }
     Ok(())
 }
 
+/// Stores messages in one call, to be delivered after some seconds.
+async fn call(queue: &Queue, messages: Vec<String>, delay: u32) -> Result<(), QueueError> {
+    let stored = settled(&bindings::store(queue, messages, delay, STORE_TIMEOUT)).await;
+    if stored.is_truthy() && !stored.is_string() {
+        return Ok(());
+    }
+    let said = stored.as_string().unwrap_or_default().to_ascii_lowercase();
+    let is_limit = said.contains("too many requests");
+    Err(if is_limit { QueueError::TooMany } else { QueueError::Unavailable })
+}
+
 /// The consumer of both queues, under the name that the platform calls it by.
 #[wasm_bindgen]
 #[allow(unreachable_pub)]
-pub async fn queue(batch: MessageBatch, env: Env) {
-    let messages = batch.to_vec();
-    if batch.queue().ends_with(SET_ASIDE_SUFFIX) {
-        keep(&messages, &env).await;
-    } else {
-        consume(&messages, &env).await;
-    }
+pub fn queue(batch: MessageBatch, env: Env) -> Promise {
+    task::run(async move {
+        let messages = batch.messages();
+        if batch.queue().ends_with(SET_ASIDE_SUFFIX) {
+            keep(&messages, &env).await;
+        } else {
+            consume(&messages, &env).await;
+        }
+        JsValue::UNDEFINED
+    })
 }
 
 async fn consume(messages: &[Message], env: &Env) {
     let started = now();
-    let settings = settings(env);
-    let bodies: Vec<_> = messages.iter().map(Message::text).collect();
+    let isolate = Isolate::of(env);
+    let settings = &isolate.settings;
+    let bodies: Vec<_> = messages.iter().map(bindings::message_text).collect();
     let mut consumption = Consumption::read(&bodies, started);
     let claims = consumption.claims();
     let answers = once::claim(env, &claims, settings.once_shards).await;
-    let gauges = consumption.plan(&answers, &settings, now()).to_vec();
+    let gauges = consumption.plan(&answers, settings, now()).to_vec();
     let mut line = log::ConsumerLine::new(messages.len(), claims.len(), gauges.len());
     let is_silent = answers.contains(&Claim::Unknown);
     line.trouble = is_silent.then(|| "ONCE does not answer: its events wait".to_owned());
-    let outcomes = match Librato::new(&settings) {
-        Some(librato) if !gauges.is_empty() => {
+    let outcomes = match &isolate.upstream {
+        Some(upstream) if !gauges.is_empty() => {
             let policy = Policy::durable(now(), random());
-            let report = outbound::deliver(&librato, &gauges, policy).await;
+            let report = outbound::deliver(upstream, &gauges, policy).await;
             line.requests = report.requests;
             line.trouble = report.trouble().or(line.trouble);
             report.outcomes
@@ -116,12 +131,12 @@ async fn consume(messages: &[Message], env: &Env) {
     let letters: Vec<String> =
         consumption.delivered(&outcomes).iter().map(DeadLetter::posted).collect();
     line.set_aside = letters.len();
-    let is_sent = match Queue::bound(env, SET_ASIDE) {
+    let is_sent = match env.set_aside() {
         _ if letters.is_empty() => true,
-        Some(queue) => send(&queue, &letters).await.is_ok(),
+        Some(queue) => send(&queue, letters).await.is_ok(),
         None => false,
     };
-    let done = consumption.set_aside(vec![is_sent; letters.len()]);
+    let done = consumption.set_aside(vec![is_sent; line.set_aside]);
     once::tell(env, &Question::Done(done), settings.once_shards).await;
     let attempts: Vec<_> = messages.iter().map(Message::attempts).collect();
     let decisions = consumption.decide(&attempts, &mut |limit| {
@@ -138,16 +153,19 @@ async fn consume(messages: &[Message], env: &Env) {
 
 async fn settle(message: &Message, body: Option<&String>, decision: Decision, env: &Env) {
     match decision {
-        Decision::Acknowledge => message.acknowledge(),
-        Decision::Retry(seconds) => message.again_after(seconds),
+        Decision::Acknowledge => bindings::acknowledge(message),
+        Decision::Retry(seconds) => bindings::again_after(message, seconds),
         Decision::Renew(seconds) => {
             // Only once the copy is stored may the original go.
-            let queue = Queue::bound(env, MEASUREMENTS).zip(body.cloned());
-            let is_stored = match queue {
-                Some((queue, body)) => queue.store(&[body], seconds).await.is_ok(),
+            let is_stored = match env.measurements().zip(body.cloned()) {
+                Some((queue, body)) => call(&queue, vec![body], seconds).await.is_ok(),
                 None => false,
             };
-            if is_stored { message.acknowledge() } else { message.again_after(seconds) }
+            if is_stored {
+                bindings::acknowledge(message);
+            } else {
+                bindings::again_after(message, seconds);
+            }
         }
     }
 }
@@ -166,11 +184,17 @@ fn unset() -> Outcome {
 async fn keep(messages: &[Message], env: &Env) {
     let letters: Vec<_> = messages
         .iter()
-        .map(|message| DeadLetter::read(&message.text().unwrap_or_default(), now()).write())
+        .map(|message| {
+            DeadLetter::read(&bindings::message_text(message).unwrap_or_default(), now()).write()
+        })
         .collect();
     let is_kept = set_aside::keep(env, &letters).await;
     for message in messages {
-        if is_kept { message.acknowledge() } else { message.again_after(60) }
+        if is_kept {
+            bindings::acknowledge(message);
+        } else {
+            bindings::again_after(message, 60);
+        }
     }
 }
 
@@ -184,7 +208,7 @@ pub(super) async fn replay(
     let unavailable = || {
         Failure::new(FailureCode::UpstreamUnavailable, "the queue does not take measurements now")
     };
-    let queue = Queue::bound(env, MEASUREMENTS).ok_or_else(unavailable)?;
+    let queue = env.measurements().ok_or_else(unavailable)?;
     let (mut revived, mut whole, mut replayed) = (Vec::new(), Vec::new(), Vec::new());
     for (number, letter) in letters {
         match (letter.revived(), &letter.original) {
@@ -203,6 +227,6 @@ pub(super) async fn replay(
     let packed: Vec<_> = revived.iter().map(|(measurement, id)| (measurement, Some(*id))).collect();
     let mut messages = Parcel::pack(&packed, now().div_euclid(1_000), &mut random);
     messages.append(&mut whole);
-    send(&queue, &messages).await.map_err(|_| unavailable())?;
+    send(&queue, messages).await.map_err(|_| unavailable())?;
     Ok(replayed)
 }

@@ -1,17 +1,16 @@
 //! What was set aside, where an operator can look at it: a Durable Object with a table.
 
+use std::rc::Rc;
+
+use js_sys::Promise;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
-use worker::{
-    DurableObject, Env, Method, Request, RequestInit, Response, Result, SqlStorage,
-    SqlStorageValue, State, durable_object,
-};
+use wasm_bindgen::prelude::wasm_bindgen;
 
+use super::bindings::{Env, Request, State};
 use super::now;
+use super::object::{self, Database, Fault};
 use crate::durable::dead_letter::DeadLetter;
-
-/// The namespace of the object.
-const LETTERS: &str = "LETTERS";
 
 /// What the object is asked for.
 #[derive(Serialize, Deserialize)]
@@ -45,117 +44,104 @@ pub(super) async fn keep(env: &Env, letters: &[String]) -> bool {
 }
 
 /// The newest letters before a number.
-pub(super) async fn list(env: &Env, before: u32, limit: u32) -> Result<Letters> {
+pub(super) async fn list(env: &Env, before: u32, limit: u32) -> Result<Letters, Fault> {
     ask(env, &Wish::List { before, limit }).await
 }
 
 /// The letters of these numbers; without numbers, the oldest.
-pub(super) async fn find(env: &Env, numbers: Vec<u32>, limit: u32) -> Result<Letters> {
+pub(super) async fn find(env: &Env, numbers: Vec<u32>, limit: u32) -> Result<Letters, Fault> {
     ask(env, &Wish::Find { numbers, limit }).await
 }
 
 /// Forgets letters.
-pub(super) async fn forget(env: &Env, numbers: Vec<u32>) -> Result<Letters> {
+pub(super) async fn forget(env: &Env, numbers: Vec<u32>) -> Result<Letters, Fault> {
     ask(env, &Wish::Forget { numbers }).await
 }
 
-async fn ask(env: &Env, wish: &Wish) -> Result<Letters> {
-    let stub = env.durable_object(LETTERS)?.get_by_name("letters")?;
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post).with_body(Some(JsValue::from(serde_json::to_string(wish)?)));
-    let request = Request::new_with_init("https://letters.invalid/", &init)?;
-    let mut response = stub.fetch_with_request(request).await?;
-    if response.status_code() != 200 {
-        return Err("the letters could not be asked for".into());
-    }
-    Ok(serde_json::from_slice(&response.bytes().await?)?)
+async fn ask(env: &Env, wish: &Wish) -> Result<Letters, Fault> {
+    let namespace = env.letters().ok_or(Fault)?;
+    let question = serde_json::to_vec(wish)?;
+    let answer = object::ask(&namespace, "letters", &question).await.ok_or(Fault)?;
+    Ok(serde_json::from_slice(&answer)?)
 }
 
 /// The table of what was set aside.
-#[durable_object]
-pub struct SetAside {
-    sql: SqlStorage,
-}
+#[wasm_bindgen]
+pub struct SetAside(Rc<Database>);
 
-#[derive(Deserialize)]
-struct Row {
-    number: u32,
-    letter: String,
-}
-
-#[derive(Deserialize)]
-struct Count {
-    count: i64,
-}
-
-impl DurableObject for SetAside {
-    fn new(state: State, _env: Env) -> Self {
-        Self { sql: state.storage().sql() }
-    }
-
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
-        let body = request.bytes().await.unwrap_or_default();
-        match serde_json::from_slice(&body).map_err(Into::into).and_then(|wish| self.fulfil(wish)) {
-            Ok(letters) => Response::from_bytes(serde_json::to_vec(&letters)?),
-            Err(_) => Response::error("the letters cannot be read", 503),
-        }
-    }
-}
-
+#[wasm_bindgen]
 impl SetAside {
-    fn fulfil(&self, wish: Wish) -> Result<Letters> {
-        self.sql.exec(
-            "CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, letter TEXT)",
-            None,
-        )?;
-        let mut letters = Vec::new();
-        match wish {
-            Wish::Keep(kept) => {
-                for letter in kept {
-                    self.sql.exec(
-                        "INSERT INTO letters (letter) VALUES (?)",
-                        Some(vec![letter.into()]),
-                    )?;
-                }
-            }
-            Wish::List { before, limit } => {
-                letters = self.select(
-                    "SELECT number, letter FROM letters WHERE number < ? ORDER BY number DESC LIMIT ?",
-                    vec![i64::from(before).into(), i64::from(limit).into()],
-                )?;
-            }
-            Wish::Find { numbers, limit } if numbers.is_empty() => {
-                letters = self.select(
-                    "SELECT number, letter FROM letters ORDER BY number LIMIT ?",
-                    vec![i64::from(limit).into()],
-                )?;
-            }
-            Wish::Find { numbers, .. } => {
-                for number in numbers {
-                    letters.extend(self.select(
-                        "SELECT number, letter FROM letters WHERE number = ?",
-                        vec![i64::from(number).into()],
-                    )?);
-                }
-            }
-            Wish::Forget { numbers } => {
-                for number in numbers {
-                    self.sql.exec(
-                        "DELETE FROM letters WHERE number = ?",
-                        Some(vec![i64::from(number).into()]),
-                    )?;
-                }
-            }
-        }
-        let counts = self.sql.exec("SELECT count(*) AS count FROM letters", None)?;
-        let count = counts.next::<Count>().next().transpose()?.map_or(0, |row| row.count);
-        Ok(Letters { count, letters })
+    /// As the platform makes it.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(state: &State) -> Self {
+        Self(Rc::new(Database::of(state)))
     }
 
-    fn select(&self, query: &str, values: Vec<SqlStorageValue>) -> Result<Vec<(u32, DeadLetter)>> {
-        let rows = self.sql.exec(query, Some(values))?;
-        rows.next::<Row>()
-            .map(|row| row.map(|row| (row.number, DeadLetter::read(&row.letter, now()))))
-            .collect()
+    /// A wish, and what came of it.
+    pub fn fetch(&self, request: Request) -> Promise {
+        let database = Rc::clone(&self.0);
+        object::answer(request, move |body| {
+            let letters = fulfil(&database, serde_json::from_slice(body)?)?;
+            Ok(serde_json::to_vec(&letters)?)
+        })
     }
+}
+
+fn fulfil(database: &Database, wish: Wish) -> Result<Letters, Fault> {
+    database.run(
+        "CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, letter TEXT)",
+        &[],
+    )?;
+    let mut letters = Vec::new();
+    match wish {
+        Wish::Keep(kept) => {
+            for letter in kept {
+                database.run("INSERT INTO letters (letter) VALUES (?)", &[letter.into()])?;
+            }
+        }
+        Wish::List { before, limit } => {
+            letters = select(
+                database,
+                "SELECT number, letter FROM letters WHERE number < ? ORDER BY number DESC LIMIT ?",
+                &[before.into(), limit.into()],
+            )?;
+        }
+        Wish::Find { numbers, limit } if numbers.is_empty() => {
+            letters = select(
+                database,
+                "SELECT number, letter FROM letters ORDER BY number LIMIT ?",
+                &[limit.into()],
+            )?;
+        }
+        Wish::Find { numbers, .. } => {
+            for number in numbers {
+                letters.extend(select(
+                    database,
+                    "SELECT number, letter FROM letters WHERE number = ?",
+                    &[number.into()],
+                )?);
+            }
+        }
+        Wish::Forget { numbers } => {
+            for number in numbers {
+                database.run("DELETE FROM letters WHERE number = ?", &[number.into()])?;
+            }
+        }
+    }
+    let counted = database.rows("SELECT count(*) FROM letters", &[])?;
+    let count = counted.first().ok_or(Fault)?.number(0)?;
+    Ok(Letters { count: count.into(), letters })
+}
+
+fn select(
+    database: &Database,
+    statement: &str,
+    values: &[JsValue],
+) -> Result<Vec<(u32, DeadLetter)>, Fault> {
+    let read = |row: &object::Row| {
+        let letter = row.value(1).as_string().ok_or(Fault)?;
+        Ok((row.number(0)?, DeadLetter::read(&letter, now())))
+    };
+    database.rows(statement, values)?.iter().map(read).collect()
 }

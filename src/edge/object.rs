@@ -1,0 +1,80 @@
+//! What both Durable Objects have in common: how they are asked, and their database.
+
+use js_sys::{Array, Promise};
+use wasm_bindgen::{JsCast, JsValue};
+
+use super::bindings::{self, Namespace, Request, Sql, State};
+use super::http;
+use super::task::{self, settled};
+
+/// How long an answer is waited for, in milliseconds. Without one, events stay in the queue.
+const PATIENCE: f64 = 10_000.0;
+/// Most bytes of a question.
+const MAX_QUESTION: usize = 32_000_000;
+
+/// Something is out of order. What it is, only an operator could tell.
+#[derive(Debug)]
+pub(super) struct Fault;
+
+impl From<serde_json::Error> for Fault {
+    fn from(_: serde_json::Error) -> Self {
+        Self
+    }
+}
+
+/// Asks the object of a name. `None` where it does not answer.
+pub(super) async fn ask(namespace: &Namespace, name: &str, question: &[u8]) -> Option<Vec<u8>> {
+    bindings::bytes(&settled(&bindings::ask(namespace, name, question, PATIENCE)).await)
+}
+
+/// Answers a question.
+pub(super) fn answer(
+    request: Request,
+    answer: impl FnOnce(&[u8]) -> Result<Vec<u8>, Fault> + 'static,
+) -> Promise {
+    task::run(async move {
+        let question = http::read_body(&request, None, MAX_QUESTION).await.unwrap_or_default();
+        let response = match answer(&question) {
+            Ok(bytes) => bindings::respond(200, "", &bytes),
+            // Whoever asked keeps what it has.
+            Err(Fault) => bindings::respond(503, "", b"what is stored cannot be read"),
+        };
+        response.unwrap_or_default()
+    })
+}
+
+/// The database of an object.
+pub(super) struct Database(Sql);
+
+impl Database {
+    pub(super) fn of(state: &State) -> Self {
+        Self(state.storage().sql())
+    }
+
+    /// Runs a statement that gives nothing.
+    pub(super) fn run(&self, statement: &str, values: &[JsValue]) -> Result<(), Fault> {
+        self.rows(statement, values).map(drop)
+    }
+
+    /// Runs a statement and gives its rows.
+    pub(super) fn rows(&self, statement: &str, values: &[JsValue]) -> Result<Vec<Row>, Fault> {
+        let values: Array = values.iter().collect();
+        let rows = bindings::rows(&self.0, statement, &values).map_err(|_| Fault)?;
+        Ok(rows.iter().map(|row| Row(row.unchecked_into())).collect())
+    }
+}
+
+/// The values of a row.
+pub(super) struct Row(Array);
+
+impl Row {
+    pub(super) fn value(&self, column: u32) -> JsValue {
+        self.0.get(column)
+    }
+
+    pub(super) fn number(&self, column: u32) -> Result<u32, Fault> {
+        // SQLite's integers come as JavaScript's numbers; ours are small and not negative.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        self.value(column).as_f64().map(|number| number as u32).ok_or(Fault)
+    }
+}
