@@ -28,6 +28,7 @@
 mod edge;
 
 pub mod delivery;
+pub mod destination;
 pub mod durable;
 pub mod ingest;
 pub mod json;

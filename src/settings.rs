@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha1::{Digest, Sha1};
 
+use crate::destination::{Destination, Window};
+use crate::librato::{self, Librato};
 use crate::mapping::name;
 
 /// A value that must never be printed.
@@ -11,6 +13,12 @@ use crate::mapping::name;
 pub struct Secret(String);
 
 impl Secret {
+    /// Keeps a value.
+    #[must_use]
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
     /// The value itself, for the one place that sends or compares it.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -41,7 +49,7 @@ pub enum Api {
     Measurements,
 }
 
-/// What happens to an event outside Librato's time window (`LATE_EVENTS`).
+/// What happens to an event outside the destination's time window (`LATE_EVENTS`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LateEvents {
     /// It is refused.
@@ -89,36 +97,21 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     pattern.get(p..).is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
 }
 
-/// The account at Librato, or at what speaks its API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Librato {
-    /// Base URL, without a trailing slash and without `/v1`.
-    pub url: String,
-    /// The account's e-mail address: the user of HTTP Basic.
-    pub email: Secret,
-    /// The API token: the password.
-    pub token: Secret,
-    /// Which API.
-    pub api: Api,
-}
-
 /// Everything that is set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Settings {
-    /// Where measurements go; absent when one of the three settings is.
-    pub librato: Option<Librato>,
+    /// Where measurements go; absent while one of its settings is.
+    pub destination: Option<Box<dyn Destination>>,
     /// Accepted write keys.
     pub write_keys: Vec<Secret>,
     /// Browser origins that may send; empty means any.
     pub allowed_origins: Vec<String>,
     /// Metrics that may be created.
     pub allowed_events: Patterns,
-    /// What happens outside Librato's time window.
+    /// What happens outside the destination's time window.
     pub late_events: LateEvents,
     /// Length of the intervals within which measurements become one, in seconds.
     pub rollup_seconds: u32,
-    /// The `period` of a gauge in seconds; `None` sends neither it nor the attributes.
-    pub metric_period: Option<u32>,
     /// The prefix under which the routes exist as well: empty, or `/` and segments.
     pub path_prefix: String,
     /// Categories that a visitor must have agreed to.
@@ -153,23 +146,14 @@ impl Settings {
     #[must_use]
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let mut reader = Reader { lookup, problems: Vec::new() };
-        let api = reader.choice(
-            "LIBRATO_API",
-            "`metrics` or `measurements`",
-            &[("metrics", Api::Metrics), ("measurements", Api::Measurements)],
-        );
-        let email = reader.required("LIBRATO_EMAIL", EMAIL, |text| !text.contains(':'));
-        let token = reader.required("LIBRATO_TOKEN", TOKEN, |_| true);
-        let url = reader.required("LIBRATO_URL", URL, is_base_url);
+        let rollup_seconds = reader
+            .number("ROLLUP_SECONDS", "a whole number of seconds from 1 to 600", 1..=600)
+            .unwrap_or(1);
+        let destination = reader.destination();
         let write_keys = reader.required("WRITE_KEYS", WRITE_KEYS, |text| !list(text).is_empty());
         let any_origin = |origins: &[String]| origins.iter().any(|origin| origin == "*");
         let mut settings = Self {
-            librato: email.zip(token).zip(url).map(|((email, token), url)| Librato {
-                url: base_url(&url),
-                email: Secret(email),
-                token: Secret(token),
-                api,
-            }),
+            destination,
             write_keys: list(&write_keys.unwrap_or_default()).into_iter().map(Secret).collect(),
             allowed_origins: reader
                 .list("ALLOWED_ORIGINS", ORIGINS, is_origin)
@@ -185,14 +169,7 @@ impl Settings {
                 "`reject` or `now`",
                 &[("reject", LateEvents::Reject), ("now", LateEvents::Now)],
             ),
-            rollup_seconds: reader
-                .number("ROLLUP_SECONDS", "a whole number of seconds from 1 to 600", 1..=600)
-                .unwrap_or(1),
-            metric_period: match reader.text("METRIC_PERIOD").as_deref() {
-                Some("off") => None,
-                Some(_) => reader.number("METRIC_PERIOD", PERIOD, 10..=600),
-                None => Some(60),
-            },
+            rollup_seconds,
             path_prefix: reader.prefix(),
             consent_categories: reader
                 .list("CONSENT_CATEGORIES", "categories, separated by commas", |_| true)
@@ -206,6 +183,12 @@ impl Settings {
         };
         settings.problems = reader.problems;
         settings
+    }
+
+    /// The age of what is taken. While no destination is set, that of the most patient one.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        self.destination.as_ref().map_or(librato::WINDOW, |destination| destination.window())
     }
 
     /// Whether a write key is accepted.
@@ -233,6 +216,30 @@ struct Reader<F> {
 }
 
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    /// Where measurements go (`DESTINATION`): the one place that knows which destinations there are.
+    fn destination(&mut self) -> Option<Box<dyn Destination>> {
+        Some(Box::new(self.librato()?))
+    }
+
+    /// The account at Librato, or at what speaks its API.
+    fn librato(&mut self) -> Option<Librato> {
+        let api = self.choice(
+            "LIBRATO_API",
+            "`metrics` or `measurements`",
+            &[("metrics", Api::Metrics), ("measurements", Api::Measurements)],
+        );
+        let email = self.required("LIBRATO_EMAIL", EMAIL, |text| !text.contains(':'));
+        let token = self.required("LIBRATO_TOKEN", TOKEN, |_| true);
+        let url = self.required("LIBRATO_URL", URL, is_base_url);
+        let period = match self.text("METRIC_PERIOD").as_deref() {
+            Some("off") => None,
+            Some(_) => self.number("METRIC_PERIOD", PERIOD, 10..=600),
+            None => Some(60),
+        };
+        let (email, token) = (Secret(email?), Secret(token?));
+        Some(Librato::new(&base_url(&url?), email, token, api, period))
+    }
+
     /// A setting's text. What is empty counts as unset.
     fn text(&self, setting: &str) -> Option<String> {
         let text = (self.lookup)(setting)?;
@@ -374,10 +381,11 @@ mod tests {
     fn defaults() {
         let settings = read(&[]);
         assert_eq!(settings.problems, []);
-        assert_eq!(settings.librato.as_ref().unwrap().url, "https://librato.example.com");
+        let endpoint = settings.destination.as_ref().unwrap().endpoint();
+        assert_eq!(endpoint.url, "https://librato.example.com/v1/metrics");
         assert!(settings.knows("one") && settings.knows("two") && !settings.knows(""));
         assert!(settings.allowed_events.allow("anything"));
-        assert_eq!((settings.rollup_seconds, settings.metric_period), (1, Some(60)));
+        assert_eq!(settings.rollup_seconds, 1);
     }
 
     #[test]
