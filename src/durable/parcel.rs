@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 
+use crate::destination::Writer;
 use crate::json::number;
 use crate::measurement::{Measurement, Samples, is_in_range};
 
@@ -81,6 +82,8 @@ pub struct Parcel {
     pub received_at: i64,
     /// The measurements.
     pub entries: Vec<Entry>,
+    /// Whose they are, where they are one shipment that was tried and is to be sent as it was.
+    pub sealed: Option<Writer>,
 }
 
 /// `value`, or `[count, sum, min, max, sum_squares]`.
@@ -100,6 +103,8 @@ struct Written<'a> {
     v: u32,
     o: String,
     r: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    w: Option<String>,
     n: Vec<&'a str>,
     m: Vec<Row>,
 }
@@ -109,6 +114,7 @@ struct Read<'a> {
     v: u32,
     o: String,
     r: i64,
+    w: Option<String>,
     n: Vec<String>,
     #[serde(borrow)]
     m: Vec<(usize, usize, i64, &'a RawValue, Option<String>)>,
@@ -128,7 +134,7 @@ impl Parcel {
         if measured.is_empty() {
             return Vec::new();
         }
-        let message = write(measured, received_at, new_owner());
+        let message = write(measured, received_at, new_owner(), None);
         if message.len() <= MAX_BYTES || measured.len() == 1 {
             return vec![message];
         }
@@ -136,6 +142,19 @@ impl Parcel {
         let mut messages = Self::pack(first, received_at, new_owner);
         messages.extend(Self::pack(second, received_at, new_owner));
         messages
+    }
+
+    /// Packs one shipment, to be sent again as it was. `None` when a message does not take it.
+    #[must_use]
+    pub fn seal(
+        shipment: &[&Measurement],
+        received_at: i64,
+        owner: Owner,
+        writer: Writer,
+    ) -> Option<String> {
+        let measured: Vec<_> = shipment.iter().map(|measurement| (*measurement, None)).collect();
+        let message = write(&measured, received_at, owner, Some(writer));
+        (message.len() <= MAX_BYTES).then_some(message)
     }
 
     /// Reads a message.
@@ -167,11 +186,15 @@ impl Parcel {
         });
         let entries: Option<Vec<Entry>> = entries.collect();
         let entries = entries.ok_or("a parcel with a broken entry")?;
-        Ok(Self { owner, received_at: read.r, entries })
+        let sealed = match read.w {
+            Some(text) => Some(Writer::read(&text).ok_or("a parcel of a strange writer")?),
+            None => None,
+        };
+        Ok(Self { owner, received_at: read.r, entries, sealed })
     }
 }
 
-fn write(measured: &[Packed], received_at: i64, owner: Owner) -> String {
+fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Writer>) -> String {
     let mut texts = Vec::new();
     let mut places = HashMap::new();
     let mut place = |text| {
@@ -192,8 +215,14 @@ fn write(measured: &[Packed], received_at: i64, owner: Owner) -> String {
         Row(name, source, measurement.time - received_at, values, id.map(EventId::text))
     });
     let rows = rows.collect();
-    let written =
-        Written { v: VERSION, o: format!("{owner:016x}"), r: received_at, n: texts, m: rows };
+    let written = Written {
+        v: VERSION,
+        o: format!("{owner:016x}"),
+        r: received_at,
+        w: sealed.map(|writer| writer.to_string()),
+        n: texts,
+        m: rows,
+    };
     serde_json::to_string(&written).unwrap_or_default()
 }
 
