@@ -293,7 +293,7 @@ proptest! {
         let mut sums = BTreeMap::new();
         let mut counts = BTreeMap::new();
         for one in &all {
-            let key = (one.name.to_string(), one.source.to_string(), one.time);
+            let key = (String::from(&*one.name), String::from(&*one.source), one.time);
             *sums.entry(key.clone()).or_insert(0.0) += one.samples.sum;
             *counts.entry(key).or_insert(0) += one.samples.count;
         }

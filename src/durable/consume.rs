@@ -3,7 +3,7 @@
 //! A sequence of steps that the platform layer carries out in between: read, claim, deliver, set
 //! aside, tell the ledger, decide.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::Millis;
 use crate::delivery::{Lot, Outcome};
@@ -150,7 +150,7 @@ impl Consumption {
         let oldest = settings.window().oldest(second) + MARGIN_SECONDS;
         let mut rollup = Rollup::new(settings.rollup_seconds, oldest);
         let mut granted = HashMap::new();
-        let mut sealed: BTreeMap<usize, (Writer, Vec<usize>)> = BTreeMap::new();
+        let mut sealed: Vec<(usize, Writer, Vec<usize>)> = Vec::new();
         let knows_points = settings.destination.as_ref().is_some_and(|to| to.knows_points());
         for (place, item) in self.items.iter_mut().enumerate() {
             item.state = match answers.get(place) {
@@ -186,7 +186,10 @@ impl Consumption {
                 }
             }
             if let Some(writer) = item.sealed.filter(|_| knows_points) {
-                sealed.entry(item.message).or_insert((writer, Vec::new())).1.push(place);
+                match sealed.last_mut() {
+                    Some((message, _, places)) if *message == item.message => places.push(place),
+                    _ => sealed.push((item.message, writer, vec![place])),
+                }
                 continue;
             }
             let gauge = rollup.add(item.measurement.clone());
@@ -199,7 +202,7 @@ impl Consumption {
         }
         self.gauges = rollup.finish();
         self.lots = vec![Lot { writer: Writer::ANYONE, members: self.gauges.len() }];
-        for (writer, places) in sealed.into_values() {
+        for (_, writer, places) in sealed {
             self.lots.push(Lot { writer, members: places.len() });
             for place in places {
                 let measurement = self.items.get(place).map(|item| item.measurement.clone());

@@ -7,7 +7,7 @@
 //!
 //! What is lost when it fails is nothing: events that cannot be claimed stay in the queue.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::parcel::{EventId, Owner};
 use crate::measurement::Measurement;
@@ -29,8 +29,13 @@ pub fn hour_of(second: i64) -> u32 {
 /// The seconds of these measurements, each once.
 #[must_use]
 pub fn seconds(measurements: &[Measurement]) -> Vec<u32> {
-    let seconds = measurements.iter().filter_map(|one| u32::try_from(one.time).ok());
-    seconds.collect::<BTreeSet<_>>().into_iter().collect()
+    let mut seconds = Vec::new();
+    for second in measurements.iter().filter_map(|one| u32::try_from(one.time).ok()) {
+        if let Err(place) = seconds.binary_search(&second) {
+            seconds.insert(place, second);
+        }
+    }
+    seconds
 }
 
 /// The answer to a claim.
@@ -172,8 +177,8 @@ pub fn read_number(bytes: &[u8]) -> Option<u32> {
 pub struct Ledger {
     events: HashMap<EventId, Held>,
     done: usize,
-    /// The numbers that are taken, by the second, as a set of bits.
-    writers: BTreeMap<u32, Vec<u64>>,
+    /// The numbers that are taken, as a set of bits, by the second and in its order.
+    writers: Vec<(u32, Vec<u64>)>,
 }
 
 /// How full a ledger is.
@@ -229,7 +234,11 @@ impl Ledger {
     /// The smallest number that is not taken at any of these seconds. So there are never many: no more
     /// than deliveries that hold points of the same seconds.
     fn free_number(&self, seconds: &[u32]) -> u32 {
-        let sets: Vec<_> = seconds.iter().filter_map(|second| self.writers.get(second)).collect();
+        let sets = seconds.iter().filter_map(|second| {
+            let place = self.writers.binary_search_by_key(second, |(second, _)| *second).ok()?;
+            self.writers.get(place).map(|(_, set)| set)
+        });
+        let sets: Vec<_> = sets.collect();
         for word in 0..=MAX_WRITERS / u64::BITS {
             let place = word as usize;
             let taken = sets.iter().filter_map(|set| set.get(place)).fold(0, |all, set| all | set);
@@ -243,7 +252,12 @@ impl Ledger {
     fn take(&mut self, number: u32, seconds: &[u32]) {
         let (word, bit) = ((number / u64::BITS) as usize, number % u64::BITS);
         for second in seconds {
-            let set = self.writers.entry(*second).or_default();
+            let place = self.writers.binary_search_by_key(second, |(second, _)| *second);
+            let place = place.unwrap_or_else(|place| {
+                self.writers.insert(place, (*second, Vec::new()));
+                place
+            });
+            let Some((_, set)) = self.writers.get_mut(place) else { continue };
             if set.len() <= word {
                 set.resize(word + 1, 0);
             }
@@ -267,7 +281,7 @@ impl Ledger {
             first += 1;
             self.events.retain(|_, held| held.hour >= first);
         }
-        self.writers.retain(|second, _| hour_of(i64::from(*second)) >= first);
+        self.writers.retain(|(second, _)| hour_of(i64::from(*second)) >= first);
         self.done = self.events.values().filter(|held| held.is_done).count();
         first
     }
