@@ -34,12 +34,12 @@ const NULL_QUEUE = `
   export default {};
 `;
 
-/** The folder of each Worker, whose main module is `index.js`, and what it needs of the platform. */
+/** The folder of each Worker, whose main module is `index.js`. */
 export const folders = {
-  rust: { folder: "build", flags: [] },
-  peer: { folder: "bench/peer", flags: ["nodejs_compat"] },
-  floor: { folder: "bench/floor", flags: [] },
-  bare: { folder: "bench/bare/build", flags: [] },
+  rust: "build",
+  peer: "bench/peer",
+  floor: "bench/floor",
+  bare: "bench/bare/build",
 };
 
 const { compatibility_date: compatibilityDate, compatibility_flags: flags } = unstable_readConfig(
@@ -52,11 +52,11 @@ const quoted = (text) => JSON.stringify(text);
 const list = (items) => `[${items.join(", ")}]`;
 
 /** A Worker, as workerd's configuration has it. */
-function worker({ modules, bindings = [], flags: own = [] }) {
+function worker(modules, bindings = []) {
   return `(
     modules = ${list(modules)},
     compatibilityDate = ${quoted(compatibilityDate)},
-    compatibilityFlags = ${list([...new Set([...flags, ...own])].map(quoted))},
+    compatibilityFlags = ${list(flags.map(quoted))},
     bindings = ${list(bindings)})`;
 }
 
@@ -101,12 +101,11 @@ export async function startWorkers({
         `(name = "MEASUREMENTS", service = (name = "queue", entrypoint = "Queue", props = (json = ${props})))`,
       );
     }
-    const { folder: source, flags: own } = folders[name];
-    return `(name = ${quoted(name)}, worker = ${worker({ modules: modulesOf(source, folder), bindings, flags: own })})`;
+    return `(name = ${quoted(name)}, worker = ${worker(modulesOf(folders[name], folder), bindings)})`;
   });
   if (durable) {
     const modules = [`(name = "queue.js", esModule = ${quoted(queue)})`];
-    services.push(`(name = "queue", worker = ${worker({ modules })})`);
+    services.push(`(name = "queue", worker = ${worker(modules)})`);
   }
   services.push('(name = "internet", network = (allow = ["public", "private"]))');
   const sockets = names.map((name) => `(name = "${name}", address = "127.0.0.1:0", http = (), service = "${name}")`);

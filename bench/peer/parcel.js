@@ -1,7 +1,7 @@
 // What goes through the queue, in the format of `src/durable/parcel.rs`.
 
-import { createHash } from "node:crypto";
 import { Failure } from "./answer.js";
+import { digest96 } from "./sha1.js";
 import { within } from "./within.js";
 
 const MAX_BYTES = 127_000;
@@ -63,16 +63,11 @@ function write(measured, writeKey, receivedAt) {
     return place;
   };
   for (const { name, source, time, value, messageId } of measured) {
-    const id = messageId === undefined ? "null" : `"${eventId(writeKey, messageId)}"`;
+    const id = messageId === undefined ? "null" : `"${digest96(`${writeKey}\0${messageId}`)}"`;
     const row = `[${placeOf(name)},${placeOf(source)},${time - receivedAt},${value},${id}]`;
     rows += rows === "" ? row : `,${row}`;
   }
   return `{"v":1,"o":"${owner()}","r":${receivedAt},"n":[${names}],"m":[${rows}]}`;
-}
-
-/** Ninety-six bits of SHA-1. */
-function eventId(writeKey, messageId) {
-  return createHash("sha1").update(`${writeKey}\0${messageId}`).digest("base64url").slice(0, 16);
 }
 
 /** Sixty-four random bits: no two messages share them. */
