@@ -73,11 +73,11 @@ function modulesOf(folder, from) {
  * Starts Workers in one process.
  *
  * @param {object} options
- * @param {string} options.librato base URL of the Librato that they send to
+ * @param {string | ((name: string) => string)} options.librato base URL of the Librato that they send to, or each
  * @param {(keyof typeof folders)[]} [options.names]
  * @param {boolean} [options.durable] a queue is bound, so that delivery is durable
- * @param {string} [options.queue] the module that makes the queue, with the class `Queue`; it is told the Worker's name
- *   in its `props`
+ * @param {string} [options.queue] the module that makes the queue, with the class `Queue`; it finds the Worker's
+ *   Librato in its `props`
  * @param {Record<string, string>} [options.more] further variables
  * @param {boolean} [options.inspected]
  * @param {(line: string) => void} [options.onLog] gets each line that they print
@@ -92,11 +92,12 @@ export async function startWorkers({
   onLog,
 }) {
   const folder = mkdtempSync(join(tmpdir(), "librato-edge-"));
-  const texts = Object.entries({ ...settings, LIBRATO_URL: librato, ...more });
   const services = names.map((name) => {
+    const url = typeof librato === "string" ? librato : librato(name);
+    const texts = Object.entries({ ...settings, LIBRATO_URL: url, ...more });
     const bindings = texts.map(([key, text]) => `(name = ${quoted(key)}, text = ${quoted(text)})`);
     if (durable) {
-      const props = quoted(JSON.stringify({ worker: name }));
+      const props = quoted(JSON.stringify({ librato: url }));
       bindings.push(
         `(name = "MEASUREMENTS", service = (name = "queue", entrypoint = "Queue", props = (json = ${props})))`,
       );
@@ -121,13 +122,15 @@ const config :Workerd.Config = (services = ${list(services)}, sockets = ${list(s
   const running = spawn(workerd, ["serve", ...flagsOfServe, file], {
     stdio: ["ignore", onLog ? "pipe" : "ignore", "pipe", "pipe"],
   });
+  const kill = () => running.kill("SIGKILL");
+  process.once("exit", kill);
   const stop = async () => {
+    process.off("exit", kill);
     rmSync(folder, { recursive: true, force: true });
     if (running.exitCode !== null || running.signalCode !== null) return;
-    running.kill("SIGKILL");
+    kill();
     await once(running, "exit");
   };
-  process.once("exit", () => running.kill("SIGKILL"));
   if (onLog) createInterface({ input: running.stdout }).on("line", onLog);
   let said = "";
   running.stderr.setEncoding("utf8").on("data", (text) => {

@@ -162,7 +162,7 @@ function judge(response, text) {
   }
   if (status === 401 || status === 403) {
     const message = "LIBRATO_EMAIL and LIBRATO_TOKEN: expected credentials that Librato accepts";
-    return trouble("misconfigured", message, detail, 60);
+    return { detail, failure: new Failure("misconfigured", message, { retryAfter: 60 }) };
   }
   if (status >= 402 && status < 500 && status !== 408) return { refusal: detail, isSearched: false };
   return unavailable(detail);
