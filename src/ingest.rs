@@ -7,7 +7,8 @@ use rustc_hash::{FxBuildHasher, FxHashSet};
 use serde::Serialize;
 
 use crate::Millis;
-use crate::delivery::{Outcome, Trouble, TroubleKind};
+use crate::delivery::Outcome;
+use crate::destination::{Names, Trouble, TroubleKind};
 use crate::json::Scalar;
 use crate::json::reader::Raw;
 use crate::mapping::rejection::{Code, Rejection};
@@ -252,19 +253,19 @@ impl Intake<'_> {
     }
 
     /// Takes over what became of the measurements, in the order of [`Self::measured`]: an event whose
-    /// measurement was set aside is refused.
+    /// measurement was set aside is refused. `names` are the destination's.
     ///
     /// # Errors
     ///
     /// When something could not be delivered now, so that the client must send the request again.
-    pub fn settle(&mut self, outcomes: &[&Outcome]) -> Result<(), Failure> {
+    pub fn settle(&mut self, outcomes: &[&Outcome], names: Names) -> Result<(), Failure> {
         let trouble = outcomes.iter().filter_map(|outcome| match *outcome {
             Outcome::Later(trouble) => Some(trouble),
             _ => None,
         });
         if let Some(trouble) = trouble.max_by_key(|trouble| trouble.kind) {
             let rejected = if self.is_batch { self.rejected() } else { Vec::new() };
-            return Err(Failure { rejected, ..failure(trouble) });
+            return Err(Failure { rejected, ..failure(trouble, names) });
         }
         let measured =
             self.events.iter_mut().filter(|event| matches!(event.fate, Fate::Measured(_)));
@@ -330,24 +331,23 @@ impl Intake<'_> {
     }
 }
 
-/// The failure of credentials that Librato does not take.
+/// The failure of credentials that a destination does not take.
 #[must_use]
-pub fn bad_credentials() -> Failure {
-    let message = "LIBRATO_EMAIL and LIBRATO_TOKEN: expected credentials that Librato accepts";
+pub fn bad_credentials(names: Names) -> Failure {
+    let Names { destination, credentials, .. } = names;
+    let message = format!("{credentials}: expected credentials that {destination} accepts");
     Failure { retry_after: Some(60), ..Failure::new(FailureCode::Misconfigured, message) }
 }
 
 /// What a client is told of a destination that does not take measurements now.
-fn failure(trouble: &Trouble) -> Failure {
-    let (code, message) = match trouble.kind {
-        TroubleKind::Throttled => {
-            (FailureCode::RateLimited, "Librato limits the account: send again later")
+fn failure(trouble: &Trouble, names: Names) -> Failure {
+    let (code, said) = match trouble.kind {
+        TroubleKind::Throttled => (FailureCode::RateLimited, "limits the account"),
+        TroubleKind::Unauthorized => return bad_credentials(names),
+        TroubleKind::Unavailable => {
+            (FailureCode::UpstreamUnavailable, "does not take measurements now")
         }
-        TroubleKind::Unauthorized => return bad_credentials(),
-        TroubleKind::Unavailable => (
-            FailureCode::UpstreamUnavailable,
-            "Librato does not take measurements now: send again later",
-        ),
     };
+    let message = format!("{} {said}: send again later", names.destination);
     Failure { retry_after: trouble.retry_after, ..Failure::new(code, message) }
 }

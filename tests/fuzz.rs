@@ -28,15 +28,12 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use bolero::check;
 use common::{gauges, post, settings};
 use hmac::{Hmac, KeyInit, Mac};
-use librato_edge::delivery::{
-    Arrival, Delivery, Destination, Judgement, Outcome, Policy, Reply, Step,
-};
+use librato_edge::delivery::{Arrival, Delivery, Judgement, Outcome, Policy, Reply, Step};
 use librato_edge::ingest::{self, Call, Intake, Kind};
 use librato_edge::json::reader::{Malformed, Raw, Reader};
 use librato_edge::json::{Scalar, is_too_deep};
-use librato_edge::librato::Librato;
+use librato_edge::librato::WINDOW;
 use librato_edge::mapping::name::MAX_LENGTH;
-use librato_edge::mapping::{MAX_AGE_SECONDS, MAX_AHEAD_SECONDS};
 use librato_edge::measurement::{Measurement, Samples, is_in_range};
 use librato_edge::segment::answer::{Failure, success};
 use librato_edge::segment::payload::{self, Envelope, Member};
@@ -160,7 +157,7 @@ fn check_taken(taken: &Result<Intake, Failure>) {
         assert!(is_name(&text("source"), b":"), "{gauge}");
         assert!(!text("source").eq_ignore_ascii_case("all"), "{gauge}");
         let time = gauge["measure_time"].as_i64().unwrap();
-        assert!((now - MAX_AGE_SECONDS..=now + MAX_AHEAD_SECONDS).contains(&time));
+        assert!(WINDOW.holds(time, now));
         let value = gauge.get("value").or(gauge.get("sum")).and_then(Value::as_f64);
         assert!(value.is_some_and(is_in_range), "{gauge}");
     }
@@ -433,7 +430,7 @@ fn answer_of_librato(input: &[u8]) {
         samples: Samples::one(1.0),
     });
     let batch: Vec<_> = members.iter().collect();
-    let librato = Librato::new(&SETTINGS).unwrap();
+    let librato = SETTINGS.destination.as_deref().unwrap();
 
     let judgement = librato.judge(&reply, &batch, NOW);
     let is_success = (200..300).contains(&reply.status);
@@ -448,6 +445,7 @@ fn answer_of_librato(input: &[u8]) {
         }
         Judgement::Rejected(reason) => reason,
         Judgement::Later(trouble) => &trouble.detail,
+        Judgement::Remarked(remark) => &remark.words,
         Judgement::Delivered | Judgement::TooLarge => "",
     };
     assert!(said.chars().count() < 400 && !said.contains(char::is_control), "{said:?}");
@@ -457,7 +455,7 @@ fn answer_of_librato(input: &[u8]) {
     let is_innocent = text.contains('\\') || text.replace(TOKEN, "").contains(beginning);
     assert!(!said.contains(beginning) || is_innocent, "a token is told: {said:?}");
 
-    let mut delivery = Delivery::new(&librato, &members, Policy::direct(NOW, NOW, 1));
+    let mut delivery = Delivery::new(librato, &members, Policy::direct(NOW, NOW, 1));
     let mut clock = NOW;
     for _ in 0..50 {
         match delivery.next(clock) {
