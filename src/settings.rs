@@ -76,7 +76,7 @@ impl Patterns {
     /// Whether one of the patterns matches the whole name.
     #[must_use]
     pub fn allow(&self, name: &str) -> bool {
-        self.0.iter().any(|pattern| matches(pattern.as_bytes(), name.as_bytes()))
+        self.0.iter().any(|pattern| pattern == "*" || matches(pattern.as_bytes(), name.as_bytes()))
     }
 }
 

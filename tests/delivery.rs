@@ -28,8 +28,8 @@ fn play(
 fn measurements(count: usize) -> Vec<Measurement> {
     (0..count)
         .map(|n| Measurement {
-            name: format!("m{}", n % 7),
-            source: format!("s{n}"),
+            name: format!("m{}", n % 7).into(),
+            source: format!("s{n}").into(),
             time: NOW / 1_000 - i64::try_from(n % 100).unwrap(),
             samples: Samples::one(1.0),
         })

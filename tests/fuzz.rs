@@ -17,6 +17,7 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -29,12 +30,13 @@ use common::{gauges, post, settings};
 use hmac::{Hmac, KeyInit, Mac};
 use librato_edge::delivery::{Arrival, Delivery, Judgement, Outcome, Policy, Reply, Step};
 use librato_edge::ingest::{self, Call, Intake, Kind};
+use librato_edge::json::reader::{Malformed, Raw, Reader};
 use librato_edge::json::{Scalar, is_too_deep};
 use librato_edge::librato::WINDOW;
 use librato_edge::mapping::name::MAX_LENGTH;
 use librato_edge::measurement::{Measurement, Samples, is_in_range};
 use librato_edge::segment::answer::{Failure, success};
-use librato_edge::segment::payload::{self, Envelope};
+use librato_edge::segment::payload::{self, Envelope, Member};
 use librato_edge::segment::{credential, pixel, query, webhook};
 use librato_edge::settings::Settings;
 use librato_edge::time::{Timestamp, http_date};
@@ -63,6 +65,7 @@ macro_rules! targets {
 }
 
 targets! {
+    fuzz_reader: "event", reader;
     fuzz_event: "event", event;
     fuzz_envelope: "envelope", envelope;
     fuzz_timestamp: "timestamp", timestamp;
@@ -174,6 +177,43 @@ fn other_reader(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok().filter(|_| is_literal && !is_too_deep(text.as_bytes()))
 }
 
+/// Our reader takes what `serde_json` takes and nothing else, and tells every value by its very text.
+fn reader(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let other = serde_json::from_str::<&RawValue>(text).ok().filter(|_| !is_too_deep(input));
+    let raw = Raw::read(text).ok();
+    assert_eq!(raw.map(Raw::text), other.map(RawValue::get));
+    let Some(raw) = raw else { return };
+    match text.trim_ascii_start().as_bytes()[0] {
+        b'[' => {
+            let members: Vec<&RawValue> = serde_json::from_str(text).unwrap();
+            let members: Vec<_> = members.into_iter().map(RawValue::get).collect();
+            let found: Vec<_> = raw.members().unwrap().into_iter().map(Raw::text).collect();
+            assert_eq!(found, members);
+        }
+        b'{' => {
+            let mut keys = Vec::new();
+            let mut reader = Reader::new(text);
+            let read: Result<(), Malformed> = reader.object(|key, reader| {
+                keys.push(key);
+                reader.raw().map(|_| ())
+            });
+            assert_eq!(read.and_then(|()| reader.end()), Ok(()));
+            // Another reader keeps the last of repeated keys, and does not take halves of characters.
+            let Ok(entries) = serde_json::from_str::<HashMap<String, &RawValue>>(text) else {
+                return;
+            };
+            assert!(entries.keys().all(|name| keys.iter().any(|key| key.is(name))));
+            assert!(keys.iter().all(|key| entries.keys().any(|name| key.is(name))));
+            for (name, value) in entries {
+                let found = raw.field(&name).map(Raw::text);
+                assert_eq!(found, Some(value.get()).filter(|value| *value != "null"));
+            }
+        }
+        _ => assert_eq!(raw.members(), None),
+    }
+}
+
 /// An event means the same whether it comes alone or as a batch of one.
 fn event(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
@@ -197,11 +237,11 @@ fn event(input: &[u8]) {
 fn envelope(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let value = other_reader(text);
-    let check_members = |found: Option<Vec<&RawValue>>, expected: Option<&Vec<Value>>, limit| {
+    let check_members = |found: Option<Vec<Member>>, expected: Option<&Vec<Value>>, limit| {
         let Some(expected) = expected.filter(|expected| expected.len() <= limit) else { return };
         let found = found.expect("any other reader takes it");
         let found: Vec<Value> =
-            found.iter().map(|raw| serde_json::from_str(raw.get()).unwrap()).collect();
+            found.iter().map(|member| serde_json::from_str(member.raw.text()).unwrap()).collect();
         assert_eq!(&found, expected);
     };
     let object = value.as_ref().filter(|value| value.is_object());
@@ -238,7 +278,7 @@ fn timestamp(input: &[u8]) {
     };
     check_range(read(text));
     assert_eq!(read(text) == Timestamp::Missing, text.is_empty());
-    if let Ok(raw) = serde_json::from_str::<&RawValue>(text) {
+    if let Ok(raw) = Raw::read(text) {
         check_range(Timestamp::read(&Scalar::of(raw), |_| None));
     }
     if let Some(moment) = http_date(text) {

@@ -283,7 +283,7 @@ impl Visit<'_> {
     }
 
     /// Stores the measurements where a queue is bound, else delivers them at once.
-    async fn deliver(&mut self, intake: &mut Intake) -> Fallible<()> {
+    async fn deliver(&mut self, intake: &mut Intake<'_>) -> Fallible<()> {
         if intake.measured().next().is_none() {
             return Ok(());
         }
@@ -297,7 +297,7 @@ impl Visit<'_> {
     }
 
     /// Direct delivery: the answer waits for the destination's.
-    async fn deliver_directly(&mut self, intake: &mut Intake) -> Fallible<()> {
+    async fn deliver_directly(&mut self, intake: &mut Intake<'_>) -> Fallible<()> {
         let oldest = self.settings.window().oldest(self.started.div_euclid(1_000));
         let measured = intake.measured().map(|(measurement, _)| measurement);
         let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);

@@ -39,7 +39,7 @@ const MAX_CALL_BYTES: usize = 250_000;
 /// Stores a request's measurements. Tells how many messages it took.
 pub(super) async fn store(
     queue: &Queue,
-    intake: &Intake,
+    intake: &Intake<'_>,
     received_at: Millis,
 ) -> Result<u64, Failure> {
     let measured: Vec<_> = intake

@@ -44,13 +44,13 @@ pub(crate) fn otlp<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> S
 
 /// Takes a body as if it had been posted to a path.
 #[allow(dead_code)]
-pub(crate) fn post(
+pub(crate) fn post<'a>(
     settings: &Settings,
     path: &str,
-    body: &str,
+    body: &'a str,
     received_at: Millis,
     native_date: NativeDate,
-) -> Result<Intake, Failure> {
+) -> Result<Intake<'a>, Failure> {
     let kind = match Route::of(path, "") {
         Route::Event(event_type) => Kind::Single(event_type),
         Route::Batch => Kind::Batch,
