@@ -17,7 +17,7 @@ const SHA256 = { amd64: "1d3717f1a8ab5bf690271095dd286730f6fb0761cc8c09c0fc8f529
 export const PATHS = { page: "/vmui/", otlp: "/opentelemetry/v1/metrics" };
 
 const HOW =
-  'It is had from Debian\'s archive by apt, on Debian; elsewhere set VICTORIA_METRICS_BIN to the path of one, for example after "brew ' +
+  "It is had from Debian's archive by apt, on Debian; elsewhere set VICTORIA_METRICS_BIN to the path of one, for example after \"brew " +
   'install victoriametrics".';
 
 // Debian's prints nothing, and ends well.
@@ -25,9 +25,17 @@ const works = (path) => ask(path, "-version") !== undefined;
 
 /** The URL of Debian's archive that this machine uses, as its own apt names it. */
 function archive() {
-  const targets = ask("apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages");
+  const targets = ask(
+    "apt-get",
+    "indextargets",
+    "--format",
+    "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+    "Created-By: Packages",
+  );
   const debian = (targets ?? "").split("\n").map((line) => line.split(" "));
-  return debian.find(([, release, component]) => /^(bookworm|trixie|stable)$/.test(release) && component === "main")?.[0];
+  return debian.find(
+    ([, release, component]) => /^(bookworm|trixie|stable)$/.test(release) && component === "main",
+  )?.[0];
 }
 
 /** Options with which apt looks at one release alone, and leaves what the machine knows of others as it is. */
@@ -56,7 +64,9 @@ async function download(into, show) {
   const options = aptOptions(folder, `deb [signed-by=${keyring}] ${url} ${RELEASE} main\n`);
   await run(["apt-get", ...options, "update"], { show });
   // It is put where the command runs.
-  await run(["sh", "-c", 'cd "$0" && exec apt-get "$@"', folder, ...options, "download", `${PACKAGE}=${VERSION}`], { show });
+  await run(["sh", "-c", 'cd "$0" && exec apt-get "$@"', folder, ...options, "download", `${PACKAGE}=${VERSION}`], {
+    show,
+  });
   const architecture = ask("dpkg", "--print-architecture");
   const file = join(folder, `${PACKAGE}_${VERSION}_${architecture}.deb`);
   const sum = createHash("sha256").update(readFileSync(file)).digest("hex");

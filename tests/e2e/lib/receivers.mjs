@@ -76,7 +76,7 @@ function printed(log) {
       points.push({ ...metric, resource, attributes });
     } else if (key === "Value" || key === "Timestamp" || key === "StartTimestamp") points.at(-1)[key] = value;
     else if (/^(Name|Unit|DataType|IsMonotonic|AggregationTemporality)$/.test(key ?? "")) metric[key] = value;
-    else if (key && /^\s+->/.test(line)) attributes[key] = /^Str\((.*)\)$/.exec(value)?.[1] ?? value;
+    else if (/^\s+-> /.test(line) && /^Str\(/.test(value ?? "")) attributes[key] = value.slice(4, -1);
   }
   return points;
 }
