@@ -7,35 +7,10 @@
 use std::collections::VecDeque;
 
 use crate::Millis;
+pub use crate::destination::{
+    Destination, Judgement, Refusal, Remark, Reply, Trouble, TroubleKind, Writer,
+};
 use crate::measurement::Measurement;
-
-/// Where measurements go: what a batch is on the wire, how large it may be, and what an answer means.
-pub trait Destination {
-    /// Most measurements in a request.
-    fn max_members(&self) -> usize;
-
-    /// Most bytes in a request.
-    fn max_bytes(&self) -> usize;
-
-    /// The body of a request with these measurements; the same ones give the same bytes.
-    fn encode(&self, batch: &[&Measurement]) -> Vec<u8>;
-
-    /// What an answer to that request means.
-    fn judge(&self, reply: &Reply, batch: &[&Measurement], now: Millis) -> Judgement;
-}
-
-/// An HTTP answer of a destination, as far as it is looked at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reply {
-    /// Status.
-    pub status: u16,
-    /// `Retry-After`.
-    pub retry_after: Option<String>,
-    /// Headers that tell about rate limits: names in lower case, and values.
-    pub rate_limits: Vec<(&'static str, String)>,
-    /// The body, or its beginning.
-    pub body: Vec<u8>,
-}
 
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,57 +21,6 @@ pub enum Arrival {
     TimedOut,
     /// The connection failed. Whether the request was taken is unknown.
     Lost,
-}
-
-/// What an answer means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Judgement {
-    /// All of it is stored.
-    Delivered,
-    /// Nothing of it is stored, because of some of its members.
-    Refused(Refusal),
-    /// It is stored but for the suspects.
-    Partly(Refusal),
-    /// It is too large as it is.
-    TooLarge,
-    /// None of it will ever be taken.
-    Rejected(String),
-    /// Nothing is wrong with it; it is to be sent again later.
-    Later(Trouble),
-}
-
-/// Whom a refusal is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The destination's own words.
-    pub reason: String,
-    /// Members that are named or hinted at, by place. They are sent apart from the others, so a wrong
-    /// hint costs a request and no measurement. Empty when nothing points at anyone.
-    pub suspects: Vec<usize>,
-    /// The suspects are told by what they have in common, and sending them alone would say no more.
-    pub is_certain: bool,
-}
-
-/// Why something could not be delivered now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// What kind of trouble.
-    pub kind: TroubleKind,
-    /// Seconds after which the destination wants to be asked again.
-    pub retry_after: Option<u32>,
-    /// What happened, for the log.
-    pub detail: String,
-}
-
-/// Kinds of trouble, the one that a client should be told of last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TroubleKind {
-    /// It answers with a fault of its own, or not at all.
-    Unavailable,
-    /// It wants less.
-    Throttled,
-    /// It does not take the credentials: the operator's fault.
-    Unauthorized,
 }
 
 /// What became of a measurement.
@@ -174,8 +98,19 @@ pub struct Shipment {
     pub timeout: Millis,
 }
 
+/// Measurements that travel by themselves: no request holds some of two lots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lot {
+    /// Whose they are.
+    pub writer: Writer,
+    /// How many.
+    pub members: usize,
+}
+
 #[derive(Debug)]
 struct Job {
+    /// Whose the measurements are.
+    writer: Writer,
     /// Places of the measurements.
     members: Vec<usize>,
     /// Failed tries.
@@ -185,8 +120,8 @@ struct Job {
 }
 
 impl Job {
-    fn new(members: Vec<usize>) -> Self {
-        Self { members, tries: 0, due: Millis::MIN }
+    fn new(writer: Writer, members: Vec<usize>) -> Self {
+        Self { writer, members, tries: 0, due: Millis::MIN }
     }
 }
 
@@ -201,34 +136,54 @@ pub struct Delivery<'a> {
     random: u64,
     requests: u64,
     failures: u32,
+    /// The members of each request that failed for good.
+    failed: Vec<Vec<usize>>,
     unnamed: u64,
+    remark: Option<Remark>,
     /// Why nothing more is begun.
     given_up: Option<Trouble>,
 }
 
 impl<'a> Delivery<'a> {
-    /// Begins a delivery.
+    /// Begins a delivery to a destination to which it does not matter whose the measurements are.
     #[must_use]
     pub fn new(
         destination: &'a dyn Destination,
         measurements: &'a [Measurement],
         policy: Policy,
     ) -> Self {
-        let places: Vec<usize> = (0..measurements.len()).collect();
+        let lot = Lot { writer: Writer::ANYONE, members: measurements.len() };
+        Self::of_lots(destination, measurements, &[lot], policy)
+    }
+
+    /// Begins a delivery of measurements that stand lot by lot.
+    #[must_use]
+    pub fn of_lots(
+        destination: &'a dyn Destination,
+        measurements: &'a [Measurement],
+        lots: &[Lot],
+        policy: Policy,
+    ) -> Self {
+        let mut places = 0..measurements.len();
+        let mut waiting = VecDeque::new();
+        for Lot { writer, members } in lots {
+            let places: Vec<_> = places.by_ref().take(*members).collect();
+            let jobs = places.chunks(destination.limits().members.max(1));
+            waiting.extend(jobs.map(|members| Job::new(*writer, members.to_vec())));
+        }
         Self {
             destination,
             measurements,
             outcomes: vec![None; measurements.len()],
-            waiting: places
-                .chunks(destination.max_members().max(1))
-                .map(|members| Job::new(members.to_vec()))
-                .collect(),
+            waiting,
             in_flight: Vec::new(),
             policy,
             random: policy.seed | 1,
             requests: 0,
             failures: 0,
+            failed: Vec::new(),
             unnamed: 0,
+            remark: None,
             given_up: None,
         }
     }
@@ -244,6 +199,19 @@ impl<'a> Delivery<'a> {
     #[must_use]
     pub fn unnamed(&self) -> u64 {
         self.unnamed
+    }
+
+    /// The measurements of each request that failed for good, by their places. Whether the destination
+    /// has them is not known of all; the others that are to be delivered later were never sent.
+    #[must_use]
+    pub fn failed(&self) -> &[Vec<usize>] {
+        &self.failed
+    }
+
+    /// What the destination has said about what it took: the last words, and all that it refused.
+    #[must_use]
+    pub fn remark(&self) -> Option<&Remark> {
+        self.remark.as_ref()
     }
 
     /// What is to be done now.
@@ -293,12 +261,17 @@ impl<'a> Delivery<'a> {
         };
         match judgement {
             Judgement::Delivered => self.close(&job.members, &Outcome::Delivered),
+            Judgement::Remarked(Remark { refused, words }) => {
+                self.close(&job.members, &Outcome::Delivered);
+                let before = self.remark.take().map_or(0, |remark| remark.refused);
+                self.remark = Some(Remark { refused: before + refused, words });
+            }
             Judgement::Rejected(reason) => self.close(&job.members, &Outcome::SetAside(reason)),
             Judgement::TooLarge if job.members.len() == 1 => {
                 self.close(&job.members, &Outcome::SetAside("it is too large".into()));
             }
-            Judgement::TooLarge => self.halve(job.members),
-            Judgement::Refused(refusal) => self.isolate(job.members, refusal),
+            Judgement::TooLarge => self.halve(job.writer, job.members),
+            Judgement::Refused(refusal) => self.isolate(job.writer, job.members, refusal),
             Judgement::Partly(refusal) => {
                 self.close(&job.members, &Outcome::Delivered);
                 let refused = refusal.suspects.iter().filter_map(|place| job.members.get(*place));
@@ -329,12 +302,12 @@ impl<'a> Delivery<'a> {
     /// Encodes a job; what is beyond the destination's limit becomes a job of its own.
     fn encode(&mut self, job: &mut Job) -> Vec<u8> {
         loop {
-            let body = self.destination.encode(&self.batch(&job.members));
-            if body.len() <= self.destination.max_bytes() || job.members.len() <= 1 {
+            let body = self.destination.encode(&self.batch(&job.members), job.writer);
+            if body.len() <= self.destination.limits().bytes || job.members.len() <= 1 {
                 return body;
             }
             let rest = job.members.split_off(job.members.len() / 2);
-            self.waiting.push_front(Job::new(rest));
+            self.waiting.push_front(Job::new(job.writer, rest));
         }
     }
 
@@ -344,14 +317,14 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn halve(&mut self, mut members: Vec<usize>) {
+    fn halve(&mut self, writer: Writer, mut members: Vec<usize>) {
         let rest = members.split_off(members.len() / 2);
-        self.waiting.push_back(Job::new(members));
-        self.waiting.push_back(Job::new(rest));
+        self.waiting.push_back(Job::new(writer, members));
+        self.waiting.push_back(Job::new(writer, rest));
     }
 
     /// Narrows a refusal down to the members that are refused alone.
-    fn isolate(&mut self, members: Vec<usize>, refusal: Refusal) {
+    fn isolate(&mut self, writer: Writer, members: Vec<usize>, refusal: Refusal) {
         if members.len() == 1 {
             return self.close(&members, &Outcome::SetAside(refusal.reason));
         }
@@ -365,11 +338,11 @@ impl<'a> Delivery<'a> {
             suspects.clear();
         } else if suspects.is_empty() || others.is_empty() {
             suspects.append(&mut others);
-            return self.halve(suspects);
+            return self.halve(writer, suspects);
         }
         for members in [others, suspects] {
             if !members.is_empty() {
-                self.waiting.push_back(Job::new(members));
+                self.waiting.push_back(Job::new(writer, members));
             }
         }
     }
@@ -389,6 +362,7 @@ impl<'a> Delivery<'a> {
         } else {
             self.close(&job.members, &Outcome::Later(trouble.clone()));
             self.failures += 1;
+            self.failed.push(job.members);
             // A limit or bad credentials concern every request.
             if self.failures >= self.policy.failures || trouble.kind != TroubleKind::Unavailable {
                 self.given_up.get_or_insert(trouble);

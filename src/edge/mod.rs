@@ -14,6 +14,7 @@ mod queue;
 mod set_aside;
 mod task;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 // Its start function and its state are what worker-build's shim recovers from a panic by.
@@ -24,10 +25,11 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::Millis;
-use crate::delivery::Policy;
+use crate::delivery::{Lot, Policy};
+use crate::destination::{Destination, Writer};
+use crate::durable::once::seconds;
 use crate::ingest::{self, Call, Counts, Intake, Kind};
-use crate::librato::Librato;
-use crate::mapping::MAX_AGE_SECONDS;
+use crate::measurement::Measurement;
 use crate::rollup::Rollup;
 use crate::segment::answer::{Answer, Body, Failure, FailureCode, success};
 use crate::segment::cors::{Origin, preflight_headers};
@@ -38,7 +40,7 @@ use bindings::{Env, Request};
 use health::Delivery;
 use http::Head;
 use log::Line;
-use outbound::Upstream;
+use outbound::{Targets, Upstream};
 use task::settled;
 
 /// A request, under the name that the platform calls it by.
@@ -80,26 +82,35 @@ async fn visit(request: &Request, head: &Head<'_>, env: Env) -> JsValue {
 /// What is the same for all requests of an isolate: bindings do not change while it lives.
 struct Isolate {
     settings: Settings,
-    /// The destination, when the settings name one.
-    upstream: Option<Upstream>,
+    /// How the destination is reached, when the settings name one.
+    targets: Option<Targets>,
 }
 
 impl Isolate {
     /// Made once.
     fn of(env: &Env) -> Rc<Self> {
         thread_local! {
-            static ISOLATE: std::cell::OnceCell<Rc<Isolate>> = const { std::cell::OnceCell::new() };
+            static ISOLATE: OnceCell<Rc<Isolate>> = const { OnceCell::new() };
         }
         ISOLATE.with(|known| {
             let made = known.get_or_init(|| {
                 let settings = Settings::read(|name| env.text(name));
-                let upstream = Librato::new(&settings).map(Upstream::of);
-                Rc::new(Self { settings, upstream })
+                let targets = settings.destination.as_deref().map(Targets::of);
+                Rc::new(Self { settings, targets })
             });
             Rc::clone(made)
         })
     }
+
+    /// Where measurements go, when the settings say it.
+    fn upstream(&self) -> Option<Upstream<'_>> {
+        let destination = self.settings.destination.as_deref()?;
+        Some(Upstream { destination, targets: self.targets.as_ref()? })
+    }
 }
+
+/// How long a number to write under is waited for while a client waits.
+const WRITER_PATIENCE: Millis = 1_000;
 
 /// What a call ends with when it does not end well.
 type Fallible<T> = std::result::Result<T, Failure>;
@@ -204,7 +215,7 @@ impl Visit<'_> {
 
     async fn health(&mut self) -> Fallible<Answer> {
         let is_deep = query::parameter(self.head.query, "deep").is_some_and(|deep| deep == "1");
-        let (true, Some(upstream)) = (is_deep, &self.isolate.upstream) else {
+        let (true, Some(upstream)) = (is_deep, self.isolate.upstream()) else {
             return Ok(health::answer(self.settings, None));
         };
         let key = self.header_key().or_else(|| self.query_key());
@@ -328,7 +339,7 @@ impl Visit<'_> {
     }
 
     /// Stores the measurements where a queue is bound, else delivers them at once.
-    async fn deliver(&mut self, intake: &mut Intake) -> Fallible<()> {
+    async fn deliver(&mut self, intake: &mut Intake<'_>) -> Fallible<()> {
         if intake.measured().next().is_none() {
             return Ok(());
         }
@@ -342,22 +353,33 @@ impl Visit<'_> {
     }
 
     /// Direct delivery: the answer waits for the destination's.
-    async fn deliver_directly(&mut self, intake: &mut Intake) -> Fallible<()> {
-        let oldest = self.started.div_euclid(1_000) - MAX_AGE_SECONDS;
+    async fn deliver_directly(&mut self, intake: &mut Intake<'_>) -> Fallible<()> {
+        let oldest = self.settings.window().oldest(self.started.div_euclid(1_000));
         let measured = intake.measured().map(|(measurement, _)| measurement);
         let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
         self.line.gauges = gauges.len();
-        let Some(upstream) = &self.isolate.upstream else {
-            return Err(Failure::new(
-                FailureCode::Misconfigured,
-                "LIBRATO_URL: expected a setting",
-            ));
+        let Some(upstream) = self.isolate.upstream() else {
+            return health::require(self.settings, |_| true);
         };
+        let writer = self.writer(upstream.destination, &gauges).await;
+        let lots = [Lot { writer, members: gauges.len() }];
         let policy = Policy::direct(self.started, now(), random());
-        let report = outbound::deliver(upstream, &gauges, policy).await;
+        let report = outbound::deliver(upstream, &gauges, &lots, policy).await;
         (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
+        self.line.refused_points = report.refused_points();
         let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));
-        intake.settle(&outcomes.collect::<Vec<_>>())
+        intake.settle(&outcomes.collect::<Vec<_>>(), upstream.destination.names())
+    }
+
+    /// Whose the measurements of this request are. The client is waiting: where no number comes soon,
+    /// one is drawn.
+    async fn writer(&self, destination: &dyn Destination, gauges: &[Measurement]) -> Writer {
+        if !destination.knows_points() {
+            return Writer::ANYONE;
+        }
+        let seconds = seconds(gauges);
+        let given = once::writer(&self.env, seconds, WRITER_PATIENCE).await;
+        given.unwrap_or_else(|| Writer::drawn(random()))
     }
 
     fn query_key(&self) -> Option<String> {

@@ -5,10 +5,10 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::bindings::{self, Namespace, Request, Sql, State};
 use super::http;
+use super::outbound;
 use super::task::{self, settled};
+use crate::Millis;
 
-/// How long an answer is waited for, in milliseconds. Without one, events stay in the queue.
-const PATIENCE: f64 = 10_000.0;
 /// Most bytes of a question.
 const MAX_QUESTION: usize = 32_000_000;
 
@@ -23,8 +23,14 @@ impl From<serde_json::Error> for Fault {
 }
 
 /// Asks the object of a name. `None` where it does not answer.
-pub(super) async fn ask(namespace: &Namespace, name: &str, question: &[u8]) -> Option<Vec<u8>> {
-    bindings::bytes(&settled(&bindings::ask(namespace, name, question, PATIENCE)).await)
+pub(super) async fn ask(
+    namespace: &Namespace,
+    name: &str,
+    question: &[u8],
+    patience: Millis,
+) -> Option<Vec<u8>> {
+    let answer = bindings::ask(namespace, name, question, outbound::millis(patience));
+    bindings::bytes(&settled(&answer).await)
 }
 
 /// Answers a question.

@@ -9,13 +9,17 @@ use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::bindings::{self, Env, Request, State};
-use super::now;
 use super::object::{self, Database, Fault};
+use super::{now, random};
+use crate::Millis;
+use crate::destination::Writer;
 use crate::durable::once::{
-    Claim, Figures, Ledger, Question, hour_of, read_answers, shard, write_answers,
+    Claim, Figures, Ledger, Question, hour_of, read_answers, read_number, shard, write_answer,
 };
 use crate::durable::parcel::{EventId, Owner};
 
+/// How long an answer is waited for. Without one, events stay in the queue.
+pub(super) const PATIENCE: Millis = 10_000;
 /// Most events in one question, which is one row: rows hold two megabytes.
 const MAX_EVENTS: usize = 50_000;
 
@@ -69,10 +73,21 @@ pub(super) async fn tell(env: &Env, question: &Question, shards: u32) {
     join_all(told).await;
 }
 
+/// Whose the points of these seconds are that one delivery holds. One object answers for all: two would
+/// give the same number. Where none is bound a number is drawn; `None` when it does not answer in time.
+pub(super) async fn writer(env: &Env, seconds: Vec<u32>, patience: Millis) -> Option<Writer> {
+    let question = Question::Write(seconds).write();
+    match fetch(env, 0, &question, patience).await {
+        Answered::Bytes(bytes) => read_number(&bytes).map(Writer::Numbered),
+        Answered::Unbound => Some(Writer::drawn(random())),
+        Answered::Silent => None,
+    }
+}
+
 /// How full the objects are, together. `None` where one does not answer.
 pub(super) async fn figures(env: &Env, shards: u32) -> Option<Figures> {
     let asked = (0..shards).map(|shard| async move {
-        match fetch(env, shard, None).await {
+        match fetch(env, shard, &[], PATIENCE).await {
             Answered::Bytes(bytes) => serde_json::from_slice::<(usize, usize)>(&bytes).ok(),
             _ => None,
         }
@@ -90,13 +105,12 @@ enum Answered {
 }
 
 async fn ask(env: &Env, shard: u32, question: &Question) -> Answered {
-    fetch(env, shard, Some(question.write())).await
+    fetch(env, shard, &question.write(), PATIENCE).await
 }
 
-async fn fetch(env: &Env, shard: u32, body: Option<Vec<u8>>) -> Answered {
+async fn fetch(env: &Env, shard: u32, question: &[u8], patience: Millis) -> Answered {
     let Some(namespace) = env.once() else { return Answered::Unbound };
-    let question = body.unwrap_or_default();
-    match object::ask(&namespace, &format!("once-{shard}"), &question).await {
+    match object::ask(&namespace, &format!("once-{shard}"), question, patience).await {
         Some(bytes) => Answered::Bytes(bytes),
         None => Answered::Silent,
     }
@@ -153,6 +167,7 @@ impl Memory {
             *self.hour.borrow_mut() = hour;
         }
         let (answers, logged) = ledger.ask(&question, hour);
+        let answer = write_answer(&answers, logged.as_ref());
         if let Some(logged) = logged {
             let row = [hour.into(), Uint8Array::from(logged.write().as_slice()).into()];
             let written = self.database.run("INSERT INTO log (hour, question) VALUES (?, ?)", &row);
@@ -162,7 +177,7 @@ impl Memory {
                 return Err(error);
             }
         }
-        Ok(write_answers(&answers))
+        Ok(answer)
     }
 
     fn load(&self) -> Result<Ledger, Fault> {

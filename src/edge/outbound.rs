@@ -11,39 +11,48 @@ use super::bindings::{self, Env, Target};
 use super::http::Lines;
 use super::now;
 use super::task::settled;
-use crate::delivery::{Arrival, Delivery, Outcome, Policy, Reply, Shipment, Step};
-use crate::ingest;
-use crate::librato::Librato;
+use crate::Millis;
+use crate::delivery::{Arrival, Delivery, Lot, Outcome, Policy, Shipment, Step};
+use crate::destination::{Check, Destination, Remark, Reply};
 use crate::measurement::Measurement;
-use crate::segment::answer::{Failure, FailureCode};
+use crate::segment::answer::Failure;
 use crate::segment::cors::Origin;
-use crate::{Millis, USER_AGENT};
+use crate::segment::health;
 
 /// How long the answer to a question about the credentials is waited for.
 const CHECK_TIMEOUT: Millis = 5_000;
 
-/// Headers in which Librato tells about its limits.
-const RATE_LIMITS: [&str; 2] = ["x-librato-ratelimit-agg", "x-librato-ratelimit-std"];
-
-/// The destination as the platform reaches it.
-pub(super) struct Upstream {
-    librato: Librato,
+/// How a destination is reached.
+pub(super) struct Targets {
     /// Where measurements are posted.
     posts: Target,
     /// Where it can be asked whether the credentials are good.
     check: Target,
 }
 
-impl Upstream {
-    pub(super) fn of(librato: Librato) -> Self {
+impl Targets {
+    pub(super) fn of(destination: &dyn Destination) -> Self {
+        let endpoint = destination.endpoint();
         let mut headers = Lines::default();
-        headers.push("Authorization", &librato.authorization);
-        headers.push("User-Agent", USER_AGENT);
-        let check = bindings::target(&librato.check_url, "GET", headers.as_str());
-        headers.push("Content-Type", "application/json");
-        let posts = bindings::target(&librato.url, "POST", headers.as_str());
-        Self { librato, posts, check }
+        for (name, value) in &endpoint.headers {
+            headers.push(name, value.expose());
+        }
+        let get = |url: &str| bindings::target(url, "GET", headers.as_str());
+        let check = match &endpoint.check {
+            Check::Get(url) => Some(get(url)),
+            Check::PostNothing => None,
+        };
+        headers.push("Content-Type", endpoint.content_type);
+        let post = || bindings::target(&endpoint.url, "POST", headers.as_str());
+        Self { posts: post(), check: check.unwrap_or_else(post) }
     }
+}
+
+/// The destination and how it is reached.
+#[derive(Clone, Copy)]
+pub(super) struct Upstream<'u> {
+    pub(super) destination: &'u dyn Destination,
+    pub(super) targets: &'u Targets,
 }
 
 /// What came of a delivery.
@@ -52,7 +61,10 @@ pub(super) struct Report {
     pub(super) outcomes: Vec<Outcome>,
     /// How many requests it took.
     pub(super) requests: u64,
-    unnamed: u64,
+    /// The measurements of each request that failed.
+    pub(super) failed: Vec<Vec<usize>>,
+    unnamed: Option<String>,
+    remark: Option<Remark>,
 }
 
 impl Report {
@@ -63,18 +75,25 @@ impl Report {
             Outcome::Later(trouble) => Some(trouble.detail.clone()),
             Outcome::SetAside(_) | Outcome::Delivered => None,
         });
-        let unnamed = || "Librato refused some of a request without saying which".to_owned();
-        later.or_else(|| (self.unnamed > 0).then(unnamed))
+        let remark = || self.remark.as_ref().map(|remark| remark.words.clone());
+        later.or_else(|| self.unnamed.clone()).or_else(remark)
+    }
+
+    /// How many points the destination says to have refused of what it took.
+    pub(super) fn refused_points(&self) -> u64 {
+        self.remark.as_ref().map_or(0, |remark| remark.refused)
     }
 }
 
 /// Carries out a delivery.
 pub(super) async fn deliver(
-    upstream: &Upstream,
+    upstream: Upstream<'_>,
     measurements: &[Measurement],
+    lots: &[Lot],
     policy: Policy,
 ) -> Report {
-    let mut delivery = Delivery::new(&upstream.librato, measurements, policy);
+    let destination = upstream.destination;
+    let mut delivery = Delivery::of_lots(destination, measurements, lots, policy);
     let mut in_flight = FuturesUnordered::new();
     loop {
         let until = match delivery.next(now()) {
@@ -104,16 +123,32 @@ pub(super) async fn deliver(
         }
     }
     drop(in_flight);
-    let (requests, unnamed) = (delivery.requests(), delivery.unnamed());
-    Report { outcomes: delivery.finish(), requests, unnamed }
+    let unnamed = (delivery.unnamed() > 0).then(|| {
+        let name = destination.names().destination;
+        format!("{name} refused some of a request without saying which")
+    });
+    Report {
+        requests: delivery.requests(),
+        failed: delivery.failed().to_vec(),
+        unnamed,
+        remark: delivery.remark().cloned(),
+        outcomes: delivery.finish(),
+    }
 }
 
-async fn post(upstream: &Upstream, shipment: Shipment) -> (u64, Arrival) {
-    (shipment.id, exchange(&upstream.posts, &shipment.body, shipment.timeout).await)
+async fn post(upstream: Upstream<'_>, shipment: Shipment) -> (u64, Arrival) {
+    let Upstream { destination, targets } = upstream;
+    let arrival = exchange(destination, &targets.posts, &shipment.body, shipment.timeout).await;
+    (shipment.id, arrival)
 }
 
 /// Sends a request and reads its answer. The time limit covers the answer's body too.
-async fn exchange(target: &Target, body: &[u8], timeout: Millis) -> Arrival {
+async fn exchange(
+    destination: &dyn Destination,
+    target: &Target,
+    body: &[u8],
+    timeout: Millis,
+) -> Arrival {
     let reply = settled(&bindings::exchange(target, body, millis(timeout))).await;
     if reply.is_undefined() {
         return Arrival::TimedOut;
@@ -131,7 +166,8 @@ async fn exchange(target: &Target, body: &[u8], timeout: Millis) -> Arrival {
     Arrival::Answered(Reply {
         status,
         retry_after: header("retry-after"),
-        rate_limits: RATE_LIMITS
+        rate_limits: destination
+            .limit_headers()
             .iter()
             .filter_map(|name| header(name).map(|value| (*name, value)))
             .collect(),
@@ -140,19 +176,10 @@ async fn exchange(target: &Target, body: &[u8], timeout: Millis) -> Arrival {
 }
 
 /// Asks whether the credentials are good.
-pub(super) async fn check(upstream: &Upstream) -> Result<(), Failure> {
-    match exchange(&upstream.check, &[], CHECK_TIMEOUT).await {
-        Arrival::Answered(Reply { status: 200..=299, .. }) => Ok(()),
-        Arrival::Answered(Reply { status: 401 | 403, .. }) => Err(ingest::bad_credentials()),
-        Arrival::Answered(Reply { status, .. }) => Err(Failure::new(
-            FailureCode::UpstreamUnavailable,
-            format!("LIBRATO_URL: expected an answer of 200, found {status}"),
-        )),
-        Arrival::TimedOut | Arrival::Lost => Err(Failure::new(
-            FailureCode::UpstreamUnavailable,
-            "LIBRATO_URL: expected an answer, found none",
-        )),
-    }
+pub(super) async fn check(upstream: Upstream<'_>) -> Result<(), Failure> {
+    let Upstream { destination, targets } = upstream;
+    let arrival = exchange(destination, &targets.check, &[], CHECK_TIMEOUT).await;
+    health::checked(destination, &arrival)
 }
 
 pub(super) async fn sleep(time: Millis) {
@@ -160,7 +187,7 @@ pub(super) async fn sleep(time: Millis) {
 }
 
 /// A time as JavaScript takes it.
-fn millis(time: Millis) -> f64 {
+pub(super) fn millis(time: Millis) -> f64 {
     u32::try_from(time.max(0)).unwrap_or(u32::MAX).into()
 }
 

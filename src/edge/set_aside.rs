@@ -10,6 +10,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use super::bindings::{Env, Request, State};
 use super::now;
 use super::object::{self, Database, Fault};
+use super::once;
 use crate::durable::dead_letter::DeadLetter;
 
 /// What the object is asked for.
@@ -61,7 +62,8 @@ pub(super) async fn forget(env: &Env, numbers: Vec<u32>) -> Result<Letters, Faul
 async fn ask(env: &Env, wish: &Wish) -> Result<Letters, Fault> {
     let namespace = env.letters().ok_or(Fault)?;
     let question = serde_json::to_vec(wish)?;
-    let answer = object::ask(&namespace, "letters", &question).await.ok_or(Fault)?;
+    let answer =
+        object::ask(&namespace, "letters", &question, once::PATIENCE).await.ok_or(Fault)?;
     Ok(serde_json::from_slice(&answer)?)
 }
 

@@ -1,0 +1,122 @@
+// What a request costs in CPU time of the process: the Worker, its peer in JavaScript and the floor, by turns.
+
+import { batch, single } from "./lib/events.mjs";
+import { digits, median, spread, table } from "./lib/figures.mjs";
+import { startLoad, startSink } from "./lib/outside.mjs";
+import { cpuOf } from "./lib/usage.mjs";
+import { settings, startWorkers } from "./lib/workers.mjs";
+
+/** Connections with a request under way. */
+const CONNECTIONS = 8;
+/** How long one of the three runs before the next one's turn, in milliseconds. */
+const TURN = 400;
+/** How long each runs before anything counts: the engine compiles what is hot. */
+const WARM_UP = 2_500;
+
+const authorization = `Basic ${Buffer.from(`${settings.WRITE_KEYS}:`).toString("base64")}`;
+
+/** What is sent. Headers are those of analytics.js 1.84 in Chrome. */
+export const workloads = {
+  single: {
+    title: "one Track event",
+    path: "/v1/t",
+    bodies: () => Array.from({ length: 16 }, (_, index) => single(index)),
+    targets: { direct: 1, durable: 1 },
+  },
+  batch: {
+    title: "a batch of 100",
+    path: "/v1/b",
+    bodies: () => Array.from({ length: 4 }, (_, index) => batch(100, index * 100)),
+    targets: { direct: 0.5, durable: 0.5 },
+  },
+};
+
+export const headers = [
+  "Content-Type: text/plain",
+  `Authorization: ${authorization}`,
+  "Origin: https://www.example.com",
+  "Referer: https://www.example.com/",
+  "Accept: */*",
+  "Accept-Encoding: gzip, deflate, br, zstd",
+  "Accept-Language: de-DE,de;q=0.9,en;q=0.8",
+  "User-Agent: Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+];
+
+/**
+ * Measures workloads.
+ *
+ * @param {object} wish
+ * @param {string[]} wish.chosen of `workloads`
+ * @param {string[]} wish.deliveries "direct", "durable"
+ * @param {number} wish.seconds how long each workload is measured, the warm-up not counted
+ * @param {string[]} [wish.names] the Workers that are compared
+ */
+export async function measure({ chosen, deliveries, seconds, names = ["rust", "peer", "floor"] }) {
+  const sink = await startSink();
+  const load = startLoad();
+  const results = [];
+  try {
+    for (const delivery of deliveries) {
+      const workers = await startWorkers({ librato: sink.url, names, durable: delivery === "durable" });
+      try {
+        for (const workload of chosen) {
+          results.push(await byTurns({ workload, delivery, seconds, names, workers, load, sink }));
+        }
+      } finally {
+        await workers.stop();
+      }
+    }
+  } finally {
+    await load.stop();
+    await sink.stop();
+  }
+  return results;
+}
+
+async function byTurns({ workload, delivery, seconds, names, workers, load, sink }) {
+  const { path, bodies } = workloads[workload];
+  const wish = { path, bodies: bodies(), headers, connections: CONNECTIONS };
+  const turn = async (name, millis) => {
+    const before = cpuOf(workers.pid);
+    const { requests } = await load.run({ ...wish, url: workers.urls[name], millis });
+    const cpu = (cpuOf(workers.pid) - before) / requests;
+    const arrived = await sink.counted();
+    const expected = delivery === "direct" ? requests : 0;
+    if (arrived.requests !== expected) {
+      throw new Error(`${name}: ${requests} requests made ${arrived.requests} to the sink, and not ${expected}`);
+    }
+    return { cpu, requests, bytes: arrived.bytes / requests };
+  };
+  for (const name of names) await turn(name, WARM_UP);
+  const rounds = Math.max(3, Math.round((seconds * 1000) / (TURN * names.length)));
+  const turns = Object.fromEntries(names.map((name) => [name, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    // Whoever comes first in one round comes last in the next.
+    for (const name of round % 2 ? names.toReversed() : names) turns[name].push(await turn(name, TURN));
+  }
+  return { workload, delivery, turns };
+}
+
+/** Ratios round by round: a machine that is slower for a while is so for both. */
+const ratios = (turns, one, other) => turns[one].map(({ cpu }, round) => cpu / turns[other][round].cpu);
+
+const cpus = (turns, name) => turns[name].map(({ cpu }) => cpu);
+
+/** The rows of a table: CPU milliseconds a request. */
+export function report(results) {
+  const rows = results.map(({ workload, delivery, turns }) => {
+    const ratio = ratios(turns, "rust", "peer");
+    const target = workloads[workload].targets[delivery];
+    const over = (name) => median(cpus(turns, name)) - median(cpus(turns, "floor"));
+    return [
+      `${workloads[workload].title}, ${delivery}`,
+      ...["rust", "peer", "floor"].map((name) => spread(cpus(turns, name))),
+      spread(ratio),
+      `${target.toFixed(1)} ${median(ratio) <= target ? "✓" : "✗"}`,
+      digits(over("rust") / over("peer")),
+      turns.rust.reduce((sum, { requests }) => sum + requests, 0),
+    ];
+  });
+  const head = ["CPU ms a request", "Rust", "JavaScript", "floor", "ratio", "target", "above the floor", "requests"];
+  return `${table(head, rows)}\n\nMedians, with the quarters below and above. "Above the floor" is the ratio of what both cost beyond it.`;
+}

@@ -1,0 +1,48 @@
+// The Chrome DevTools Protocol of a Worker in workerd.
+
+/** A connection to a Worker's inspector. */
+export class Inspector {
+  #socket;
+  #next = 1;
+  #waiting = new Map();
+
+  constructor(socket) {
+    this.#socket = socket;
+    socket.addEventListener("message", ({ data }) => {
+      const { id, result, error } = JSON.parse(data);
+      const waiting = this.#waiting.get(id);
+      if (!waiting) return;
+      this.#waiting.delete(id);
+      if (error) waiting.reject(new Error(error.message));
+      else waiting.resolve(result);
+    });
+    socket.addEventListener("close", () => {
+      for (const { reject } of this.#waiting.values()) reject(new Error("the inspector was closed"));
+    });
+  }
+
+  /** Connects to the Worker of a name. */
+  static async of(host, name) {
+    const list = await (await fetch(`http://${host}/json`)).json();
+    const found = list.find(({ id }) => id === name);
+    if (!found) throw new Error(`the inspector knows no ${name}: ${list.map(({ id }) => id)}`);
+    const socket = new WebSocket(found.webSocketDebuggerUrl);
+    await new Promise((resolve, reject) => {
+      socket.addEventListener("open", resolve);
+      socket.addEventListener("error", () => reject(new Error("the inspector does not answer")));
+    });
+    return new Inspector(socket);
+  }
+
+  /** Calls a method and waits for what it gives. */
+  send(method, params = {}) {
+    const id = this.#next;
+    this.#next += 1;
+    this.#socket.send(JSON.stringify({ id, method, params }));
+    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+  }
+
+  close() {
+    this.#socket.close();
+  }
+}

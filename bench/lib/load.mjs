@@ -1,0 +1,132 @@
+// The clients: a process of its own, with connections that stay open and requests that are bytes already.
+
+import { connect } from "node:net";
+
+const HEAD_END = Buffer.from("\r\n\r\n");
+
+/** A connection that sends one request at a time. */
+class Client {
+  #socket;
+  #kept;
+  #settle;
+
+  constructor(url) {
+    const { hostname, port } = new URL(url);
+    this.#socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    this.#socket.on("data", (chunk) => this.#read(chunk));
+    this.#socket.on("error", (error) => this.#settle?.reject(error));
+    this.#socket.on("close", () => this.#settle?.reject(new Error("the connection was closed")));
+  }
+
+  /** Sends a request and waits for all of its answer. */
+  send(request) {
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+      this.#socket.write(request);
+    });
+  }
+
+  #read(chunk) {
+    const answer = this.#kept ? Buffer.concat([this.#kept, chunk]) : chunk;
+    this.#kept = answer;
+    const end = answer.indexOf(HEAD_END);
+    if (end < 0) return;
+    const head = answer.toString("latin1", 0, end);
+    const length = /\r\ncontent-length: *(\d+)/i.exec(head);
+    if (!length || answer.length < end + 4 + Number(length[1])) return;
+    this.#kept = undefined;
+    const { resolve, reject } = this.#settle;
+    this.#settle = undefined;
+    if (head.startsWith("HTTP/1.1 200 ") && answer.includes('{"success":true}', end)) resolve();
+    else reject(new Error(`an answer that was not expected:\n${answer}`));
+  }
+
+  close() {
+    this.#settle = undefined;
+    this.#socket.destroy();
+  }
+}
+
+/** Each client sends its next request as soon as it has an answer. */
+async function closedLoop(clients, requests, millis) {
+  let sent = 0;
+  const until = performance.now() + millis;
+  await Promise.all(
+    clients.map(async (client) => {
+      while (performance.now() < until) {
+        const request = requests[sent % requests.length];
+        sent += 1;
+        await client.send(request);
+      }
+    }),
+  );
+  return { requests: sent };
+}
+
+/**
+ * Requests begin at a fixed rate, whether those before have been answered or not. A latency counts from when its request
+ * was due, so that a Worker that falls behind cannot hide it.
+ */
+async function openLoop(clients, requests, millis, rate) {
+  const latencies = [];
+  const idle = [...clients];
+  const due = [];
+  const started = performance.now();
+  const total = Math.floor((millis / 1000) * rate);
+  let begun = 0;
+  let failed;
+  await new Promise((resolve) => {
+    const next = () => {
+      while (idle.length > 0 && due.length > 0) {
+        const client = idle.pop();
+        const at = due.shift();
+        client.send(requests[latencies.length % requests.length]).then(
+          () => {
+            latencies.push(performance.now() - at);
+            idle.push(client);
+            next();
+          },
+          (error) => {
+            failed = error;
+            resolve();
+          },
+        );
+      }
+      if (latencies.length === total) resolve();
+    };
+    const tick = () => {
+      const now = performance.now();
+      while (begun < total && started + (begun * 1000) / rate <= now) {
+        due.push(started + (begun * 1000) / rate);
+        begun += 1;
+      }
+      next();
+      if (begun < total) setImmediate(tick);
+    };
+    tick();
+  });
+  if (failed) throw failed;
+  return { requests: total, latencies };
+}
+
+let known = {};
+
+process.on("message", async ({ url, bodies, headers, path, connections, millis, rate }) => {
+  try {
+    const key = `${url}${path} ${connections}`;
+    if (known.key !== key) {
+      for (const client of known.clients ?? []) client.close();
+      known = { key, clients: Array.from({ length: connections }, () => new Client(url)) };
+    }
+    const requests = bodies.map((body) => {
+      const bytes = Buffer.from(body);
+      const lines = [`POST ${path} HTTP/1.1`, `Host: ${new URL(url).host}`, ...headers];
+      return Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\nContent-Length: ${bytes.length}\r\n\r\n`), bytes]);
+    });
+    const loop = rate ? openLoop : closedLoop;
+    process.send(await loop(known.clients, requests, millis, rate));
+  } catch (error) {
+    process.send({ error: error.message });
+  }
+});
+process.on("disconnect", () => process.exit());

@@ -1,0 +1,50 @@
+// The processes around the one that is measured.
+
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+class Neighbour {
+  #process;
+
+  constructor(file) {
+    this.#process = fork(fileURLToPath(new URL(file, import.meta.url)), {
+      stdio: ["ignore", "inherit", "inherit", "ipc"],
+    });
+  }
+
+  async heard() {
+    const [message] = await once(this.#process, "message");
+    if (message.error) throw new Error(message.error);
+    return message;
+  }
+
+  ask(message) {
+    const heard = this.heard();
+    this.#process.send(message);
+    return heard;
+  }
+
+  async stop() {
+    this.#process.disconnect();
+    await once(this.#process, "exit");
+  }
+}
+
+/** Where everything is sent to. */
+export async function startSink() {
+  const sink = new Neighbour("sink.mjs");
+  const { port } = await sink.heard();
+  return {
+    url: `http://127.0.0.1:${port}`,
+    /** Requests and bytes of bodies since it was asked last. */
+    counted: () => sink.ask({}),
+    stop: () => sink.stop(),
+  };
+}
+
+/** Where requests come from. */
+export function startLoad() {
+  const load = new Neighbour("load.mjs");
+  return { run: (wish) => load.ask(wish), stop: () => load.stop() };
+}

@@ -1,0 +1,153 @@
+// The Workers that are compared, in one workerd process: the artefact in `build/`, its peer in JavaScript, and the floor.
+//
+// Nothing else is in that process: Miniflare would put Workers of its own before and behind each of them.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { unstable_readConfig } from "wrangler";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The path of workerd itself. */
+export const workerd = createRequire(import.meta.url)("workerd").default;
+
+/** What all Workers are given. */
+export const settings = {
+  LIBRATO_EMAIL: "metrics@example.com",
+  LIBRATO_TOKEN: "a-token-of-the-usual-length-0123456789abcdef0123456789abcdef01234",
+  WRITE_KEYS: "fj8Ts0Dk6cVrXuYdhGq3Lm2nWb7pZaKe",
+};
+
+/** A queue that takes everything and keeps nothing. */
+const NULL_QUEUE = `
+  import { WorkerEntrypoint } from "cloudflare:workers";
+  export class Queue extends WorkerEntrypoint {
+    send() {}
+    sendBatch() {}
+  }
+  export default {};
+`;
+
+/** The folder of each Worker, whose main module is `index.js`. */
+export const folders = {
+  rust: "build",
+  peer: "bench/peer",
+  floor: "bench/floor",
+  bare: "bench/bare/build",
+};
+
+const { compatibility_date: compatibilityDate, compatibility_flags: flags } = unstable_readConfig(
+  { config: join(root, "wrangler.toml") },
+  { hideWarnings: true },
+);
+
+/** A text as the configuration's language writes it; JSON's escapes are among its own. */
+const quoted = (text) => JSON.stringify(text);
+const list = (items) => `[${items.join(", ")}]`;
+
+/** A Worker, as workerd's configuration has it. */
+function worker(modules, bindings = []) {
+  return `(
+    modules = ${list(modules)},
+    compatibilityDate = ${quoted(compatibilityDate)},
+    compatibilityFlags = ${list(flags.map(quoted))},
+    bindings = ${list(bindings)})`;
+}
+
+/** The modules of a folder, of which `index.js` is the main one. Workerd embeds files relative to the configuration. */
+function modulesOf(folder, from) {
+  const files = readdirSync(join(root, folder)).filter((file) => file !== "index.js" && /\.(js|wasm)$/.test(file));
+  return ["index.js", ...files].map((file) => {
+    const kind = file.endsWith(".wasm") ? "wasm" : "esModule";
+    return `(name = ${quoted(file)}, ${kind} = embed ${quoted(relative(from, join(root, folder, file)))})`;
+  });
+}
+
+/**
+ * Starts Workers in one process.
+ *
+ * @param {object} options
+ * @param {string | ((name: string) => string)} options.librato base URL of the Librato that they send to, or each
+ * @param {(keyof typeof folders)[]} [options.names]
+ * @param {boolean} [options.durable] a queue is bound, so that delivery is durable
+ * @param {string} [options.queue] the module that makes the queue, with the class `Queue`; it finds the Worker's
+ *   Librato in its `props`
+ * @param {Record<string, string>} [options.more] further variables
+ * @param {boolean} [options.inspected]
+ * @param {(line: string) => void} [options.onLog] gets each line that they print
+ */
+export async function startWorkers({
+  librato,
+  names = ["rust", "peer", "floor"],
+  durable = false,
+  queue = NULL_QUEUE,
+  more = {},
+  inspected = false,
+  onLog,
+}) {
+  const folder = mkdtempSync(join(tmpdir(), "librato-edge-"));
+  const services = names.map((name) => {
+    const url = typeof librato === "string" ? librato : librato(name);
+    const texts = Object.entries({ ...settings, LIBRATO_URL: url, ...more });
+    const bindings = texts.map(([key, text]) => `(name = ${quoted(key)}, text = ${quoted(text)})`);
+    if (durable) {
+      const props = quoted(JSON.stringify({ librato: url }));
+      bindings.push(
+        `(name = "MEASUREMENTS", service = (name = "queue", entrypoint = "Queue", props = (json = ${props})))`,
+      );
+    }
+    return `(name = ${quoted(name)}, worker = ${worker(modulesOf(folders[name], folder), bindings)})`;
+  });
+  if (durable) {
+    const modules = [`(name = "queue.js", esModule = ${quoted(queue)})`];
+    services.push(`(name = "queue", worker = ${worker(modules)})`);
+  }
+  services.push('(name = "internet", network = (allow = ["public", "private"]))');
+  const sockets = names.map((name) => `(name = "${name}", address = "127.0.0.1:0", http = (), service = "${name}")`);
+  const file = join(folder, "config.capnp");
+  writeFileSync(
+    file,
+    `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (services = ${list(services)}, sockets = ${list(sockets)});
+`,
+  );
+
+  const flagsOfServe = ["--control-fd=3", ...(inspected ? ["--inspector-addr=127.0.0.1:0"] : [])];
+  const running = spawn(workerd, ["serve", ...flagsOfServe, file], {
+    stdio: ["ignore", onLog ? "pipe" : "ignore", "pipe", "pipe"],
+  });
+  const kill = () => running.kill("SIGKILL");
+  process.once("exit", kill);
+  const stop = async () => {
+    process.off("exit", kill);
+    rmSync(folder, { recursive: true, force: true });
+    if (running.exitCode !== null || running.signalCode !== null) return;
+    kill();
+    await once(running, "exit");
+  };
+  if (onLog) createInterface({ input: running.stdout }).on("line", onLog);
+  let said = "";
+  running.stderr.setEncoding("utf8").on("data", (text) => {
+    said += text;
+  });
+  const ports = new Map();
+  const awaited = new Set([...names, ...(inspected ? ["inspector"] : [])]);
+  await new Promise((resolve, reject) => {
+    running.once("error", reject);
+    running.once("exit", () => reject(new Error(`workerd ended:\n${said}`)));
+    createInterface({ input: running.stdio[3] }).on("line", (line) => {
+      const { event, socket, port } = JSON.parse(line);
+      if (event === "listen") ports.set(socket, port);
+      if (event === "listen-inspector") ports.set("inspector", port);
+      if ([...awaited].every((name) => ports.has(name))) resolve();
+    });
+  });
+  const urls = Object.fromEntries(names.map((name) => [name, `http://127.0.0.1:${ports.get(name)}`]));
+  return { urls, pid: running.pid, inspector: `127.0.0.1:${ports.get("inspector")}`, stop };
+}

@@ -1,0 +1,34 @@
+// What clients are told.
+
+const STATUS = {
+  not_found: 404,
+  method_not_allowed: 405,
+  origin_not_allowed: 403,
+  rate_limited: 429,
+  misconfigured: 503,
+  upstream_unavailable: 503,
+};
+
+/** Why a whole request failed. */
+export class Failure {
+  constructor(code, message, { retryAfter = 10, rejected = [] } = {}) {
+    this.code = code;
+    this.message = message;
+    this.retryAfter = retryAfter;
+    this.rejected = rejected;
+  }
+}
+
+/** Its answer. A refusal of events is always 400, and what should be sent again is 429 or 503. */
+export function failure({ code, message, retryAfter, rejected }) {
+  const status = STATUS[code] ?? 400;
+  const answer = { success: false, code, message, error: message };
+  if (rejected.length > 0) answer.rejected = rejected;
+  let headers;
+  if (status === 429 || status === 503) {
+    const seconds = String(Math.min(300, Math.max(1, retryAfter)));
+    headers = status === 429 ? { "Retry-After": seconds, "X-RateLimit-Reset": seconds } : { "Retry-After": seconds };
+  }
+  if (status === 405) headers = { Allow: "POST, OPTIONS" };
+  return { status, code, headers, body: JSON.stringify(answer) };
+}

@@ -1,0 +1,212 @@
+// The Worker's hot path in JavaScript: what `npm run bench` measures the Rust one against. The same routes for events,
+// the same rules, limits and answers (`tests/e2e/peer.test.mjs` compares them), written for speed.
+
+import { Failure, failure } from "./answer.js";
+import { take } from "./ingest.js";
+import { deliver } from "./librato.js";
+import { store } from "./parcel.js";
+import { settingsOf } from "./settings.js";
+import { within } from "./within.js";
+
+const MAX_REQUEST = 512_000;
+const BODY_PATIENCE = 5_000;
+
+/** Each spelling of a path, and the type of its events; a batch names none. */
+const ROUTES = new Map();
+for (const [type, names] of [
+  ["track", ["track", "t"]],
+  ["page", ["page", "p"]],
+  ["identify", ["identify", "i"]],
+  ["other", ["group", "g", "alias", "a", "screen", "s"]],
+  [undefined, ["batch", "b", "import", "beacon/v1/batch"]],
+]) {
+  for (const name of names) {
+    for (const path of [`/${name}`, `/v1/${name}`]) {
+      ROUTES.set(path, { type, label: type ?? "batch" }).set(`${path}/`, { type, label: type ?? "batch" });
+    }
+  }
+}
+
+export default {
+  async fetch(request, env) {
+    const startedAt = Date.now();
+    const settings = settingsOf(env);
+    const { url, headers } = request;
+    const pathAt = url.indexOf("/", 8);
+    const queryAt = url.indexOf("?", pathAt);
+    const route = routeOf(url.slice(pathAt, queryAt < 0 ? undefined : queryAt), settings);
+    const origin = headers.get("Origin");
+    const isAllowed = origin === null || settings.origins === null || settings.origins.has(origin.toLowerCase());
+    if (request.method === "OPTIONS") return preflight(headers, origin, isAllowed);
+
+    const line = {
+      event: "request",
+      route: route?.label ?? "unknown",
+      status: 200,
+      code: undefined,
+      events: 0,
+      accepted: 0,
+      measured: 0,
+      rejected: {},
+      messages: 0,
+      gauges: 0,
+      libratoRequests: 0,
+      trouble: undefined,
+      ms: 0,
+    };
+    let answer;
+    try {
+      answer = await visit(request, env, { settings, route, isAllowed, startedAt, line, url, queryAt });
+    } catch (error) {
+      answer = failure(error instanceof Failure ? error : new Failure("upstream_unavailable", "something failed"));
+    }
+    line.status = answer.status;
+    line.code = answer.code;
+    line.ms = Date.now() - startedAt;
+    console.log(JSON.stringify(line));
+    return respond(answer, origin, isAllowed);
+  },
+};
+
+function routeOf(path, { prefix }) {
+  return ROUTES.get(prefix !== "" && path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path);
+}
+
+async function visit(request, env, { settings, route, isAllowed, startedAt, line, url, queryAt }) {
+  if (route === undefined) throw new Failure("not_found", "path: there is no such route");
+  if (request.method !== "POST") throw new Failure("method_not_allowed", "method: expected one of POST, OPTIONS");
+  if (!isAllowed) throw new Failure("origin_not_allowed", "Origin: expected one that ALLOWED_ORIGINS lists");
+  if (settings.missing) throw new Failure("misconfigured", `${settings.missing}: expected a setting`);
+  const { headers } = request;
+  const body = await bodyOf(request);
+  const intake = take(body, route.type, {
+    settings,
+    receivedAt: startedAt,
+    headerKey: basicUser(headers.get("Authorization")),
+    queryKey: () => (queryAt < 0 ? undefined : queryParameter(url.slice(queryAt + 1), "writeKey")),
+  });
+  if (env.RATE_LIMITER) await limit(env.RATE_LIMITER, `${intake.writeKey} ${headers.get("CF-Connecting-IP") ?? ""}`);
+  if (intake.measured.length > 0) {
+    try {
+      if (env.MEASUREMENTS) line.messages = await store(env.MEASUREMENTS, intake, startedAt);
+      else await deliver(intake, settings, startedAt, line);
+    } catch (error) {
+      intake.count(line, false);
+      if (intake.isBatch && error instanceof Failure) error.rejected = intake.rejected;
+      throw error;
+    }
+  }
+  intake.count(line, true);
+  return intake.answer();
+}
+
+/** Asks the rate limiter, where one is bound. One that fails limits nobody. */
+async function limit(limiter, key) {
+  const outcome = await limiter.limit({ key }).catch(() => undefined);
+  if (outcome?.success === false) throw new Failure("rate_limited", "there are too many requests");
+}
+
+/** The user name of HTTP Basic. */
+function basicUser(authorization) {
+  const encoded = authorization && /^\s*basic\s+(\S+)\s*$/i.exec(authorization)?.[1];
+  if (!encoded) return undefined;
+  try {
+    const decoded = atob(encoded);
+    const colon = decoded.indexOf(":");
+    const user = colon < 0 ? decoded : decoded.slice(0, colon);
+    if (/^[\x20-\x7e]*$/.test(user)) return user === "" ? undefined : user;
+    return utf8.decode(Uint8Array.from(user, (char) => char.charCodeAt(0)));
+  } catch {
+    return undefined;
+  }
+}
+
+function queryParameter(query, name) {
+  return new URLSearchParams(query.split("#", 1)[0]).get(name) ?? undefined;
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+const tooLarge = () => new Failure("payload_too_large", `body: expected at most ${MAX_REQUEST} bytes`);
+
+/** The bytes of a body and their text. What is too large is never held. */
+async function bodyOf(request) {
+  const length = request.headers.get("Content-Length");
+  if (Number(length) > MAX_REQUEST) throw tooLarge();
+  if (request.body === null) return { bytes: new Uint8Array(), text: "" };
+  let bytes;
+  try {
+    bytes = await within(BODY_PATIENCE, length === null ? read(request.body) : all(request));
+  } catch (error) {
+    throw error instanceof Failure ? error : new Failure("upstream_unavailable", "body: expected more bytes");
+  }
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
+    bytes = await unzip(bytes);
+  }
+  try {
+    return { bytes, text: utf8.decode(bytes) };
+  } catch {
+    const encoding = request.headers.get("Content-Encoding");
+    if (encoding && !/^(identity|x-gzip|gzip)$/.test(encoding)) {
+      throw new Failure("unsupported_encoding", "Content-Encoding: expected gzip or none");
+    }
+    throw new Failure("malformed_json", "body: expected JSON in UTF-8");
+  }
+}
+
+const all = async (request) => new Uint8Array(await request.arrayBuffer());
+
+/** All of a stream, up to the limit. */
+async function read(stream) {
+  const parts = [];
+  let length = 0;
+  for await (const part of stream) {
+    length += part.length;
+    if (length > MAX_REQUEST) throw tooLarge();
+    parts.push(part);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+async function unzip(bytes) {
+  try {
+    return await read(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    throw new Failure("unsupported_encoding", "body: expected gzip, found a damaged one");
+  }
+}
+
+function respond({ status, body, headers }, origin, isAllowed) {
+  const all = { "Content-Type": "application/json", Vary: "Origin", ...headers };
+  if (origin !== null) {
+    all["Access-Control-Allow-Origin"] = origin;
+    all["Access-Control-Expose-Headers"] = "Retry-After, X-RateLimit-Reset";
+    if (isAllowed) all["Access-Control-Allow-Credentials"] = "true";
+  }
+  return new Response(body, { status, headers: all });
+}
+
+function preflight(headers, origin, isAllowed) {
+  const allowed = ["Authorization", "Content-Type", "X-Retry-Count"];
+  const requested = headers.get("Access-Control-Request-Headers") ?? "";
+  if (/^[A-Za-z0-9_, -]{0,1024}$/.test(requested)) {
+    const known = new Set(allowed.map((name) => name.toLowerCase()));
+    for (const name of requested.split(",").map((name) => name.trim())) {
+      if (name !== "" && !known.has(name.toLowerCase())) allowed.push(name);
+    }
+  }
+  const own = {
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": allowed.join(", "),
+    "Access-Control-Max-Age": "86400",
+  };
+  const answer = respond({ status: 204, body: null, headers: own }, origin, isAllowed);
+  answer.headers.delete("Content-Type");
+  return answer;
+}

@@ -1,0 +1,217 @@
+// From the text of a request to measurements, and from their fate to the answer.
+
+import { Failure, failure } from "./answer.js";
+import { judge, Rejection, Section } from "./mapping.js";
+import { moment } from "./time.js";
+
+const MAX_EVENT = 32_768;
+const MAX_EVENTS = 2_500;
+const NONE = Section.of(undefined);
+
+/** A field that is text and not empty. */
+const text = (field) => (typeof field === "string" && field !== "" && field.isWellFormed() ? field : undefined);
+
+/** `sentAt`; what is no date counts as absent. */
+function sentAtOf(field) {
+  const sentAt = moment(field);
+  return Number.isNaN(sentAt) ? undefined : sentAt;
+}
+
+const isEvent = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+
+/**
+ * Reads a request.
+ *
+ * @param {{ text: string, bytes: Uint8Array }} body
+ * @param {string | undefined} type the type of the one event, or `undefined` for a batch
+ * @param {{ settings: object, receivedAt: number, headerKey?: string, queryKey: () => string | undefined }} call
+ * @returns {Intake}
+ * @throws {Failure}
+ */
+export function take(body, type, { settings, receivedAt, headerKey, queryKey }) {
+  // A key in the header is judged before anything of the body is looked at.
+  if (headerKey !== undefined) authenticate(headerKey, settings);
+  const json = parse(body.text);
+  const call = { settings, receivedAt, context: NONE, integrations: NONE };
+  if (type !== undefined) {
+    const writeKey = headerKey ?? authenticate(text(json.writeKey) ?? queryKey(), settings);
+    const intake = new Intake(false, writeKey);
+    const isTooLarge = body.bytes.length > MAX_EVENT && encoder.encode(body.text.trim()).length > MAX_EVENT;
+    intake.add(json, isTooLarge ? tooLarge : judge(json, type, call, sentAtOf(json.sentAt)));
+    return intake;
+  }
+  const { batch } = json;
+  if (!Array.isArray(batch)) throw new Failure("invalid_event", "batch: expected an array of events");
+  if (batch.length > MAX_EVENTS) {
+    throw new Failure("payload_too_large", `batch: expected at most ${MAX_EVENTS} events`);
+  }
+  const writeKey = headerKey ?? authenticate(text(json.writeKey) ?? keyIn(batch) ?? queryKey(), settings);
+  const intake = new Intake(true, writeKey);
+  const oversized = body.bytes.length > MAX_EVENT ? tooLargeMembers(body.bytes) : undefined;
+  const sentAt = sentAtOf(json.sentAt);
+  call.context = Section.of(json.context);
+  call.integrations = Section.of(json.integrations);
+  for (let index = 0; index < batch.length; index += 1) {
+    const event = batch[index];
+    if (oversized?.has(index)) intake.add(event, tooLarge);
+    else if (!isEvent(event)) intake.add(event, noObject);
+    else intake.add(event, judge(event, undefined, call, sentAt ?? sentAtOf(event.sentAt)));
+  }
+  return intake;
+}
+
+const tooLarge = new Rejection("event_too_large", `event: expected at most ${MAX_EVENT} bytes`);
+const noObject = new Rejection("invalid_event", "event: expected an object");
+
+function parse(text) {
+  let json;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new Failure("malformed_json", "body: expected JSON");
+  }
+  if (!isEvent(json)) throw new Failure("invalid_event", "body: expected a JSON object");
+  return json;
+}
+
+function authenticate(key, { writeKeys }) {
+  if (key !== undefined && writeKeys.has(key)) return key;
+  throw new Failure("invalid_write_key", "writeKey: expected a write key that is accepted here");
+}
+
+function keyIn(batch) {
+  for (const event of batch) {
+    const key = text(event?.writeKey);
+    if (key !== undefined) return key;
+  }
+  return undefined;
+}
+
+/** What became of the events of a request. */
+export class Intake {
+  /** The measurements, in the order of the events. */
+  measured = [];
+  events = 0;
+  rejected = [];
+  #seen = new Set();
+
+  constructor(isBatch, writeKey) {
+    this.isBatch = isBatch;
+    this.writeKey = writeKey;
+  }
+
+  add(event, verdict) {
+    const index = this.events;
+    this.events += 1;
+    if (verdict === undefined) return;
+    const messageId = text(event?.messageId);
+    if (verdict instanceof Rejection) {
+      this.rejected.push({ index, messageId: messageId ?? null, code: verdict.code, message: verdict.message });
+      return;
+    }
+    // Only an event that counts makes the next one with its id a repetition.
+    if (this.isBatch && messageId !== undefined) {
+      const before = this.#seen.size;
+      if (this.#seen.add(messageId).size === before) return;
+    }
+    verdict.index = index;
+    verdict.messageId = messageId;
+    this.measured.push(verdict);
+  }
+
+  /** Takes over that the destination refused some measurements. */
+  refuse(measurements, message) {
+    const gone = new Set(measurements);
+    this.measured = this.measured.filter((measurement) => !gone.has(measurement));
+    for (const { index, messageId } of gone) {
+      this.rejected.push({ index, messageId: messageId ?? null, code: "refused_by_librato", message });
+    }
+    this.rejected.sort((one, other) => one.index - other.index);
+  }
+
+  /** The answer when everything that can be kept is kept. */
+  answer() {
+    const { rejected } = this;
+    if (rejected.length === 0) return SUCCESS;
+    const accepted = this.events - rejected.length;
+    if (accepted > 0) {
+      return { status: 200, body: JSON.stringify({ success: true, accepted, rejected }) };
+    }
+    const [{ code, message }] = rejected;
+    if (!this.isBatch) return failure(new Failure(code, message));
+    const said = `batch: none of ${rejected.length} events could be accepted; the first: ${message}`;
+    return failure(new Failure("invalid_event", said, { rejected }));
+  }
+
+  /** Figures for the log. */
+  count(line, isKept) {
+    line.events = this.events;
+    line.accepted = isKept ? this.events - this.rejected.length : 0;
+    line.measured = this.measured.length;
+    for (const { code } of this.rejected) line.rejected[code] = (line.rejected[code] ?? 0) + 1;
+  }
+}
+
+const SUCCESS = { status: 200, body: '{"success":true}' };
+
+const encoder = new TextEncoder();
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const OPENING_BRACKET = 0x5b;
+const CLOSING_BRACKET = 0x5d;
+const OPENING_BRACE = 0x7b;
+const CLOSING_BRACE = 0x7d;
+const BATCH = [...encoder.encode('"batch"')];
+
+/**
+ * The members of `batch` that are longer than an event may be, in bytes as they were sent: `JSON.parse` does not tell.
+ * `undefined` where there are none. The text is known to be JSON.
+ */
+function tooLargeMembers(bytes) {
+  let found;
+  let depth = 0;
+  let key = 0;
+  let isInBatch = false;
+  let member = 0;
+  let start = 0;
+  for (let at = 0; at < bytes.length; at += 1) {
+    switch (bytes[at]) {
+      case QUOTE: {
+        if (depth === 1) key = at;
+        let byte = bytes[++at];
+        while (byte !== QUOTE) {
+          if (byte === BACKSLASH) at += 1;
+          byte = bytes[++at];
+        }
+        break;
+      }
+      case OPENING_BRACKET:
+      case OPENING_BRACE:
+        depth += 1;
+        if (depth === 3) start = at;
+        if (depth === 2) {
+          isInBatch = BATCH.every((byte, place) => bytes[key + place] === byte);
+          if (isInBatch) {
+            // Of repeated keys the last counts.
+            found = undefined;
+            member = 0;
+          }
+        }
+        break;
+      case CLOSING_BRACKET:
+      case CLOSING_BRACE:
+        depth -= 1;
+        if (depth === 2 && isInBatch && at + 1 - start > MAX_EVENT) {
+          found ??= new Set();
+          found.add(member);
+        }
+        break;
+      case COMMA:
+        if (depth === 2) member += 1;
+        break;
+    }
+  }
+  return found;
+}

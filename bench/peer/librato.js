@@ -1,0 +1,189 @@
+// Measurements of one metric, source and interval become one, and go to Librato.
+
+import { Failure } from "./answer.js";
+import { inRange } from "./mapping.js";
+import { within } from "./within.js";
+
+const MAX_AGE_SECONDS = 7_200;
+const MAX_GAUGES = 300;
+const MAX_BYTES = 1_000_000;
+const MAX_AT_ONCE = 6;
+const TIMEOUT = 3_000;
+const PAUSE = 150;
+/** All must be over within so many milliseconds of the delivery's beginning, and of the request's. */
+const DEADLINE = 6_000;
+const REQUEST_DEADLINE = 6_800;
+const SHORTEST_TRY = 250;
+
+/** Several samples of one metric, source and interval. */
+class Gauge {
+  constructor({ name, source, value }, time, measurement) {
+    this.name = name;
+    this.source = source;
+    this.time = time;
+    this.count = 1;
+    this.sum = value;
+    this.min = value;
+    this.max = value;
+    this.sumSquares = value * value;
+    this.members = [measurement];
+  }
+
+  /** Whether it took the value: a sum out of range would be refused with all it holds. */
+  takes(measurement) {
+    const { value } = measurement;
+    const sum = this.sum + value;
+    if (!inRange(sum)) return false;
+    this.count += 1;
+    this.sum = sum;
+    if (value < this.min) this.min = value;
+    if (value > this.max) this.max = value;
+    this.sumSquares += value * value;
+    this.members.push(measurement);
+    return true;
+  }
+
+  /** Names and sources hold nothing that JSON would escape. */
+  toText(creation) {
+    const { count, sum } = this;
+    const values = count === 1 ? `"value":${sum}` : `"count":${count},"sum":${sum},"min":${this.min},"max":${this.max}`;
+    const squares = count > 1 && inRange(this.sumSquares) ? `,"sum_squares":${this.sumSquares}` : "";
+    return `{"name":"${this.name}",${values}${creation}${squares},"source":"${this.source}","measure_time":${this.time}}`;
+  }
+}
+
+/** Librato ignores case in names and sources; the first spelling is the one that is sent. */
+export function rollUp(measured, interval, oldest) {
+  const gauges = [];
+  const places = new Map();
+  for (const measurement of measured) {
+    const { name, source, time } = measurement;
+    const begin = time - (time % interval);
+    const key = `${name} ${source} ${begin}`.toLowerCase();
+    const held = places.get(key);
+    if (held?.takes(measurement)) continue;
+    const gauge = new Gauge(measurement, Math.max(begin, Math.min(oldest, time)), measurement);
+    places.set(key, gauge);
+    gauges.push(gauge);
+  }
+  return gauges;
+}
+
+/**
+ * Delivers a request's measurements while its client waits.
+ *
+ * @param {import("./ingest.js").Intake} intake learns what Librato refused
+ * @param {object} settings
+ * @param {number} startedAt
+ * @param {object} line what the log tells
+ * @throws {Failure} when something could not be delivered now
+ */
+export async function deliver(intake, settings, startedAt, line) {
+  const oldest = Math.floor(startedAt / 1000) - MAX_AGE_SECONDS;
+  const gauges = rollUp(intake.measured, settings.rollupSeconds, oldest);
+  line.gauges = gauges.length;
+  const deadline = Math.min(Date.now() + DEADLINE, startedAt + REQUEST_DEADLINE);
+  const delivery = { settings, deadline, line, intake };
+  if (gauges.length <= MAX_GAUGES) return post(gauges, delivery);
+  const waiting = [];
+  for (let at = 0; at < gauges.length; at += MAX_GAUGES) waiting.push(gauges.slice(at, at + MAX_GAUGES));
+  const lanes = Array.from({ length: MAX_AT_ONCE }, async () => {
+    for (let batch = waiting.shift(); batch !== undefined; batch = waiting.shift()) await post(batch, delivery);
+  });
+  await Promise.all(lanes);
+}
+
+async function post(gauges, delivery) {
+  const { settings, deadline, line } = delivery;
+  let body = `{"gauges":[${gauges[0].toText(settings.creation)}`;
+  for (let at = 1; at < gauges.length; at += 1) body += `,${gauges[at].toText(settings.creation)}`;
+  body += "]}";
+  if (body.length > MAX_BYTES && gauges.length > 1) return halve(gauges, delivery);
+  for (let tries = 1; ; tries += 1) {
+    line.libratoRequests += 1;
+    const timeLeft = deadline - Date.now();
+    const reply = await exchange(settings, body, Math.min(TIMEOUT, timeLeft));
+    if (reply === DELIVERED) return;
+    if (reply.isTooLarge && gauges.length > 1) return halve(gauges, delivery);
+    if (reply.refusal !== undefined) {
+      if (reply.isSearched && gauges.length > 1) return halve(gauges, delivery);
+      return delivery.intake.refuse(
+        gauges.flatMap(({ members }) => members),
+        reply.refusal,
+      );
+    }
+    const pause = reply.retryAfter === undefined ? PAUSE * (1 + Math.random()) : reply.retryAfter * 1000;
+    line.trouble = reply.detail;
+    if (tries === 2 || Date.now() + pause + SHORTEST_TRY > deadline) throw reply.failure;
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+async function halve(gauges, delivery) {
+  const half = gauges.length >> 1;
+  await post(gauges.slice(0, half), delivery);
+  await post(gauges.slice(half), delivery);
+}
+
+const DELIVERED = {};
+
+/** Sends a request, reads all of its answer, and judges it. */
+async function exchange(settings, body, timeout) {
+  const controller = new AbortController();
+  let response;
+  let text;
+  try {
+    const { signal } = controller;
+    // Followed, a redirect would turn a POST into a GET of some page that answers 200.
+    const init = { method: "POST", headers: settings.headers, body, redirect: "manual", signal };
+    [response, text] = await within(timeout, answered(settings.url, init));
+  } catch {
+    controller.abort();
+    return unavailable("no answer in time, or the connection failed");
+  }
+  return judge(response, text);
+}
+
+async function answered(url, init) {
+  const response = await fetch(url, init);
+  return [response, await response.text()];
+}
+
+function judge(response, text) {
+  const { status, ok } = response;
+  if (ok) return text === "" || !hasErrors(text) ? DELIVERED : refused(text, true);
+  if (status === 400) return refused(text, true);
+  if (status === 413) return { isTooLarge: true, refusal: "it is too large" };
+  const detail = `Librato answered ${status}`;
+  if (status === 429 || (status === 403 && /api limit/i.test(text))) {
+    const retryAfter = Number.parseInt(response.headers.get("retry-after") ?? "", 10);
+    const seconds = Number.isNaN(retryAfter) ? undefined : retryAfter;
+    return trouble("rate_limited", "Librato limits the account: send again later", detail, seconds);
+  }
+  if (status === 401 || status === 403) {
+    const message = "LIBRATO_EMAIL and LIBRATO_TOKEN: expected credentials that Librato accepts";
+    return { detail, failure: new Failure("misconfigured", message, { retryAfter: 60 }) };
+  }
+  if (status >= 402 && status < 500 && status !== 408) return { refusal: detail, isSearched: false };
+  return unavailable(detail);
+}
+
+function hasErrors(text) {
+  try {
+    const errors = JSON.parse(text)?.errors;
+    return Boolean(errors) && (typeof errors !== "object" || Object.keys(errors).length > 0);
+  } catch {
+    return false;
+  }
+}
+
+const refused = (text, isSearched) => ({ refusal: `Librato refused it: ${text.slice(0, 300)}`, isSearched });
+
+const unavailable = (detail) =>
+  trouble("upstream_unavailable", "Librato does not take measurements now: send again later", detail);
+
+const trouble = (code, message, detail, retryAfter) => ({
+  detail,
+  retryAfter,
+  failure: new Failure(code, message, { retryAfter }),
+});

@@ -1,0 +1,267 @@
+// From an event to a measurement, by the rules of `src/mapping` and in their order.
+
+import { moment } from "./time.js";
+
+const MAX_LENGTH = 255;
+const MAX_AGE_SECONDS = 7_200;
+const MAX_AHEAD_SECONDS = 600;
+/** Librato refuses numbers of this magnitude. */
+const MAGNITUDE_LIMIT = 1e127;
+
+const TYPES = new Set(["track", "page", "identify", "group", "alias", "screen"]);
+const NUMERIC = /^\s*(?:\$[+-]?|[+-]?\$?)(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/;
+const NOT_OF_A_NAME = /[^A-Za-z0-9._-]/g;
+const NOT_OF_A_SOURCE = /[^A-Za-z0-9.:_-]/g;
+
+/** Why an event is refused. */
+export class Rejection {
+  constructor(code, message) {
+    this.code = code;
+    this.message = message;
+  }
+}
+
+const loneSurrogate = (field) => new Rejection("malformed_json", `${field}: expected Unicode text`);
+
+export const inRange = (value) => Math.abs(value) < MAGNITUDE_LIMIT;
+
+function clean(text, others) {
+  const cleaned = text.replace(others, "-");
+  return cleaned.length > MAX_LENGTH ? cleaned.slice(0, MAX_LENGTH) : cleaned;
+}
+
+const cleanName = (text) => clean(text, NOT_OF_A_NAME);
+const cleanSource = (text) => unreserved(clean(text, NOT_OF_A_SOURCE));
+const unreserved = (source) => (source.length === 3 && source.toLowerCase() === "all" ? `${source}-` : source);
+
+// Which key goes for which: case and all but letters, digits and dots are ignored (npm `obj-case`).
+
+const WANTED = new Set(["librato", "all", "source", "providers", "value"]);
+const MOST_KEYS = 1_000;
+const readings = new Map();
+
+/** The key that one goes for, or `""`. The keys of events are few, and are remembered. */
+function reading(key) {
+  let found = readings.get(key);
+  if (found === undefined) {
+    const squeezed = key.replace(/[^A-Za-z0-9.]/g, "").toLowerCase();
+    found = WANTED.has(squeezed) ? squeezed : "";
+    if (readings.size >= MOST_KEYS) readings.clear();
+    readings.set(key, found);
+  }
+  return found;
+}
+
+const isObject = (value) => typeof value === "object" && value !== null;
+
+/** `integrations`, `options` or `context`, as far as it is looked at. */
+class Section {
+  isTruthy = true;
+  librato = undefined;
+  all = undefined;
+  source = undefined;
+  providers = undefined;
+  consent = undefined;
+  personas = undefined;
+
+  /** The section of a field's value. */
+  static of(value) {
+    if (!isObject(value) || Array.isArray(value)) return value ? TRUTHY : FALSY;
+    const section = new Section();
+    for (const key in value) {
+      switch (reading(key)) {
+        case "librato":
+          if (section.librato === undefined) section.librato = value[key];
+          break;
+        case "all":
+          if (section.all === undefined) section.all = value[key];
+          break;
+        case "source":
+          if (section.source === undefined) section.source = value[key];
+          break;
+        case "providers":
+          if (section.providers === undefined) section.providers = value[key];
+          break;
+      }
+    }
+    // As written here it goes before the others, unless it holds nothing.
+    const exact = value.Librato;
+    if (isObject(exact) || typeof exact === "boolean") section.librato = exact;
+    section.consent = value.consent ?? undefined;
+    section.personas = value.personas ?? undefined;
+    return section;
+  }
+
+  /** This section with the envelope's for what is not in it. */
+  with(defaults) {
+    if (!this.isTruthy || !defaults.isTruthy) return this.isTruthy ? this : defaults;
+    const merged = new Section();
+    for (const part of PARTS) merged[part] = this[part] === undefined ? defaults[part] : this[part];
+    return merged;
+  }
+}
+
+const PARTS = ["librato", "all", "source", "providers", "consent", "personas"];
+const TRUTHY = new Section();
+const FALSY = new Section();
+FALSY.isTruthy = false;
+
+export { Section };
+
+/** The entries of `providers`, the oldest place of `integrations`; `undefined` where there is nothing. */
+const providersOf = (section) => (section.providers ? Section.of(section.providers) : undefined);
+
+/** An entry's options; `undefined` where it is none. */
+const libratoSource = (entry) => (Array.isArray(entry) ? undefined : entry.source);
+
+/**
+ * Judges one event.
+ *
+ * @param {object} event
+ * @param {string | undefined} givenType the type that the path gives
+ * @param {{ settings: object, receivedAt: number, context: Section, integrations: Section }} call with the defaults
+ *   of the envelope
+ * @param {number | undefined} sentAt
+ * @returns {{ name: string, source: string, time: number, value: number } | Rejection | undefined} `undefined` for
+ *   what is accepted and not measured
+ */
+export function judge(event, givenType, call, sentAt) {
+  const { settings } = call;
+  const type = givenType ?? event.type;
+  if (givenType === undefined && !TYPES.has(type)) return noType(type);
+
+  const context = Section.of(event.context).with(call.context);
+  let name;
+  let value;
+  let source;
+  if (type === "track") {
+    name = event.event;
+    if (typeof name !== "string" || name === "") {
+      return new Rejection("missing_event", "event: expected a string that is not empty");
+    }
+    if (!name.isWellFormed()) return loneSurrogate("event");
+    name = cleanName(name);
+  } else if (type === "page") {
+    name = pageName(event);
+    if (name instanceof Rejection) return name;
+  } else if (type === "identify") {
+    const measured = engage(event, context);
+    if (measured === undefined) return undefined;
+    ({ name, value, source } = measured);
+  } else {
+    return undefined;
+  }
+  if (type !== "identify" && !identifies(event.userId) && !identifies(event.anonymousId)) {
+    return new Rejection("missing_identity", "userId or anonymousId: one of them is required");
+  }
+
+  if (settings.consentCategories.length > 0 && !isConsented(context, settings)) return undefined;
+  const own = Section.of(event.options);
+  const options = own.isTruthy ? own : context;
+  const given = Section.of(event.integrations).with(call.integrations);
+  const integrations = given.isTruthy ? given : (providersOf(options) ?? options);
+  if (!isEnabled(options, integrations)) return undefined;
+
+  value = value === undefined ? magnitude(event.properties) : value;
+  if (!inRange(value)) return new Rejection("invalid_value", "properties.value: expected a number below 1e127");
+
+  const now = Math.floor(call.receivedAt / 1000);
+  let time = now;
+  const timestamp = moment(event.timestamp);
+  if (timestamp !== undefined) {
+    if (Number.isNaN(timestamp)) return new Rejection("invalid_timestamp", "timestamp: expected an ISO 8601 date");
+    const corrected = sentAt === undefined ? timestamp : call.receivedAt - (sentAt - timestamp);
+    time = Math.floor(corrected / 1000);
+    if (time < now - MAX_AGE_SECONDS || time > now + MAX_AHEAD_SECONDS) {
+      if (!settings.lateCountNow) {
+        return new Rejection("timestamp_out_of_range", "timestamp: expected a time about that of its receipt");
+      }
+      time = now;
+    }
+  }
+
+  if (settings.allowedEvents && !settings.allowedEvents.some((pattern) => pattern.test(name))) {
+    return new Rejection("event_not_allowed", `event: the metric \`${name}\` may not be created here`);
+  }
+  source ??= sourceOf(options, integrations, name);
+  if (source instanceof Rejection) return source;
+  // `-0` becomes `0`.
+  return { name, source, time, value: value + 0 };
+}
+
+function noType(type) {
+  return typeof type === "string" && type !== ""
+    ? new Rejection("unsupported_type", "type: expected track, page, screen, identify, group or alias")
+    : new Rejection("missing_type", 'type: required in a batch, for example "track"');
+}
+
+function pageName({ name, category }) {
+  if (!name) return "Loaded-a-Page";
+  const text = concatenated(name);
+  if (!text.isWellFormed()) return loneSurrogate("name");
+  if (!category) return cleanName(`Viewed ${text} Page`);
+  const first = concatenated(category);
+  return first.isWellFormed() ? cleanName(`Viewed ${first} ${text} Page`) : loneSurrogate("category");
+}
+
+/** What JavaScript's `+` makes of a value, whatever a payload calls `toString`. */
+function concatenated(value) {
+  if (Array.isArray(value)) return value.map((member) => (member === null ? "" : concatenated(member))).join(",");
+  return isObject(value) ? "[object Object]" : String(value);
+}
+
+const identifies = (id) => (typeof id === "string" ? id !== "" : typeof id === "number");
+
+/** What an Engage computation's Identify call measures. */
+function engage({ traits }, { personas }) {
+  const key = personas?.computation_key;
+  if (typeof key !== "string" || !key.isWellFormed() || key === "") return undefined;
+  const trait = isObject(traits) && Object.hasOwn(traits, key) ? traits[key] : undefined;
+  if (typeof trait === "boolean") return { name: cleanName(key), value: 1, source: trait ? "entered" : "exited" };
+  return typeof trait === "number" ? { name: cleanName(key), value: trait, source: cleanSource(key) } : undefined;
+}
+
+function isConsented({ consent }, { consentCategories }) {
+  if (consent === undefined) return true;
+  const preferences = consent.categoryPreferences;
+  return isObject(preferences) && consentCategories.every((category) => preferences[category] === true);
+}
+
+function isEnabled(options, integrations) {
+  const entry = integrations.librato;
+  if (entry !== undefined) return entry !== false;
+  const oldest = integrations.providers ? Section.of(integrations.providers).librato : undefined;
+  if (oldest !== undefined) return oldest === true || isObject(oldest);
+  const alls = [options.providers ? Section.of(options.providers).all : undefined, options.all, integrations.all];
+  return alls.find((all) => typeof all === "boolean") !== false;
+}
+
+/** `NaN` for what is no number. */
+function magnitude(properties) {
+  if (!isObject(properties) || Array.isArray(properties)) return 1;
+  let value;
+  for (const key in properties) {
+    if (reading(key) === "value") {
+      value = properties[key];
+      break;
+    }
+  }
+  if (value === undefined || value === null) return 1;
+  if (typeof value === "number") return value;
+  return typeof value === "string" && NUMERIC.test(value) ? Number(value.replace("$", "")) : Number.NaN;
+}
+
+function sourceOf(options, integrations, name) {
+  let librato;
+  if (isObject(integrations.librato)) librato = libratoSource(integrations.librato);
+  else if (isObject(options.librato)) librato = libratoSource(options.librato);
+  if (librato) return sourceText(librato, "Librato.source");
+  if (options.source) return sourceText(options.source, "source");
+  return unreserved(name);
+}
+
+function sourceText(value, field) {
+  if (typeof value === "string") return value.isWellFormed() ? cleanSource(value) : loneSurrogate(field);
+  if (typeof value === "number") return cleanSource(String(value));
+  return new Rejection("invalid_source", `${field}: expected a string or a number`);
+}

@@ -1,0 +1,51 @@
+// The peer's settings: the same variables and secrets, read once an isolate.
+
+/** A list's items. */
+const list = (text = "") =>
+  text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+
+/** A pattern of `ALLOWED_EVENTS`: it names a metric, `*` matches any run of characters, case does not matter. */
+function pattern(item) {
+  const parts = item.split("*").map((part) => part.replace(/[^A-Za-z0-9._-]/g, "-").replaceAll(".", "\\."));
+  return new RegExp(`^${parts.join(".*")}$`, "i");
+}
+
+let known;
+
+/** The settings of the environment, which does not change while the isolate lives. */
+export function settingsOf(env) {
+  known ??= read(env);
+  return known;
+}
+
+function read(env) {
+  const { LIBRATO_URL: url, LIBRATO_EMAIL: email, LIBRATO_TOKEN: token } = env;
+  const base = url?.replace(/\/+$/, "").replace(/\/v1$/, "");
+  const origins = list(env.ALLOWED_ORIGINS).map((origin) => origin.replace(/\/+$/, "").toLowerCase());
+  const allowed = list(env.ALLOWED_EVENTS);
+  const writeKeys = new Set(list(env.WRITE_KEYS));
+  const period = env.METRIC_PERIOD ?? "60";
+  const prefix = (env.PATH_PREFIX ?? "").replace(/^\/*|\/+$/g, "");
+  return {
+    writeKeys,
+    missing: ["LIBRATO_EMAIL", "LIBRATO_TOKEN", "LIBRATO_URL", "WRITE_KEYS"].find((name) => !env[name]?.trim()),
+    url: `${base}/v1/metrics`,
+    headers: {
+      Authorization: `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(`${email}:${token}`)))}`,
+      "Content-Type": "application/json",
+      "User-Agent": "librato-edge-peer",
+    },
+    // Null allows any.
+    origins: origins.length === 0 || origins.includes("*") ? null : new Set(origins),
+    allowedEvents: allowed.length === 0 || allowed.includes("*") ? null : allowed.map(pattern),
+    lateCountNow: env.LATE_EVENTS === "now",
+    rollupSeconds: Number(env.ROLLUP_SECONDS ?? 1),
+    // What makes a new metric one whose gauges are summed, as it stands in each gauge.
+    creation: period === "off" ? "" : `,"period":${period},"attributes":{"aggregate":true,"summarize_function":"sum"}`,
+    prefix: prefix === "" ? "" : `/${prefix}`,
+    consentCategories: list(env.CONSENT_CATEGORIES),
+  };
+}
