@@ -59,7 +59,7 @@ async function otlp(port) {
   const folder = await mkdtemp(join(tmpdir(), "librato-edge-"));
   // It ends with its standard input, as the others do.
   const leash =
-    'exec 3<&0; "$@" & child=$!; trap "kill $child" TERM; (cat <&3 >/dev/null; kill $child) & wait $child; wait $child';
+    'exec 3<&0; "$@" & child=$!; exec 2>/dev/null; trap "kill $child" TERM; (cat <&3 >/dev/null; kill $child) & wait $child; wait $child';
   const command = ["sh", "-c", leash, "sh", ...victoriaMetricsCommand(program, port, folder)];
   const url = `http://localhost:${port}`;
   const query = (metric) => `sum(sum_over_time({__name__="${metric}"}[1m])) by (source)`;
