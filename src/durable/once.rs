@@ -7,7 +7,7 @@
 //!
 //! What is lost when it fails is nothing: events that cannot be claimed stay in the queue.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::parcel::{EventId, Owner};
 use crate::measurement::Measurement;
@@ -175,7 +175,7 @@ pub fn read_number(bytes: &[u8]) -> Option<u32> {
 /// Who owns which event.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    events: HashMap<EventId, Held>,
+    events: FxHashMap<EventId, Held>,
     done: usize,
     /// The numbers that are taken, as a set of bits, by the second and in its order.
     writers: Vec<(u32, Vec<u64>)>,
