@@ -524,7 +524,7 @@ const BAD: &str = "s11";
 
 type Series = (String, Vec<(String, String)>, u64, String);
 
-/// A store that keeps one value for a series and a second, as VictoriaMetrics does it.
+/// A store that keeps one value for a series and a second, as `VictoriaMetrics` does it.
 #[derive(Default)]
 struct Store {
     points: BTreeMap<Series, f64>,
@@ -570,7 +570,8 @@ impl Store {
     /// How many events of a source it has.
     fn count(&self, source: &str) -> f64 {
         let of_source = self.points.iter().filter(|((metric, attributes, ..), _)| {
-            metric.ends_with(".count") && attributes.iter().any(|(_, value)| value == source)
+            metric.strip_suffix(".count").is_some()
+                && attributes.iter().any(|(_, value)| value == source)
         });
         of_source.map(|(_, value)| value).sum()
     }
