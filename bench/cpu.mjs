@@ -9,7 +9,7 @@ import { settings, startWorkers } from "./lib/workers.mjs";
 /** Connections with a request under way. */
 const CONNECTIONS = 8;
 /** How long one of the three runs before the next one's turn, in milliseconds. */
-const TURN = 400;
+const TURN = 150;
 /** How long each runs before anything counts: the engine compiles what is hot. */
 const WARM_UP = 2_500;
 
@@ -75,10 +75,11 @@ export async function measure({ chosen, deliveries, seconds, names = ["rust", "p
 
 async function byTurns({ workload, delivery, seconds, names, workers, load, sink }) {
   const { path, bodies } = workloads[workload];
-  const wish = { path, bodies: bodies(), headers, connections: CONNECTIONS };
+  const target = { path, bodies: bodies(), headers, connections: CONNECTIONS };
+  for (const name of names) await load.aim(name, { ...target, url: workers.urls[name] });
   const turn = async (name, millis) => {
     const before = cpuOf(workers.pid);
-    const { requests } = await load.run({ ...wish, url: workers.urls[name], millis });
+    const { requests } = await load.run(name, millis);
     const cpu = (cpuOf(workers.pid) - before) / requests;
     const arrived = await sink.counted();
     const expected = delivery === "direct" ? requests : 0;

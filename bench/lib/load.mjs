@@ -109,22 +109,30 @@ async function openLoop(clients, requests, millis, rate) {
   return { requests: total, latencies };
 }
 
-let known = {};
+/** Connections and requests of each target: both are made once. */
+const targets = new Map();
 
-process.on("message", async ({ url, bodies, headers, path, connections, millis, rate }) => {
+function targetOf({ url, path, headers, bodies, connections }) {
+  const host = new URL(url).host;
+  const requests = bodies.map((body) => {
+    const bytes = Buffer.from(body);
+    const head = [`POST ${path} HTTP/1.1`, `Host: ${host}`, ...headers, `Content-Length: ${bytes.length}`];
+    return Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), bytes]);
+  });
+  return { requests, clients: Array.from({ length: connections }, () => new Client(url)) };
+}
+
+process.on("message", async ({ target, id, millis, rate }) => {
   try {
-    const key = `${url}${path} ${connections}`;
-    if (known.key !== key) {
-      for (const client of known.clients ?? []) client.close();
-      known = { key, clients: Array.from({ length: connections }, () => new Client(url)) };
+    if (target) {
+      for (const client of targets.get(id)?.clients ?? []) client.close();
+      targets.set(id, targetOf(target));
+      process.send({});
+      return;
     }
-    const requests = bodies.map((body) => {
-      const bytes = Buffer.from(body);
-      const lines = [`POST ${path} HTTP/1.1`, `Host: ${new URL(url).host}`, ...headers];
-      return Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\nContent-Length: ${bytes.length}\r\n\r\n`), bytes]);
-    });
+    const { clients, requests } = targets.get(id);
     const loop = rate ? openLoop : closedLoop;
-    process.send(await loop(known.clients, requests, millis, rate));
+    process.send(await loop(clients, requests, millis, rate));
   } catch (error) {
     process.send({ error: error.message });
   }

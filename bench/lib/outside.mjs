@@ -46,5 +46,11 @@ export async function startSink() {
 /** Where requests come from. */
 export function startLoad() {
   const load = new Neighbour("load.mjs");
-  return { run: (wish) => load.ask(wish), stop: () => load.stop() };
+  return {
+    /** Sets, under a name, where requests go and what they are. */
+    aim: (id, target) => load.ask({ id, target }),
+    /** Sends them for so long: one after another on each connection, or so many a second. */
+    run: (id, millis, rate) => load.ask({ id, millis, rate }),
+    stop: () => load.stop(),
+  };
 }
