@@ -2,7 +2,6 @@
 
 import { Failure } from "./answer.js";
 import { inRange } from "./mapping.js";
-import { within } from "./within.js";
 
 const MAX_AGE_SECONDS = 7_200;
 const MAX_GAUGES = 300;
@@ -141,11 +140,6 @@ async function exchange(settings, body, timeout) {
     return unavailable("no answer in time, or the connection failed");
   }
   return judge(response, text);
-}
-
-async function answered(url, init) {
-  const response = await fetch(url, init);
-  return [response, await response.text()];
 }
 
 function judge(response, text) {
