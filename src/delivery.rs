@@ -7,35 +7,10 @@
 use std::collections::VecDeque;
 
 use crate::Millis;
+pub use crate::destination::{
+    Destination, Judgement, Refusal, Remark, Reply, Trouble, TroubleKind, Writer,
+};
 use crate::measurement::Measurement;
-
-/// Where measurements go: what a batch is on the wire, how large it may be, and what an answer means.
-pub trait Destination {
-    /// Most measurements in a request.
-    fn max_members(&self) -> usize;
-
-    /// Most bytes in a request.
-    fn max_bytes(&self) -> usize;
-
-    /// The body of a request with these measurements; the same ones give the same bytes.
-    fn encode(&self, batch: &[&Measurement]) -> Vec<u8>;
-
-    /// What an answer to that request means.
-    fn judge(&self, reply: &Reply, batch: &[&Measurement], now: Millis) -> Judgement;
-}
-
-/// An HTTP answer of a destination, as far as it is looked at.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reply {
-    /// Status.
-    pub status: u16,
-    /// `Retry-After`.
-    pub retry_after: Option<String>,
-    /// Headers that tell about rate limits: names in lower case, and values.
-    pub rate_limits: Vec<(&'static str, String)>,
-    /// The body, or its beginning.
-    pub body: Vec<u8>,
-}
 
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,57 +21,6 @@ pub enum Arrival {
     TimedOut,
     /// The connection failed. Whether the request was taken is unknown.
     Lost,
-}
-
-/// What an answer means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Judgement {
-    /// All of it is stored.
-    Delivered,
-    /// Nothing of it is stored, because of some of its members.
-    Refused(Refusal),
-    /// It is stored but for the suspects.
-    Partly(Refusal),
-    /// It is too large as it is.
-    TooLarge,
-    /// None of it will ever be taken.
-    Rejected(String),
-    /// Nothing is wrong with it; it is to be sent again later.
-    Later(Trouble),
-}
-
-/// Whom a refusal is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The destination's own words.
-    pub reason: String,
-    /// Members that are named or hinted at, by place. They are sent apart from the others, so a wrong
-    /// hint costs a request and no measurement. Empty when nothing points at anyone.
-    pub suspects: Vec<usize>,
-    /// The suspects are told by what they have in common, and sending them alone would say no more.
-    pub is_certain: bool,
-}
-
-/// Why something could not be delivered now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// What kind of trouble.
-    pub kind: TroubleKind,
-    /// Seconds after which the destination wants to be asked again.
-    pub retry_after: Option<u32>,
-    /// What happened, for the log.
-    pub detail: String,
-}
-
-/// Kinds of trouble, the one that a client should be told of last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TroubleKind {
-    /// It answers with a fault of its own, or not at all.
-    Unavailable,
-    /// It wants less.
-    Throttled,
-    /// It does not take the credentials: the operator's fault.
-    Unauthorized,
 }
 
 /// What became of a measurement.
@@ -202,6 +126,7 @@ pub struct Delivery<'a> {
     requests: u64,
     failures: u32,
     unnamed: u64,
+    remark: Option<Remark>,
     /// Why nothing more is begun.
     given_up: Option<Trouble>,
 }
@@ -220,7 +145,7 @@ impl<'a> Delivery<'a> {
             measurements,
             outcomes: vec![None; measurements.len()],
             waiting: places
-                .chunks(destination.max_members().max(1))
+                .chunks(destination.limits().members.max(1))
                 .map(|members| Job::new(members.to_vec()))
                 .collect(),
             in_flight: Vec::new(),
@@ -229,6 +154,7 @@ impl<'a> Delivery<'a> {
             requests: 0,
             failures: 0,
             unnamed: 0,
+            remark: None,
             given_up: None,
         }
     }
@@ -244,6 +170,12 @@ impl<'a> Delivery<'a> {
     #[must_use]
     pub fn unnamed(&self) -> u64 {
         self.unnamed
+    }
+
+    /// What the destination has said about what it took: the last words, and all that it refused.
+    #[must_use]
+    pub fn remark(&self) -> Option<&Remark> {
+        self.remark.as_ref()
     }
 
     /// What is to be done now.
@@ -293,6 +225,11 @@ impl<'a> Delivery<'a> {
         };
         match judgement {
             Judgement::Delivered => self.close(&job.members, &Outcome::Delivered),
+            Judgement::Remarked(Remark { refused, words }) => {
+                self.close(&job.members, &Outcome::Delivered);
+                let before = self.remark.take().map_or(0, |remark| remark.refused);
+                self.remark = Some(Remark { refused: before + refused, words });
+            }
             Judgement::Rejected(reason) => self.close(&job.members, &Outcome::SetAside(reason)),
             Judgement::TooLarge if job.members.len() == 1 => {
                 self.close(&job.members, &Outcome::SetAside("it is too large".into()));
@@ -329,8 +266,8 @@ impl<'a> Delivery<'a> {
     /// Encodes a job; what is beyond the destination's limit becomes a job of its own.
     fn encode(&mut self, job: &mut Job) -> Vec<u8> {
         loop {
-            let body = self.destination.encode(&self.batch(&job.members));
-            if body.len() <= self.destination.max_bytes() || job.members.len() <= 1 {
+            let body = self.destination.encode(&self.batch(&job.members), Writer::ANYONE);
+            if body.len() <= self.destination.limits().bytes || job.members.len() <= 1 {
                 return body;
             }
             let rest = job.members.split_off(job.members.len() / 2);

@@ -1,19 +1,21 @@
 //! From the text of a request to measurements, and from their fate to the answer.
 
-use std::collections::{BTreeMap, HashSet};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::Millis;
-use crate::delivery::{Outcome, Trouble, TroubleKind};
+use crate::delivery::Outcome;
+use crate::destination::{Names, Trouble, TroubleKind};
 use crate::json::Scalar;
+use crate::json::reader::Raw;
 use crate::mapping::rejection::{Code, Rejection};
 use crate::mapping::{self, Circumstances, Verdict};
 use crate::measurement::Measurement;
 use crate::segment::answer::{self, Answer, Failure, FailureCode, Rejected};
-use crate::segment::event::{Event, field};
-use crate::segment::payload::{self, Envelope};
+use crate::segment::payload::{self, Envelope, Member};
 use crate::segment::route::EventType;
 use crate::settings::Settings;
 use crate::time::{NativeDate, Timestamp};
@@ -49,18 +51,18 @@ pub enum Kind {
 
 /// What a request holds: measurements to deliver, and what became of each event so far.
 #[derive(Debug)]
-pub struct Intake {
+pub struct Intake<'a> {
     /// Whether events were judged one by one.
     is_batch: bool,
     /// The write key that they came with; empty for a webhook.
     pub write_key: String,
     /// The events, in order.
-    events: Vec<Judged>,
+    events: Vec<Judged<'a>>,
 }
 
 #[derive(Debug)]
-struct Judged {
-    message_id: Option<String>,
+struct Judged<'a> {
+    message_id: Option<Cow<'a, str>>,
     fate: Fate,
 }
 
@@ -90,7 +92,7 @@ pub struct Counts {
 /// # Errors
 ///
 /// What is wrong with the request as a whole: its key, its JSON, its shape or size.
-pub fn take(body: &str, call: &Call) -> Result<Intake, Failure> {
+pub fn take<'a>(body: &'a str, call: &Call) -> Result<Intake<'a>, Failure> {
     if call.kind == Kind::Webhook {
         return take_webhook(body, call);
     }
@@ -104,48 +106,44 @@ pub fn take(body: &str, call: &Call) -> Result<Intake, Failure> {
     }
 }
 
-fn take_webhook(body: &str, call: &Call) -> Result<Intake, Failure> {
+fn take_webhook<'a>(body: &'a str, call: &Call) -> Result<Intake<'a>, Failure> {
     let members = payload::webhook(body)?;
     let mut collector = Collector::new(call, members.len(), "");
-    for raw in members {
-        collector.add(raw, payload::event(raw), None, None);
+    for member in &members {
+        collector.add(member, None, None);
     }
     Ok(collector.finish())
 }
 
-fn take_single(body: &str, event_type: EventType, call: &Call) -> Result<Intake, Failure> {
-    let raw = payload::single(body)?;
-    let event = payload::event(raw);
-    let body_key = text(of_event(raw, &event, |event| event.write_key, "writeKey"));
+fn take_single<'a>(
+    body: &'a str,
+    event_type: EventType,
+    call: &Call,
+) -> Result<Intake<'a>, Failure> {
+    let member = payload::single(body)?;
+    let body_key = text(member.event.write_key);
     let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
     let key = authenticate(key, call.settings)?;
     let mut collector = Collector::new(call, 1, key);
-    let sent_at = event.as_ref().ok().and_then(|event| moment(event.sent_at, call));
-    collector.add(raw, event, Some(event_type), sent_at);
+    let sent_at = moment(member.event.sent_at, call);
+    collector.add(&member, Some(event_type), sent_at);
     Ok(collector.finish())
 }
 
-fn take_batch(body: &str, call: &Call) -> Result<Intake, Failure> {
-    let (envelope, members) = Envelope::read(body)?;
-    let events: Vec<_> = members.into_iter().map(|raw| (raw, payload::event(raw))).collect();
-    let body_key = text(envelope.write_key).or_else(|| {
-        events.iter().find_map(|(raw, event)| {
-            text(of_event(raw, event, |event| event.write_key, "writeKey"))
-        })
-    });
+fn take_batch<'a>(body: &'a str, call: &Call) -> Result<Intake<'a>, Failure> {
+    let (envelope, mut members) = Envelope::read(body)?;
+    let body_key = text(envelope.write_key)
+        .or_else(|| members.iter().find_map(|member| text(member.event.write_key)));
     let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
     let key = authenticate(key, call.settings)?;
-    let mut collector = Collector::new(call, events.len(), key);
+    let mut collector = Collector::new(call, members.len(), key);
     let sent_at = moment(envelope.sent_at, call);
-    for (raw, event) in events {
-        let event = event.map(|mut event| {
-            event.context = event.context.with_defaults(&envelope.context);
-            event.integrations = event.integrations.with_defaults(&envelope.integrations);
-            event
-        });
-        let own = event.as_ref().ok().and_then(|event| event.sent_at);
-        let sent_at = sent_at.or_else(|| moment(own, call));
-        collector.add(raw, event, None, sent_at);
+    for member in &mut members {
+        let event = &mut member.event;
+        event.context.fill(&envelope.context);
+        event.integrations.fill(&envelope.integrations);
+        let sent_at = sent_at.or_else(|| moment(event.sent_at, call));
+        collector.add(member, None, sent_at);
     }
     Ok(collector.finish())
 }
@@ -167,61 +165,45 @@ pub fn authenticate<'k>(key: Option<&'k str>, settings: &Settings) -> Result<&'k
     Err(Failure::new(FailureCode::InvalidWriteKey, message))
 }
 
-/// A field of an event. One that is too long or could not be read still tells it to whoever looks.
-fn of_event<'a>(
-    raw: &'a RawValue,
-    event: &Result<Event<'a>, Rejection>,
-    read: impl Fn(&Event<'a>) -> Option<&'a RawValue>,
-    name: &str,
-) -> Option<&'a RawValue> {
-    match event {
-        Ok(event) => read(event),
-        Err(_) => field(raw, name),
-    }
-}
-
 /// A field that is text and not empty.
-fn text(field: Option<&RawValue>) -> Option<String> {
+fn text(field: Option<Raw<'_>>) -> Option<Cow<'_, str>> {
     match Scalar::of_field(field) {
-        Scalar::Text(text) if !text.is_empty() => Some(text.into_owned()),
+        Scalar::Text(text) if !text.is_empty() => Some(text),
         _ => None,
     }
 }
 
 /// `sentAt`; what is no date counts as absent, since it is the sender's clock and not the event.
-fn moment(field: Option<&RawValue>, call: &Call) -> Option<Millis> {
+fn moment(field: Option<Raw<'_>>, call: &Call) -> Option<Millis> {
     match Timestamp::read(&Scalar::of_field(field), call.native_date) {
         Timestamp::At(moment) => Some(moment),
         Timestamp::Missing | Timestamp::Invalid => None,
     }
 }
 
-struct Collector<'c> {
+struct Collector<'a, 'c> {
     call: &'c Call<'c>,
-    events: Vec<Judged>,
+    events: Vec<Judged<'a>>,
     /// The ids of what is measured.
-    seen: HashSet<String>,
+    seen: FxHashSet<Cow<'a, str>>,
     write_key: String,
 }
 
-impl<'c> Collector<'c> {
+impl<'a, 'c> Collector<'a, 'c> {
     fn new(call: &'c Call<'c>, events: usize, write_key: &str) -> Self {
         Self {
             call,
             write_key: write_key.to_owned(),
             events: Vec::with_capacity(events),
-            seen: HashSet::new(),
+            seen: FxHashSet::with_capacity_and_hasher(
+                if events > 1 { events } else { 0 },
+                FxBuildHasher,
+            ),
         }
     }
 
-    fn add(
-        &mut self,
-        raw: &RawValue,
-        event: Result<Event, Rejection>,
-        event_type: Option<EventType>,
-        sent_at: Option<Millis>,
-    ) {
-        let message_id = text(of_event(raw, &event, |event| event.message_id, "messageId"));
+    fn add(&mut self, member: &Member<'a>, event_type: Option<EventType>, sent_at: Option<Millis>) {
+        let message_id = text(member.event.message_id);
         let circumstances = Circumstances {
             settings: self.call.settings,
             received_at: self.call.received_at,
@@ -229,12 +211,18 @@ impl<'c> Collector<'c> {
             native_date: self.call.native_date,
             is_webhook: self.call.kind == Kind::Webhook,
         };
-        let verdict = event.and_then(|event| mapping::judge(&event, event_type, &circumstances));
+        let verdict = match &member.fault {
+            Some(rejection) => Err(rejection.clone()),
+            None => mapping::judge(&member.event, event_type, &circumstances),
+        };
         let fate = match verdict {
             Ok(Verdict::NotMeasured) => Fate::Accepted,
             // Only an event that counts makes the next one with its id a repetition.
             Ok(Verdict::Measured(measurement)) => match &message_id {
-                Some(id) if !self.seen.insert(id.clone()) => Fate::Accepted,
+                // One event alone repeats nothing.
+                Some(id) if self.seen.capacity() > 0 && !self.seen.insert(id.clone()) => {
+                    Fate::Accepted
+                }
                 _ => Fate::Measured(measurement),
             },
             Err(rejection) => Fate::Rejected(rejection),
@@ -242,7 +230,7 @@ impl<'c> Collector<'c> {
         self.events.push(Judged { message_id, fate });
     }
 
-    fn finish(self) -> Intake {
+    fn finish(self) -> Intake<'a> {
         Intake {
             is_batch: match self.call.kind {
                 Kind::Single(_) => false,
@@ -255,7 +243,7 @@ impl<'c> Collector<'c> {
     }
 }
 
-impl Intake {
+impl Intake<'_> {
     /// What is to be delivered, in the order of the events, each with its `messageId`.
     pub fn measured(&self) -> impl Iterator<Item = (&Measurement, Option<&str>)> {
         self.events.iter().filter_map(|event| match &event.fate {
@@ -265,19 +253,19 @@ impl Intake {
     }
 
     /// Takes over what became of the measurements, in the order of [`Self::measured`]: an event whose
-    /// measurement was set aside is refused.
+    /// measurement was set aside is refused. `names` are the destination's.
     ///
     /// # Errors
     ///
     /// When something could not be delivered now, so that the client must send the request again.
-    pub fn settle(&mut self, outcomes: &[&Outcome]) -> Result<(), Failure> {
+    pub fn settle(&mut self, outcomes: &[&Outcome], names: Names) -> Result<(), Failure> {
         let trouble = outcomes.iter().filter_map(|outcome| match *outcome {
             Outcome::Later(trouble) => Some(trouble),
             _ => None,
         });
         if let Some(trouble) = trouble.max_by_key(|trouble| trouble.kind) {
             let rejected = if self.is_batch { self.rejected() } else { Vec::new() };
-            return Err(Failure { rejected, ..failure(trouble) });
+            return Err(Failure { rejected, ..failure(trouble, names) });
         }
         let measured =
             self.events.iter_mut().filter(|event| matches!(event.fate, Fate::Measured(_)));
@@ -333,7 +321,7 @@ impl Intake {
         let rejected = events.filter_map(|(index, event)| match &event.fate {
             Fate::Rejected(rejection) => Some(Rejected {
                 index,
-                message_id: event.message_id.clone(),
+                message_id: event.message_id.as_deref().map(str::to_owned),
                 code: rejection.code.as_str(),
                 message: rejection.message.clone(),
             }),
@@ -343,24 +331,23 @@ impl Intake {
     }
 }
 
-/// The failure of credentials that Librato does not take.
+/// The failure of credentials that a destination does not take.
 #[must_use]
-pub fn bad_credentials() -> Failure {
-    let message = "LIBRATO_EMAIL and LIBRATO_TOKEN: expected credentials that Librato accepts";
+pub fn bad_credentials(names: Names) -> Failure {
+    let Names { destination, credentials, .. } = names;
+    let message = format!("{credentials}: expected credentials that {destination} accepts");
     Failure { retry_after: Some(60), ..Failure::new(FailureCode::Misconfigured, message) }
 }
 
 /// What a client is told of a destination that does not take measurements now.
-fn failure(trouble: &Trouble) -> Failure {
-    let (code, message) = match trouble.kind {
-        TroubleKind::Throttled => {
-            (FailureCode::RateLimited, "Librato limits the account: send again later")
+fn failure(trouble: &Trouble, names: Names) -> Failure {
+    let (code, said) = match trouble.kind {
+        TroubleKind::Throttled => (FailureCode::RateLimited, "limits the account"),
+        TroubleKind::Unauthorized => return bad_credentials(names),
+        TroubleKind::Unavailable => {
+            (FailureCode::UpstreamUnavailable, "does not take measurements now")
         }
-        TroubleKind::Unauthorized => return bad_credentials(),
-        TroubleKind::Unavailable => (
-            FailureCode::UpstreamUnavailable,
-            "Librato does not take measurements now: send again later",
-        ),
     };
+    let message = format!("{} {said}: send again later", names.destination);
     Failure { retry_after: trouble.retry_after, ..Failure::new(code, message) }
 }

@@ -1,4 +1,4 @@
-//! Segment Page and Track calls become Librato measurements, at the edge.
+//! Segment Page and Track calls become measurements at Librato, or at whatever takes OTLP, at the edge.
 //!
 //! # How an event flows
 //!
@@ -18,7 +18,7 @@
 //!        │            [Measurement]
 //!  delivery   ── what is sent when, sent again, split, set aside; knows no clock and no socket
 //!        │            Destination
-//!  librato    ── a batch on the wire, its limits, and what an answer means
+//!  librato, otlp ── a batch on the wire, its limits, and what an answer means
 //! ```
 //!
 //! Everything outside `edge` is pure: it is handed the time and the bytes, and returns what is to be
@@ -28,12 +28,14 @@
 mod edge;
 
 pub mod delivery;
+pub mod destination;
 pub mod durable;
 pub mod ingest;
 pub mod json;
 pub mod librato;
 pub mod mapping;
 pub mod measurement;
+pub mod otlp;
 pub mod rollup;
 pub mod segment;
 pub mod settings;

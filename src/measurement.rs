@@ -1,5 +1,7 @@
 //! What an event becomes, before any destination's format.
 
+use std::rc::Rc;
+
 /// Values of at least this magnitude are refused by Librato: "base-10 exponent above 126" aborts a
 /// whole request (Librato API documentation, `POST /v1/metrics`).
 pub const MAGNITUDE_LIMIT: f64 = 1e127;
@@ -14,9 +16,9 @@ pub fn is_in_range(value: f64) -> bool {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {
     /// Metric name, of Librato's characters and length.
-    pub name: String,
-    /// Source, likewise.
-    pub source: String,
+    pub name: Rc<str>,
+    /// Source, likewise; where none is given it is the name, and the same text.
+    pub source: Rc<str>,
     /// First second of the interval, since 1970.
     pub time: i64,
     /// The values.

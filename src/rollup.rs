@@ -3,7 +3,10 @@
 //! Librato keeps only the last of two values for one second unless the metric aggregates, so this is
 //! what makes counts right and not a saving alone.
 
-use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use crate::measurement::Measurement;
 
@@ -12,8 +15,8 @@ use crate::measurement::Measurement;
 pub struct Rollup {
     interval: i64,
     not_before: i64,
-    /// Librato ignores case in names and sources; the first spelling is the one that is sent.
-    index: HashMap<(String, String, i64), usize>,
+    /// The first spelling is the one that is sent.
+    index: FxHashMap<Interval, usize>,
     measurements: Vec<Measurement>,
 }
 
@@ -25,7 +28,7 @@ impl Rollup {
         Self {
             interval: i64::from(interval.max(1)),
             not_before,
-            index: HashMap::new(),
+            index: FxHashMap::default(),
             measurements: Vec::new(),
         }
     }
@@ -33,8 +36,11 @@ impl Rollup {
     /// Adds a measurement and tells which one of [`Self::finish`] holds it.
     pub fn add(&mut self, mut measurement: Measurement) -> usize {
         let begin = measurement.time - measurement.time.rem_euclid(self.interval);
-        let key =
-            (measurement.name.to_ascii_lowercase(), measurement.source.to_ascii_lowercase(), begin);
+        let key = Interval {
+            name: Rc::clone(&measurement.name),
+            source: Rc::clone(&measurement.source),
+            begin,
+        };
         measurement.time = begin.max(self.not_before.min(measurement.time));
         let next = self.measurements.len();
         let slot = self.index.entry(key).or_insert(next);
@@ -67,4 +73,45 @@ impl Rollup {
     pub fn finish(self) -> Vec<Measurement> {
         self.measurements
     }
+}
+
+/// One interval of one metric and source, in whose names Librato ignores case.
+#[derive(Debug)]
+struct Interval {
+    name: Rc<str>,
+    source: Rc<str>,
+    begin: i64,
+}
+
+impl PartialEq for Interval {
+    fn eq(&self, other: &Self) -> bool {
+        self.begin == other.begin
+            && self.name.eq_ignore_ascii_case(&other.name)
+            && self.source.eq_ignore_ascii_case(&other.source)
+    }
+}
+
+impl Eq for Interval {}
+
+impl Hash for Interval {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_i64(self.begin);
+        hash_ignoring_case(&self.name, state);
+        // Without a source of its own it is the name, which need not be hashed twice.
+        if !self.name.eq_ignore_ascii_case(&self.source) {
+            hash_ignoring_case(&self.source, state);
+        }
+    }
+}
+
+/// Eight bytes at a time. The bit that makes letters small changes other characters too, which makes a
+/// few more names share a hash.
+fn hash_ignoring_case(text: &str, state: &mut impl Hasher) {
+    const SMALL: u64 = 0x2020_2020_2020_2020;
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    for word in words {
+        state.write_u64(u64::from_le_bytes(*word) | SMALL);
+    }
+    let last = rest.iter().fold(0, |last, byte| last << 8 | u64::from(*byte));
+    state.write_u64(last | SMALL);
 }

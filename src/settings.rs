@@ -4,13 +4,22 @@ use std::fmt;
 
 use sha1::{Digest, Sha1};
 
+use crate::destination::{Destination, Window};
+use crate::librato::{self, Librato};
 use crate::mapping::name;
+use crate::otlp::{Otlp, Profile};
 
 /// A value that must never be printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
+    /// Keeps a value.
+    #[must_use]
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
     /// The value itself, for the one place that sends or compares it.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -31,6 +40,14 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Which destination there is (`DESTINATION`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Kind {
+    #[default]
+    Librato,
+    Otlp,
+}
+
 /// Which of Librato's two APIs is spoken (`LIBRATO_API`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Api {
@@ -41,7 +58,7 @@ pub enum Api {
     Measurements,
 }
 
-/// What happens to an event outside Librato's time window (`LATE_EVENTS`).
+/// What happens to an event outside the destination's time window (`LATE_EVENTS`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LateEvents {
     /// It is refused.
@@ -59,7 +76,7 @@ impl Patterns {
     /// Whether one of the patterns matches the whole name.
     #[must_use]
     pub fn allow(&self, name: &str) -> bool {
-        self.0.iter().any(|pattern| matches(pattern.as_bytes(), name.as_bytes()))
+        self.0.iter().any(|pattern| pattern == "*" || matches(pattern.as_bytes(), name.as_bytes()))
     }
 }
 
@@ -89,36 +106,21 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     pattern.get(p..).is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
 }
 
-/// The account at Librato, or at what speaks its API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Librato {
-    /// Base URL, without a trailing slash and without `/v1`.
-    pub url: String,
-    /// The account's e-mail address: the user of HTTP Basic.
-    pub email: Secret,
-    /// The API token: the password.
-    pub token: Secret,
-    /// Which API.
-    pub api: Api,
-}
-
 /// Everything that is set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Settings {
-    /// Where measurements go; absent when one of the three settings is.
-    pub librato: Option<Librato>,
+    /// Where measurements go; absent while one of its settings is.
+    pub destination: Option<Box<dyn Destination>>,
     /// Accepted write keys.
     pub write_keys: Vec<Secret>,
     /// Browser origins that may send; empty means any.
     pub allowed_origins: Vec<String>,
     /// Metrics that may be created.
     pub allowed_events: Patterns,
-    /// What happens outside Librato's time window.
+    /// What happens outside the destination's time window.
     pub late_events: LateEvents,
     /// Length of the intervals within which measurements become one, in seconds.
     pub rollup_seconds: u32,
-    /// The `period` of a gauge in seconds; `None` sends neither it nor the attributes.
-    pub metric_period: Option<u32>,
     /// The prefix under which the routes exist as well: empty, or `/` and segments.
     pub path_prefix: String,
     /// Categories that a visitor must have agreed to.
@@ -153,23 +155,14 @@ impl Settings {
     #[must_use]
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let mut reader = Reader { lookup, problems: Vec::new() };
-        let api = reader.choice(
-            "LIBRATO_API",
-            "`metrics` or `measurements`",
-            &[("metrics", Api::Metrics), ("measurements", Api::Measurements)],
-        );
-        let email = reader.required("LIBRATO_EMAIL", EMAIL, |text| !text.contains(':'));
-        let token = reader.required("LIBRATO_TOKEN", TOKEN, |_| true);
-        let url = reader.required("LIBRATO_URL", URL, is_base_url);
+        let rollup_seconds = reader
+            .number("ROLLUP_SECONDS", "a whole number of seconds from 1 to 600", 1..=600)
+            .unwrap_or(1);
+        let destination = reader.destination(rollup_seconds);
         let write_keys = reader.required("WRITE_KEYS", WRITE_KEYS, |text| !list(text).is_empty());
         let any_origin = |origins: &[String]| origins.iter().any(|origin| origin == "*");
         let mut settings = Self {
-            librato: email.zip(token).zip(url).map(|((email, token), url)| Librato {
-                url: base_url(&url),
-                email: Secret(email),
-                token: Secret(token),
-                api,
-            }),
+            destination,
             write_keys: list(&write_keys.unwrap_or_default()).into_iter().map(Secret).collect(),
             allowed_origins: reader
                 .list("ALLOWED_ORIGINS", ORIGINS, is_origin)
@@ -185,14 +178,7 @@ impl Settings {
                 "`reject` or `now`",
                 &[("reject", LateEvents::Reject), ("now", LateEvents::Now)],
             ),
-            rollup_seconds: reader
-                .number("ROLLUP_SECONDS", "a whole number of seconds from 1 to 600", 1..=600)
-                .unwrap_or(1),
-            metric_period: match reader.text("METRIC_PERIOD").as_deref() {
-                Some("off") => None,
-                Some(_) => reader.number("METRIC_PERIOD", PERIOD, 10..=600),
-                None => Some(60),
-            },
+            rollup_seconds,
             path_prefix: reader.prefix(),
             consent_categories: reader
                 .list("CONSENT_CATEGORIES", "categories, separated by commas", |_| true)
@@ -208,6 +194,12 @@ impl Settings {
         settings
     }
 
+    /// The age of what is taken. While no destination is set, that of the most patient one.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        self.destination.as_ref().map_or(librato::WINDOW, |destination| destination.window())
+    }
+
     /// Whether a write key is accepted.
     #[must_use]
     pub fn knows(&self, write_key: &str) -> bool {
@@ -219,6 +211,10 @@ const EMAIL: &str = "the e-mail address of the Librato account, which holds no `
 const TOKEN: &str = "the API token of the Librato account";
 const URL: &str = "the base URL of a Librato-compatible API, such as `https://librato.example.com`, \
                    without credentials, query or fragment";
+const OTLP_URL: &str = "the whole URL of an OTLP endpoint for metrics, such as \
+                        `https://otlp.example.com/v1/metrics`, without credentials or fragment";
+const OTLP_HEADERS: &str = "headers as `Name=value`, separated by commas, the values \
+                            percent-encoded";
 const ORIGINS: &str = "`*`, or origins such as `https://www.example.com`, separated by commas";
 const EVENTS: &str = "names of metrics, separated by commas, in which `*` matches any characters";
 const WRITE_KEYS: &str = "one Segment write key or more, separated by commas";
@@ -233,6 +229,56 @@ struct Reader<F> {
 }
 
 impl<F: Fn(&str) -> Option<String>> Reader<F> {
+    /// Where measurements go (`DESTINATION`): the one place that knows which destinations there are.
+    fn destination(&mut self, rollup_seconds: u32) -> Option<Box<dyn Destination>> {
+        let choices = [("librato", Kind::Librato), ("otlp", Kind::Otlp)];
+        match self.choice("DESTINATION", "`librato` or `otlp`", &choices) {
+            Kind::Librato => Some(Box::new(self.librato()?)),
+            Kind::Otlp => Some(Box::new(self.otlp(rollup_seconds)?)),
+        }
+    }
+
+    /// The OTLP endpoint.
+    fn otlp(&mut self, rollup_seconds: u32) -> Option<Otlp> {
+        let url = self.required("OTLP_URL", OTLP_URL, is_whole_url);
+        let headers = match self.text("OTLP_HEADERS") {
+            Some(text) => header_list(&text),
+            None => Some(Vec::new()),
+        };
+        if headers.is_none() {
+            self.problems.push(Problem { setting: "OTLP_HEADERS", expected: OTLP_HEADERS });
+        }
+        let profile = self.choice(
+            "OTLP_PROFILE",
+            "`delta`, `monotonic` or `gauge`",
+            &[
+                ("delta", Profile::Delta),
+                ("monotonic", Profile::Monotonic),
+                ("gauge", Profile::Gauge),
+            ],
+        );
+        Some(Otlp::new(url?, headers?, profile, rollup_seconds))
+    }
+
+    /// The account at Librato, or at what speaks its API.
+    fn librato(&mut self) -> Option<Librato> {
+        let api = self.choice(
+            "LIBRATO_API",
+            "`metrics` or `measurements`",
+            &[("metrics", Api::Metrics), ("measurements", Api::Measurements)],
+        );
+        let email = self.required("LIBRATO_EMAIL", EMAIL, |text| !text.contains(':'));
+        let token = self.required("LIBRATO_TOKEN", TOKEN, |_| true);
+        let url = self.required("LIBRATO_URL", URL, is_base_url);
+        let period = match self.text("METRIC_PERIOD").as_deref() {
+            Some("off") => None,
+            Some(_) => self.number("METRIC_PERIOD", PERIOD, 10..=600),
+            None => Some(60),
+        };
+        let (email, token) = (Secret(email?), Secret(token?));
+        Some(Librato::new(&base_url(&url?), email, token, api, period))
+    }
+
     /// A setting's text. What is empty counts as unset.
     fn text(&self, setting: &str) -> Option<String> {
         let text = (self.lookup)(setting)?;
@@ -333,16 +379,52 @@ fn is_origin(text: &str) -> bool {
             .is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']))
 }
 
+/// A URL with a path, and with a query if need be.
+fn is_whole_url(text: &str) -> bool {
+    let (url, query) = text.split_once('?').unwrap_or((text, ""));
+    let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    is_base_url(url) && path.is_some() && is_in_url(query)
+}
+
 fn is_base_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         let host = rest.split('/').next().unwrap_or_default();
-        !host.is_empty()
-            && !host.starts_with(':')
-            && rest
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && !b"@?#\\\"<>^`{|}".contains(&byte))
+        !host.is_empty() && !host.starts_with(':') && !rest.contains(['@', '?']) && is_in_url(rest)
     })
+}
+
+/// What may stand in a URL as it is, without a fragment.
+fn is_in_url(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\\\"<>^`{|}".contains(&byte))
+}
+
+/// Headers in the form of `OTEL_EXPORTER_OTLP_HEADERS` (OpenTelemetry, "Protocol Exporter"): W3C Baggage
+/// without properties. `None` when it is none, or when a header could not be sent.
+fn header_list(text: &str) -> Option<Vec<(String, Secret)>> {
+    let is_name = |name: &str| {
+        let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        !name.is_empty() && name.bytes().all(is_part)
+    };
+    let is_value = |value: &str| value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    let pairs = list(text).into_iter().map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let (name, value) = (name.trim_end(), percent_decoded(value.trim_start())?);
+        (is_name(name) && is_value(&value)).then(|| (name.to_owned(), Secret(value)))
+    });
+    pairs.collect()
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 fn base_url(text: &str) -> String {
@@ -374,10 +456,11 @@ mod tests {
     fn defaults() {
         let settings = read(&[]);
         assert_eq!(settings.problems, []);
-        assert_eq!(settings.librato.as_ref().unwrap().url, "https://librato.example.com");
+        let endpoint = settings.destination.as_ref().unwrap().endpoint();
+        assert_eq!(endpoint.url, "https://librato.example.com/v1/metrics");
         assert!(settings.knows("one") && settings.knows("two") && !settings.knows(""));
         assert!(settings.allowed_events.allow("anything"));
-        assert_eq!((settings.rollup_seconds, settings.metric_period), (1, Some(60)));
+        assert_eq!(settings.rollup_seconds, 1);
     }
 
     #[test]
@@ -411,6 +494,75 @@ mod tests {
             let names: Vec<_> = settings.problems.iter().map(|problem| problem.setting).collect();
             assert_eq!(names, [setting], "{value:?}");
             assert!(!format!("{settings:?}").contains("hunter2"));
+        }
+    }
+
+    fn read_otlp(pairs: &[(&str, &str)]) -> Settings {
+        let base = [
+            ("DESTINATION", "otlp"),
+            ("OTLP_URL", "https://otlp.example.com/v1/metrics"),
+            ("WRITE_KEYS", "one"),
+        ];
+        Settings::read(|name| {
+            let mut all = pairs.iter().chain(&base);
+            all.find(|(key, _)| *key == name).map(|(_, value)| (*value).into())
+        })
+    }
+
+    #[test]
+    fn otlp_needs_its_own_settings_and_none_of_libratos() {
+        assert_eq!(read_otlp(&[]).problems, []);
+        assert_eq!(read_otlp(&[("LIBRATO_API", "none"), ("METRIC_PERIOD", "1")]).problems, []);
+        for (setting, value) in [
+            ("OTLP_URL", ""),
+            ("OTLP_URL", "https://otlp.example.com"),
+            ("OTLP_URL", "otlp.example.com/v1/metrics"),
+            ("OTLP_URL", "https://user:hunter2@otlp.example.com/v1/metrics"),
+            ("OTLP_URL", "https://otlp.example.com/v1/metrics#hunter2"),
+            ("OTLP_URL", "https://otlp.example.com/v1/metrics?a b"),
+            ("OTLP_HEADERS", "hunter2"),
+            ("OTLP_HEADERS", "=hunter2"),
+            ("OTLP_HEADERS", "a=b,hunter2"),
+            ("OTLP_HEADERS", "a b=hunter2"),
+            ("OTLP_HEADERS", "a=hunter2%"),
+            ("OTLP_HEADERS", "a=hunter2%+1"),
+            ("OTLP_HEADERS", "a=hunter2%0a"),
+            ("OTLP_HEADERS", "a=hunter2%ff"),
+            ("OTLP_HEADERS", "a=hünter2"),
+            ("OTLP_PROFILE", "cumulative"),
+        ] {
+            let settings = read_otlp(&[(setting, value)]);
+            let names: Vec<_> = settings.problems.iter().map(|problem| problem.setting).collect();
+            assert_eq!(names, [setting], "{value:?}");
+            assert!(!format!("{settings:?}").contains("hunter2"), "{settings:?}");
+        }
+        let names = |settings: Settings| settings.problems.iter().map(|p| p.setting).collect();
+        let neither: Vec<_> = names(read(&[("DESTINATION", "hunter2")]));
+        assert_eq!(neither, ["DESTINATION"]);
+    }
+
+    #[test]
+    fn headers_are_written_as_for_opentelemetrys_own_exporters() {
+        for (text, expected) in [
+            ("api-key=abc", vec![("api-key", "abc")]),
+            (
+                "Authorization=Basic%20dXNlcjp0b2tlbg==, X-Scope-OrgID = 7 ,",
+                vec![("Authorization", "Basic dXNlcjp0b2tlbg=="), ("X-Scope-OrgID", "7")],
+            ),
+            ("a=1%2C2%3D3,b=c=d,e=", vec![("a", "1,2=3"), ("b", "c=d"), ("e", "")]),
+            ("Authorization=Bearer x+y", vec![("Authorization", "Bearer x+y")]),
+            ("", vec![]),
+        ] {
+            let settings = read_otlp(&[("OTLP_HEADERS", text)]);
+            let endpoint = settings.destination.as_ref().unwrap().endpoint();
+            let found: Vec<_> = endpoint
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.expose()))
+                .filter(|(name, _)| *name != "User-Agent")
+                .collect();
+            assert_eq!(found, expected, "{text:?}");
+            assert_eq!(endpoint.url, "https://otlp.example.com/v1/metrics");
         }
     }
 

@@ -24,8 +24,8 @@ use proptest::prelude::*;
 
 fn measurement(source: usize) -> Measurement {
     Measurement {
-        name: format!("m{}", source % 3),
-        source: format!("s{source}"),
+        name: format!("m{}", source % 3).into(),
+        source: format!("s{source}").into(),
         time: NOW / 1_000,
         samples: Samples::one(1.0),
     }
@@ -142,9 +142,9 @@ impl World {
                     .collect();
                 for m in &measured {
                     if *named {
-                        self.named.insert(m.source.clone());
+                        self.named.insert(m.source.to_string());
                     } else {
-                        *self.unnamed.entry(m.source.clone()).or_default() += 1;
+                        *self.unnamed.entry(m.source.to_string()).or_default() += 1;
                     }
                 }
                 let owners = &mut self.owners;
@@ -207,7 +207,7 @@ impl World {
             self.risky.extend(
                 delivered
                     .filter(|(_, outcome)| **outcome == Outcome::Delivered)
-                    .map(|(gauge, _)| gauge.source.clone()),
+                    .map(|(gauge, _)| gauge.source.to_string()),
             );
             return self.queue.extend(batch);
         }
@@ -276,7 +276,7 @@ proptest! {
         let mut unreadable = 0;
         for letter in &world.dead {
             match letter.revived() {
-                Some(measurement) => *set_aside.entry(measurement.source).or_default() += measurement.samples.count,
+                Some(measurement) => *set_aside.entry(measurement.source.to_string()).or_default() += measurement.samples.count,
                 None => unreadable += 1,
             }
         }
@@ -303,7 +303,7 @@ proptest! {
             for _ in 1..*count {
                 samples = samples.merged(Samples::one(value / 3.0)).unwrap();
             }
-            Measurement { name: name.clone(), source: source.clone(), time: NOW / 1_000 + offset, samples }
+            Measurement { name: name.as_str().into(), source: source.as_str().into(), time: NOW / 1_000 + offset, samples }
         }).collect();
         let ids: Vec<_> = rows.iter().map(|row| row.4.as_ref().map(|id| EventId::named("k", id))).collect();
         let packed: Vec<_> = measured.iter().zip(ids.iter().copied()).collect();

@@ -17,6 +17,7 @@
 
 mod common;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -27,17 +28,15 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use bolero::check;
 use common::{gauges, post, settings};
 use hmac::{Hmac, KeyInit, Mac};
-use librato_edge::delivery::{
-    Arrival, Delivery, Destination, Judgement, Outcome, Policy, Reply, Step,
-};
+use librato_edge::delivery::{Arrival, Delivery, Judgement, Outcome, Policy, Reply, Step};
 use librato_edge::ingest::{self, Call, Intake, Kind};
+use librato_edge::json::reader::{Malformed, Raw, Reader};
 use librato_edge::json::{Scalar, is_too_deep};
-use librato_edge::librato::Librato;
+use librato_edge::librato::WINDOW;
 use librato_edge::mapping::name::MAX_LENGTH;
-use librato_edge::mapping::{MAX_AGE_SECONDS, MAX_AHEAD_SECONDS};
 use librato_edge::measurement::{Measurement, Samples, is_in_range};
 use librato_edge::segment::answer::{Failure, success};
-use librato_edge::segment::payload::{self, Envelope};
+use librato_edge::segment::payload::{self, Envelope, Member};
 use librato_edge::segment::{credential, pixel, query, webhook};
 use librato_edge::settings::Settings;
 use librato_edge::time::{Timestamp, http_date};
@@ -66,6 +65,7 @@ macro_rules! targets {
 }
 
 targets! {
+    fuzz_reader: "event", reader;
     fuzz_event: "event", event;
     fuzz_envelope: "envelope", envelope;
     fuzz_timestamp: "timestamp", timestamp;
@@ -157,7 +157,7 @@ fn check_taken(taken: &Result<Intake, Failure>) {
         assert!(is_name(&text("source"), b":"), "{gauge}");
         assert!(!text("source").eq_ignore_ascii_case("all"), "{gauge}");
         let time = gauge["measure_time"].as_i64().unwrap();
-        assert!((now - MAX_AGE_SECONDS..=now + MAX_AHEAD_SECONDS).contains(&time));
+        assert!(WINDOW.holds(time, now));
         let value = gauge.get("value").or(gauge.get("sum")).and_then(Value::as_f64);
         assert!(value.is_some_and(is_in_range), "{gauge}");
     }
@@ -175,6 +175,43 @@ fn is_name(text: &str, also: &[u8]) -> bool {
 fn other_reader(text: &str) -> Option<Value> {
     let is_literal = !text.contains("$serde_json::private");
     serde_json::from_str(text).ok().filter(|_| is_literal && !is_too_deep(text.as_bytes()))
+}
+
+/// Our reader takes what `serde_json` takes and nothing else, and tells every value by its very text.
+fn reader(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let other = serde_json::from_str::<&RawValue>(text).ok().filter(|_| !is_too_deep(input));
+    let raw = Raw::read(text).ok();
+    assert_eq!(raw.map(Raw::text), other.map(RawValue::get));
+    let Some(raw) = raw else { return };
+    match text.trim_ascii_start().as_bytes()[0] {
+        b'[' => {
+            let members: Vec<&RawValue> = serde_json::from_str(text).unwrap();
+            let members: Vec<_> = members.into_iter().map(RawValue::get).collect();
+            let found: Vec<_> = raw.members().unwrap().into_iter().map(Raw::text).collect();
+            assert_eq!(found, members);
+        }
+        b'{' => {
+            let mut keys = Vec::new();
+            let mut reader = Reader::new(text);
+            let read: Result<(), Malformed> = reader.object(|key, reader| {
+                keys.push(key);
+                reader.raw().map(|_| ())
+            });
+            assert_eq!(read.and_then(|()| reader.end()), Ok(()));
+            // Another reader keeps the last of repeated keys, and does not take halves of characters.
+            let Ok(entries) = serde_json::from_str::<HashMap<String, &RawValue>>(text) else {
+                return;
+            };
+            assert!(entries.keys().all(|name| keys.iter().any(|key| key.is(name))));
+            assert!(keys.iter().all(|key| entries.keys().any(|name| key.is(name))));
+            for (name, value) in entries {
+                let found = raw.field(&name).map(Raw::text);
+                assert_eq!(found, Some(value.get()).filter(|value| *value != "null"));
+            }
+        }
+        _ => assert_eq!(raw.members(), None),
+    }
 }
 
 /// An event means the same whether it comes alone or as a batch of one.
@@ -200,11 +237,11 @@ fn event(input: &[u8]) {
 fn envelope(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let value = other_reader(text);
-    let check_members = |found: Option<Vec<&RawValue>>, expected: Option<&Vec<Value>>, limit| {
+    let check_members = |found: Option<Vec<Member>>, expected: Option<&Vec<Value>>, limit| {
         let Some(expected) = expected.filter(|expected| expected.len() <= limit) else { return };
         let found = found.expect("any other reader takes it");
         let found: Vec<Value> =
-            found.iter().map(|raw| serde_json::from_str(raw.get()).unwrap()).collect();
+            found.iter().map(|member| serde_json::from_str(member.raw.text()).unwrap()).collect();
         assert_eq!(&found, expected);
     };
     let object = value.as_ref().filter(|value| value.is_object());
@@ -241,7 +278,7 @@ fn timestamp(input: &[u8]) {
     };
     check_range(read(text));
     assert_eq!(read(text) == Timestamp::Missing, text.is_empty());
-    if let Ok(raw) = serde_json::from_str::<&RawValue>(text) {
+    if let Ok(raw) = Raw::read(text) {
         check_range(Timestamp::read(&Scalar::of(raw), |_| None));
     }
     if let Some(moment) = http_date(text) {
@@ -393,7 +430,7 @@ fn answer_of_librato(input: &[u8]) {
         samples: Samples::one(1.0),
     });
     let batch: Vec<_> = members.iter().collect();
-    let librato = Librato::new(&SETTINGS).unwrap();
+    let librato = SETTINGS.destination.as_deref().unwrap();
 
     let judgement = librato.judge(&reply, &batch, NOW);
     let is_success = (200..300).contains(&reply.status);
@@ -408,6 +445,7 @@ fn answer_of_librato(input: &[u8]) {
         }
         Judgement::Rejected(reason) => reason,
         Judgement::Later(trouble) => &trouble.detail,
+        Judgement::Remarked(remark) => &remark.words,
         Judgement::Delivered | Judgement::TooLarge => "",
     };
     assert!(said.chars().count() < 400 && !said.contains(char::is_control), "{said:?}");
@@ -417,7 +455,7 @@ fn answer_of_librato(input: &[u8]) {
     let is_innocent = text.contains('\\') || text.replace(TOKEN, "").contains(beginning);
     assert!(!said.contains(beginning) || is_innocent, "a token is told: {said:?}");
 
-    let mut delivery = Delivery::new(&librato, &members, Policy::direct(NOW, NOW, 1));
+    let mut delivery = Delivery::new(librato, &members, Policy::direct(NOW, NOW, 1));
     let mut clock = NOW;
     for _ in 0..50 {
         match delivery.next(clock) {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::Millis;
 use crate::delivery::Outcome;
-use crate::mapping::{MAX_AGE_SECONDS, rejection::Code};
+use crate::mapping::rejection::Code;
 use crate::measurement::Measurement;
 use crate::rollup::Rollup;
 use crate::settings::{LateEvents, Settings};
@@ -129,7 +129,7 @@ impl Consumption {
     /// Takes the ledger's answers and tells what is to be delivered.
     pub fn plan(&mut self, answers: &[Claim], settings: &Settings, now: Millis) -> &[Measurement] {
         let second = now.div_euclid(1_000);
-        let oldest = second - MAX_AGE_SECONDS + MARGIN_SECONDS;
+        let oldest = settings.window().oldest(second) + MARGIN_SECONDS;
         let mut rollup = Rollup::new(settings.rollup_seconds, oldest);
         let mut granted = HashMap::new();
         for (place, item) in self.items.iter_mut().enumerate() {

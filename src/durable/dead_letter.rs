@@ -68,8 +68,8 @@ impl DeadLetter {
             message: message.map(str::to_owned),
             received_at: iso8601(received_at * 1_000),
             measurement: Some(Gauge {
-                name: measurement.name.clone(),
-                source: measurement.source.clone(),
+                name: measurement.name.to_string(),
+                source: measurement.source.to_string(),
                 measure_time: measurement.time,
                 count,
                 sum,
@@ -123,8 +123,8 @@ impl DeadLetter {
     pub fn revived(&self) -> Option<Measurement> {
         let gauge = self.measurement.as_ref()?;
         Some(Measurement {
-            name: gauge.name.clone(),
-            source: gauge.source.clone(),
+            name: gauge.name.as_str().into(),
+            source: gauge.source.as_str().into(),
             time: gauge.measure_time,
             samples: Samples {
                 count: gauge.count,

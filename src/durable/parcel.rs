@@ -4,6 +4,7 @@
 //! platform's limit allows, and names and sources stand in it once.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -149,9 +150,10 @@ impl Parcel {
             return Err("a parcel of another version");
         }
         let owner = Owner::from_str_radix(&read.o, 16).map_err(|_| "a parcel without an owner")?;
+        let texts: Vec<Rc<str>> = read.n.into_iter().map(Rc::from).collect();
         let entries = read.m.into_iter().enumerate().map(|(place, row)| {
             let (name, source, offset, values, id) = row;
-            let text = |place: usize| read.n.get(place).cloned();
+            let text = |place: usize| texts.get(place).cloned();
             Some(Entry {
                 id: match id {
                     Some(id) => EventId::read(&id)?,
@@ -188,7 +190,7 @@ fn write(measured: &[Packed], received_at: i64, owner: Owner) -> String {
                 Values::Many(count, samples.sum, samples.min, samples.max, samples.sum_squares)
             }
         };
-        let (name, source) = (place(measurement.name.as_str()), place(measurement.source.as_str()));
+        let (name, source) = (place(&*measurement.name), place(&*measurement.source));
         Row(name, source, measurement.time - received_at, values, id.map(EventId::text))
     });
     let rows = rows.collect();

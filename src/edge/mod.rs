@@ -20,8 +20,6 @@ use worker::{Context, Date, Env, Request, Response, Result, event, js_sys};
 use crate::Millis;
 use crate::delivery::Policy;
 use crate::ingest::{self, Call, Counts, Intake, Kind};
-use crate::librato::Librato;
-use crate::mapping::MAX_AGE_SECONDS;
 use crate::rollup::Rollup;
 use crate::segment::answer::{Answer, Body, Failure, FailureCode, success};
 use crate::segment::cors::{Origin, preflight_headers};
@@ -166,13 +164,12 @@ impl Visit<'_> {
 
     async fn health(&mut self) -> Fallible<Answer> {
         let is_deep = query::parameter(&self.target.query, "deep").is_some_and(|deep| deep == "1");
-        let librato = Librato::new(self.settings);
-        let (true, Some(librato)) = (is_deep, librato) else {
+        let (true, Some(destination)) = (is_deep, &self.settings.destination) else {
             return Ok(health::answer(self.settings, None));
         };
         let key = self.header_key().or_else(|| self.query_key());
         ingest::authenticate(key.as_deref(), self.settings)?;
-        let destination = outbound::check(&librato).await;
+        let destination = outbound::check(&**destination).await;
         let delivery = match Queue::bound(&self.env, queue::MEASUREMENTS) {
             None => Delivery::Direct,
             Some(_) => Delivery::Durable {
@@ -295,21 +292,18 @@ impl Visit<'_> {
 
     /// Direct delivery: the answer waits for the destination's.
     async fn deliver_directly(&mut self, intake: &mut Intake) -> Fallible<()> {
-        let oldest = self.started.div_euclid(1_000) - MAX_AGE_SECONDS;
+        let oldest = self.settings.window().oldest(self.started.div_euclid(1_000));
         let measured = intake.measured().map(|(measurement, _)| measurement);
         let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
         self.line.gauges = gauges.len();
-        let Some(librato) = Librato::new(self.settings) else {
-            return Err(Failure::new(
-                FailureCode::Misconfigured,
-                "LIBRATO_URL: expected a setting",
-            ));
+        let Some(destination) = &self.settings.destination else {
+            return health::require(self.settings, |_| true);
         };
         let policy = Policy::direct(self.started, now(), random());
-        let report = outbound::deliver(&librato, &gauges, policy).await;
+        let report = outbound::deliver(&**destination, &gauges, policy).await;
         (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
         let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));
-        intake.settle(&outcomes.collect::<Vec<_>>())
+        intake.settle(&outcomes.collect::<Vec<_>>(), destination.names())
     }
 
     fn query_key(&self) -> Option<String> {

@@ -13,19 +13,16 @@ use worker::{
 };
 
 use super::now;
-use crate::delivery::{Arrival, Delivery, Outcome, Policy, Reply, Shipment, Step};
-use crate::ingest;
-use crate::librato::Librato;
+use crate::Millis;
+use crate::delivery::{Arrival, Delivery, Outcome, Policy, Shipment, Step};
+use crate::destination::{Check, Destination, Reply};
 use crate::measurement::Measurement;
-use crate::segment::answer::{Failure, FailureCode};
+use crate::segment::answer::Failure;
 use crate::segment::cors::Origin;
-use crate::{Millis, USER_AGENT};
+use crate::segment::health;
 
 /// How long the answer to a question about the credentials is waited for.
 const CHECK_TIMEOUT: Millis = 5_000;
-
-/// Headers in which Librato tells about its limits.
-const RATE_LIMITS: [&str; 2] = ["x-librato-ratelimit-agg", "x-librato-ratelimit-std"];
 
 /// What came of a delivery.
 pub(super) struct Report {
@@ -51,16 +48,16 @@ impl Report {
 
 /// Carries out a delivery.
 pub(super) async fn deliver(
-    librato: &Librato,
+    destination: &dyn Destination,
     measurements: &[Measurement],
     policy: Policy,
 ) -> Report {
-    let mut delivery = Delivery::new(librato, measurements, policy);
+    let mut delivery = Delivery::new(destination, measurements, policy);
     let mut in_flight = FuturesUnordered::new();
     loop {
         let until = match delivery.next(now()) {
             Step::Send(shipment) => {
-                in_flight.push(post(librato, shipment));
+                in_flight.push(post(destination, shipment));
                 continue;
             }
             Step::Wait(until) => until,
@@ -89,16 +86,22 @@ pub(super) async fn deliver(
     Report { outcomes: delivery.finish(), requests, unnamed }
 }
 
-async fn post(librato: &Librato, shipment: Shipment) -> (u64, Arrival) {
-    let request = request(librato, &librato.url, Some(&shipment.body));
-    (shipment.id, exchange(request, shipment.timeout).await)
+async fn post(destination: &dyn Destination, shipment: Shipment) -> (u64, Arrival) {
+    let request = request(destination, &destination.endpoint().url, Some(&shipment.body));
+    (shipment.id, exchange(destination, request, shipment.timeout).await)
 }
 
 /// Sends a request and reads its answer. The time limit covers the answer's body too.
-async fn exchange(request: Result<Request>, timeout: Millis) -> Arrival {
+async fn exchange(
+    destination: &dyn Destination,
+    request: Result<Request>,
+    timeout: Millis,
+) -> Arrival {
     let controller = AbortController::default();
     let signal = controller.signal();
-    let answered = async { read(Fetch::Request(request?).send_with_signal(&signal).await?).await };
+    let limits = destination.limit_headers();
+    let answered =
+        async { read(Fetch::Request(request?).send_with_signal(&signal).await?, limits).await };
     match select(pin!(answered), pin!(sleep(timeout))).await {
         Either::Left((Ok(reply), _)) => Arrival::Answered(reply),
         Either::Left((Err(_), _)) => Arrival::Lost,
@@ -109,16 +112,17 @@ async fn exchange(request: Result<Request>, timeout: Millis) -> Arrival {
     }
 }
 
-/// A request to Librato: a POST of a body, or a GET without one.
-fn request(librato: &Librato, url: &str, body: Option<&[u8]>) -> Result<Request> {
+/// A request to a destination: a POST of a body, or a GET without one.
+fn request(destination: &dyn Destination, url: &str, body: Option<&[u8]>) -> Result<Request> {
     let headers = Headers::new();
-    headers.set("Authorization", &librato.authorization)?;
-    headers.set("User-Agent", USER_AGENT)?;
+    for (name, value) in &destination.endpoint().headers {
+        headers.set(name, value.expose())?;
+    }
     let mut init = RequestInit::new();
     // Followed, a redirect would turn a POST into a GET of some page that answers 200.
     init.with_redirect(RequestRedirect::Manual);
     if let Some(body) = body {
-        headers.set("Content-Type", "application/json")?;
+        headers.set("Content-Type", destination.endpoint().content_type)?;
         init.with_method(Method::Post)
             .with_body(Some(JsValue::from(js_sys::Uint8Array::from(body))));
     }
@@ -127,27 +131,20 @@ fn request(librato: &Librato, url: &str, body: Option<&[u8]>) -> Result<Request>
 }
 
 /// Asks whether the credentials are good.
-pub(super) async fn check(librato: &Librato) -> std::result::Result<(), Failure> {
-    let request = request(librato, &librato.check_url, None);
-    match exchange(request, CHECK_TIMEOUT).await {
-        Arrival::Answered(Reply { status: 200..=299, .. }) => Ok(()),
-        Arrival::Answered(Reply { status: 401 | 403, .. }) => Err(ingest::bad_credentials()),
-        Arrival::Answered(Reply { status, .. }) => Err(Failure::new(
-            FailureCode::UpstreamUnavailable,
-            format!("LIBRATO_URL: expected an answer of 200, found {status}"),
-        )),
-        Arrival::TimedOut | Arrival::Lost => Err(Failure::new(
-            FailureCode::UpstreamUnavailable,
-            "LIBRATO_URL: expected an answer, found none",
-        )),
-    }
+pub(super) async fn check(destination: &dyn Destination) -> std::result::Result<(), Failure> {
+    let endpoint = destination.endpoint();
+    let request = match &endpoint.check {
+        Check::Get(url) => request(destination, url, None),
+        Check::PostNothing => request(destination, &endpoint.url, Some(&[])),
+    };
+    health::checked(destination, &exchange(destination, request, CHECK_TIMEOUT).await)
 }
 
-async fn read(mut response: Response) -> Result<Reply> {
+async fn read(mut response: Response, limits: &[&'static str]) -> Result<Reply> {
     let header = |name: &str| response.headers().get(name).ok().flatten();
     let (status, retry_after) = (response.status_code(), header("retry-after"));
     let rate_limits =
-        RATE_LIMITS.iter().filter_map(|name| header(name).map(|value| (*name, value))).collect();
+        limits.iter().filter_map(|name| header(name).map(|value| (*name, value))).collect();
     let body = response.bytes().await?;
     Ok(Reply { status, retry_after, rate_limits, body })
 }

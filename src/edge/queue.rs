@@ -15,13 +15,14 @@ use super::outbound::{self, sleep};
 use super::{log, now, once, random, set_aside, settings};
 use crate::Millis;
 use crate::delivery::{Outcome, Policy};
+use crate::destination::{Trouble, TroubleKind};
 use crate::durable::consume::{Consumption, Decision};
 use crate::durable::dead_letter::DeadLetter;
 use crate::durable::once::{Claim, Question};
 use crate::durable::parcel::{EventId, Parcel};
 use crate::ingest::Intake;
-use crate::librato::Librato;
 use crate::segment::answer::{Failure, FailureCode};
+use crate::settings::Settings;
 
 /// The queue of accepted measurements.
 pub(super) const MEASUREMENTS: &str = "MEASUREMENTS";
@@ -101,16 +102,16 @@ async fn consume(messages: &[Message], env: &Env) {
     let mut line = log::ConsumerLine::new(messages.len(), claims.len(), gauges.len());
     let is_silent = answers.contains(&Claim::Unknown);
     line.trouble = is_silent.then(|| "ONCE does not answer: its events wait".to_owned());
-    let outcomes = match Librato::new(&settings) {
-        Some(librato) if !gauges.is_empty() => {
+    let outcomes = match &settings.destination {
+        Some(destination) if !gauges.is_empty() => {
             let policy = Policy::durable(now(), random());
-            let report = outbound::deliver(&librato, &gauges, policy).await;
+            let report = outbound::deliver(&**destination, &gauges, policy).await;
             line.requests = report.requests;
             line.trouble = report.trouble().or(line.trouble);
             report.outcomes
         }
         Some(_) => Vec::new(),
-        None => vec![unset(); gauges.len()],
+        None => vec![unset(&settings); gauges.len()],
     };
     line.count(&outcomes);
     let letters: Vec<String> =
@@ -153,12 +154,11 @@ async fn settle(message: &Message, body: Option<&String>, decision: Decision, en
 }
 
 /// The outcome while no destination is set: a fault of the operator's, who will set one.
-fn unset() -> Outcome {
-    use crate::delivery::{Trouble, TroubleKind};
+fn unset(settings: &Settings) -> Outcome {
     Outcome::Later(Trouble {
         kind: TroubleKind::Unauthorized,
         retry_after: None,
-        detail: "LIBRATO_URL, LIBRATO_EMAIL or LIBRATO_TOKEN is not set".into(),
+        detail: settings.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
     })
 }
 

@@ -2,22 +2,21 @@
 
 use serde_json::{Map, Value};
 
+use super::WINDOW;
 use crate::Millis;
-use crate::delivery::{Judgement, Refusal, Reply, Trouble, TroubleKind};
-use crate::mapping::{MAX_AGE_SECONDS, MAX_AHEAD_SECONDS};
+use crate::destination::{
+    Judgement, Refusal, Reply, Trouble, TroubleKind, passed_on, retry_after, seconds_until,
+};
 use crate::measurement::Measurement;
-use crate::time::http_date;
+use crate::settings::Secret;
 
-/// Longest reason that is passed on, in characters.
-const MAX_REASON: usize = 300;
-
-/// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`. `redact` takes the credentials out of
-/// what is passed on of its words.
+/// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`. The secrets are taken out of what
+/// is passed on of its words.
 pub(super) fn reply(
     reply: &Reply,
     batch: &[&Measurement],
     now: Millis,
-    redact: &dyn Fn(&str) -> String,
+    secrets: &[Secret],
 ) -> Judgement {
     let body = Body::read(&reply.body);
     let later = |kind| {
@@ -29,7 +28,7 @@ pub(super) fn reply(
     };
     match reply.status {
         200..=299 if body.has_errors() => {
-            let refusal = body.refusal(batch, now, redact);
+            let refusal = body.refusal(batch, now, secrets);
             if body.is_partly_stored() {
                 Judgement::Partly(refusal)
             } else {
@@ -37,7 +36,7 @@ pub(super) fn reply(
             }
         }
         200..=299 => Judgement::Delivered,
-        400 => Judgement::Refused(body.refusal(batch, now, redact)),
+        400 => Judgement::Refused(body.refusal(batch, now, secrets)),
         // The one status stands for limits, plain HTTP, a read-only token and a closed account; only
         // its text tells them apart.
         403 if body.text().to_ascii_lowercase().contains("api limit") => {
@@ -50,7 +49,7 @@ pub(super) fn reply(
         404..=499 | 402 => Judgement::Rejected(format!(
             "Librato answered {}: {}",
             reply.status,
-            passed_on(&body.text(), redact)
+            passed_on(&body.text(), secrets)
         )),
         // A redirect would turn the POST into a GET of some page that answers 200.
         _ => later(TroubleKind::Unavailable),
@@ -60,14 +59,7 @@ pub(super) fn reply(
 /// Seconds until Librato wants to be asked again: `Retry-After`, or the latest reset of a rate limit
 /// that is used up.
 fn pause(reply: &Reply, now: Millis) -> Option<u32> {
-    let until = |moment: Millis| {
-        let millis = moment.saturating_sub(now).saturating_add(999);
-        u32::try_from(millis.div_euclid(1_000).max(1)).ok()
-    };
-    let asked_for = reply.retry_after.as_deref().map(str::trim);
-    let asked_for =
-        asked_for.and_then(|text| text.parse().ok().or_else(|| until(http_date(text)?)));
-    asked_for.or_else(|| used_up(reply).and_then(|reset| until(reset.checked_mul(1_000)?)))
+    retry_after(reply, now).or_else(|| seconds_until(used_up(reply)?.checked_mul(1_000)?, now))
 }
 
 /// The second in which the last of the limits that are used up is reset.
@@ -169,12 +161,7 @@ impl<'a> Body<'a> {
         names
     }
 
-    fn refusal(
-        &self,
-        batch: &[&Measurement],
-        now: Millis,
-        redact: &dyn Fn(&str) -> String,
-    ) -> Refusal {
+    fn refusal(&self, batch: &[&Measurement], now: Millis, secrets: &[Secret]) -> Refusal {
         let text = self.text();
         let errors = match self {
             Self::Json(object) => object.get("errors"),
@@ -198,9 +185,9 @@ impl<'a> Body<'a> {
         // ... or by the field that is complained about ...
         if let Some(said) = said_of("measure_time") {
             suspects = if said.contains("future") {
-                find(&|member| member.time > librato_now.saturating_add(MAX_AHEAD_SECONDS))
+                find(&|member| member.time > librato_now.saturating_add(WINDOW.max_ahead))
             } else {
-                find(&|member| member.time < librato_now.saturating_sub(MAX_AGE_SECONDS))
+                find(&|member| member.time < librato_now.saturating_sub(WINDOW.max_age))
             };
         }
         if let Some(said) = said_of("source").filter(|_| suspects.is_empty()) {
@@ -222,7 +209,7 @@ impl<'a> Body<'a> {
         });
         let reason = match text.as_str() {
             "" => "Librato refused it without a reason".to_owned(),
-            text => format!("Librato refused it: {}", passed_on(text, redact)),
+            text => format!("Librato refused it: {}", passed_on(text, secrets)),
         };
         Refusal { reason, suspects, is_certain }
     }
@@ -254,11 +241,4 @@ fn mentions(text: &str, name: &str) -> bool {
         let after = text.get(at + found.len()..).and_then(|text| text.chars().next());
         !is_part(before) && !is_part(after)
     })
-}
-
-/// What is passed on of Librato's words: one line without credentials, not too long. Cut last, or a part of a
-/// token might be left, and cleaned first, or one with a control character in it might be.
-fn passed_on(text: &str, redact: &dyn Fn(&str) -> String) -> String {
-    let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    redact(&text).chars().take(MAX_REASON).collect()
 }

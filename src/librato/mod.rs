@@ -7,65 +7,87 @@ mod judge;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::Millis;
-use crate::delivery::{Destination, Judgement, Reply};
+use crate::destination::{
+    Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, Writer,
+};
 use crate::measurement::Measurement;
-use crate::settings::{Api, Librato as Account, Settings};
+use crate::settings::{Api, Secret};
+use crate::{Millis, USER_AGENT};
 
 /// Most measurements in a request (Librato API documentation: about 300).
 pub const MAX_MEMBERS: usize = 300;
 /// Most bytes in a request (Librato support: under 1 MB).
 pub const MAX_BYTES: usize = 1_000_000;
 
-/// An account at Librato.
+/// Librato takes nothing that is older than two hours (Librato support, on `librato-metrics`). How far
+/// ahead of its own clock it takes a measurement is undocumented; clients are seen to send up to 49 s.
+pub const WINDOW: Window = Window { max_age: 7_200, max_ahead: 600 };
+
+/// Where Librato's own service was, until it was switched off.
+const SWITCHED_OFF: &str = "librato.com";
+
+/// An account at Librato, or at what speaks its API.
+#[derive(Debug)]
 pub struct Librato {
-    /// Where measurements are posted.
-    pub url: String,
-    /// The `Authorization` header: HTTP Basic with e-mail address and token.
-    pub authorization: String,
-    /// Where it can be asked whether the credentials are good.
-    pub check_url: String,
+    endpoint: Endpoint,
     api: Api,
     period: Option<u32>,
+    is_switched_off: bool,
     /// What must not be passed on when an answer repeats it, longest first.
-    secrets: Vec<String>,
+    secrets: [Secret; 3],
 }
 
 impl Librato {
-    /// The account of the settings, when they name one.
+    /// An account. `url` is the base URL, without a trailing slash and without `/v1`; `email` and
+    /// `token` are user and password of HTTP Basic; `period` is `METRIC_PERIOD`.
     #[must_use]
-    pub fn new(settings: &Settings) -> Option<Self> {
-        let Account { url, email, token, api } = settings.librato.as_ref()?;
+    pub fn new(url: &str, email: Secret, token: Secret, api: Api, period: Option<u32>) -> Self {
         let encoded = STANDARD.encode(format!("{}:{}", email.expose(), token.expose()));
-        Some(Self {
-            url: match api {
-                Api::Metrics => format!("{url}/v1/metrics"),
-                Api::Measurements => format!("{url}/v1/measurements"),
+        let route = match api {
+            Api::Metrics => "metrics",
+            Api::Measurements => "measurements",
+        };
+        let host = url.split('/').nth(2);
+        Self {
+            endpoint: Endpoint {
+                url: format!("{url}/v1/{route}"),
+                content_type: "application/json",
+                headers: vec![
+                    ("Authorization".to_owned(), Secret::new(format!("Basic {encoded}"))),
+                    ("User-Agent".to_owned(), Secret::new(USER_AGENT.to_owned())),
+                ],
+                check: Check::Get(format!("{url}/v1/metrics?length=1")),
             },
-            check_url: format!("{url}/v1/metrics?length=1"),
-            api: *api,
-            authorization: format!("Basic {encoded}"),
-            period: settings.metric_period,
-            secrets: vec![encoded, token.expose().to_owned(), email.expose().to_owned()],
-        })
-    }
-
-    /// A text of Librato's without the credentials, which a careless gateway may repeat in it.
-    fn redacted(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+            api,
+            period,
+            is_switched_off: host.is_some_and(|host| host.ends_with(SWITCHED_OFF)),
+            secrets: [Secret::new(encoded), token, email],
+        }
     }
 }
 
 impl Destination for Librato {
-    fn max_members(&self) -> usize {
-        MAX_MEMBERS
+    fn names(&self) -> Names {
+        Names {
+            destination: "Librato",
+            url: "LIBRATO_URL",
+            credentials: "LIBRATO_EMAIL and LIBRATO_TOKEN",
+        }
     }
 
-    fn max_bytes(&self) -> usize {
-        MAX_BYTES
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
-    fn encode(&self, batch: &[&Measurement]) -> Vec<u8> {
+    fn limits(&self) -> Limits {
+        Limits { members: MAX_MEMBERS, bytes: MAX_BYTES }
+    }
+
+    fn window(&self) -> Window {
+        WINDOW
+    }
+
+    fn encode(&self, batch: &[&Measurement], _writer: Writer) -> Vec<u8> {
         match self.api {
             Api::Metrics => encode::gauges(batch, self.period),
             Api::Measurements => encode::tagged(batch, self.period),
@@ -73,6 +95,19 @@ impl Destination for Librato {
     }
 
     fn judge(&self, reply: &Reply, batch: &[&Measurement], now: Millis) -> Judgement {
-        judge::reply(reply, batch, now, &|text| self.redacted(text))
+        judge::reply(reply, batch, now, &self.secrets)
+    }
+
+    fn is_well(&self, status: u16) -> bool {
+        (200..300).contains(&status)
+    }
+
+    fn limit_headers(&self) -> &'static [&'static str] {
+        &["x-librato-ratelimit-agg", "x-librato-ratelimit-std"]
+    }
+
+    fn note(&self) -> Option<&'static str> {
+        self.is_switched_off
+            .then_some("LIBRATO_URL names Librato's own service, which was switched off")
     }
 }

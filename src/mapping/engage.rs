@@ -1,14 +1,16 @@
 //! Audiences and computed traits of Segment's Engage, which arrive as Identify calls.
 
+use std::rc::Rc;
+
 use super::{name, source};
 use crate::json::{Scalar, number};
-use crate::segment::event::{Event, field};
+use crate::segment::event::Event;
 
 /// What an Engage Identify call measures.
 pub(crate) struct Engage {
-    pub(crate) name: String,
+    pub(crate) name: Rc<str>,
     pub(crate) value: f64,
-    pub(crate) source: String,
+    pub(crate) source: Rc<str>,
 }
 
 /// Whether an Engage computation made the event.
@@ -19,12 +21,12 @@ pub(crate) fn is_engage(event: &Event) -> bool {
 /// The trait that `context.personas.computation_key` names: an audience's `true` or `false` counts 1
 /// under the source `entered` or `exited`, a number is a computed trait's value.
 pub(crate) fn measured(event: &Event) -> Option<Engage> {
-    let key = Scalar::of(field(event.context.personas?, "computation_key")?);
+    let key = Scalar::of(event.context.personas?.field("computation_key")?);
     let Scalar::Text(key) = key else { return None };
     let name = name::clean(&key);
-    let (value, source) = match Scalar::of(field(event.traits?, &key)?) {
-        Scalar::Bool(true) => (1.0, "entered".to_owned()),
-        Scalar::Bool(false) => (1.0, "exited".to_owned()),
+    let (value, source) = match Scalar::of(event.traits?.field(&key)?) {
+        Scalar::Bool(true) => (1.0, "entered".into()),
+        Scalar::Bool(false) => (1.0, "exited".into()),
         Scalar::Number(text) => (number(text), source::clean(&key)),
         _ => return None,
     };

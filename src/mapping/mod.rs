@@ -18,12 +18,6 @@ use crate::settings::{LateEvents, Settings};
 use crate::time::{NativeDate, Timestamp};
 use rejection::{Code, Rejection};
 
-/// Librato takes nothing that is older than two hours (Librato support, on `librato-metrics`).
-pub const MAX_AGE_SECONDS: i64 = 7_200;
-/// How far ahead of its own clock Librato takes a measurement. Undocumented; clients are seen to
-/// send up to 49 s.
-pub const MAX_AHEAD_SECONDS: i64 = 600;
-
 /// What an event is judged by besides itself.
 #[derive(Clone, Copy)]
 pub struct Circumstances<'a> {
@@ -166,7 +160,8 @@ fn time(event: &Event, circumstances: &Circumstances) -> Result<i64, Rejection> 
         }
     };
     let (second, now) = (moment.div_euclid(1_000), received_at.div_euclid(1_000));
-    if (now - MAX_AGE_SECONDS..=now + MAX_AHEAD_SECONDS).contains(&second) {
+    let window = circumstances.settings.window();
+    if window.holds(second, now) {
         return Ok(second);
     }
     match circumstances.settings.late_events {
@@ -174,8 +169,10 @@ fn time(event: &Event, circumstances: &Circumstances) -> Result<i64, Rejection> 
         LateEvents::Reject => Err(Rejection::new(
             Code::TimestampOutOfRange,
             format!(
-                "timestamp: expected a time between {MAX_AGE_SECONDS} s before and \
-                 {MAX_AHEAD_SECONDS} s after its receipt, found {}",
+                "timestamp: expected a time between {} s before and {} s after its receipt, \
+                 found {}",
+                window.max_age,
+                window.max_ahead,
                 distance(second - now)
             ),
         )),

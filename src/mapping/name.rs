@@ -1,10 +1,10 @@
 //! What a metric is called.
 
 use std::borrow::Cow;
-
-use serde_json::value::RawValue;
+use std::rc::Rc;
 
 use super::rejection::{Code, Rejection};
+use crate::json::reader::Raw;
 use crate::json::{Scalar, javascript_string};
 use crate::segment::event::Event;
 
@@ -16,7 +16,7 @@ pub const MAX_LENGTH: usize = 255;
 /// # Errors
 ///
 /// [`Code::MissingEvent`] unless `event` is a string that is not empty.
-pub fn track(event: &Event) -> Result<String, Rejection> {
+pub fn track(event: &Event) -> Result<Rc<str>, Rejection> {
     match Scalar::of_field(event.event) {
         Scalar::Text(name) if !name.is_empty() => Ok(clean(&name)),
         Scalar::LoneSurrogate => Err(Rejection::lone_surrogate("event")),
@@ -41,7 +41,7 @@ pub fn track(event: &Event) -> Result<String, Rejection> {
 /// # Errors
 ///
 /// [`Code::MalformedJson`] when one of the two is no Unicode text.
-pub fn page(event: &Event) -> Result<String, Rejection> {
+pub fn page(event: &Event) -> Result<Rc<str>, Rejection> {
     let Some(name) = part(event.name, "name")? else {
         return Ok(clean("Loaded a Page"));
     };
@@ -52,7 +52,7 @@ pub fn page(event: &Event) -> Result<String, Rejection> {
 }
 
 /// A field's text as JavaScript would concatenate it, unless JavaScript takes it for false.
-fn part<'a>(field: Option<&'a RawValue>, label: &str) -> Result<Option<Cow<'a, str>>, Rejection> {
+fn part<'a>(field: Option<Raw<'a>>, label: &str) -> Result<Option<Cow<'a, str>>, Rejection> {
     match field {
         Some(raw) if Scalar::of(raw).is_truthy() => {
             javascript_string(raw).map(Some).ok_or_else(|| Rejection::lone_surrogate(label))
@@ -64,21 +64,22 @@ fn part<'a>(field: Option<&'a RawValue>, label: &str) -> Result<Option<Cow<'a, s
 /// Turns each UTF-16 code unit outside `A-Z a-z 0-9 . _ -` into `-` and keeps the first
 /// [`MAX_LENGTH`]. Librato would take `:` as well; the original destination replaced it.
 #[must_use]
-pub fn clean(text: &str) -> String {
-    clean_keeping(text, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+pub fn clean(text: &str) -> Rc<str> {
+    clean_keeping(text, |byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// The same with another set of characters, all of them ASCII.
-pub(crate) fn clean_keeping(text: &str, is_kept: impl Fn(char) -> bool) -> String {
-    let mut cleaned = String::with_capacity(text.len().min(MAX_LENGTH));
-    'text: for c in text.chars() {
-        // The original worked on JavaScript strings: an emoji is two units and becomes two dashes.
-        for _ in 0..c.len_utf16() {
-            if cleaned.len() == MAX_LENGTH {
-                break 'text;
-            }
-            cleaned.push(if is_kept(c) { c } else { '-' });
+pub(crate) fn clean_keeping(text: &str, is_kept: impl Fn(u8) -> bool) -> Rc<str> {
+    let mut cleaned = [b'-'; MAX_LENGTH];
+    let mut length = 0;
+    for c in text.chars() {
+        let Some(slot) = cleaned.get_mut(length) else { break };
+        if let Some(byte) = u8::try_from(c).ok().filter(|byte| is_kept(*byte)) {
+            *slot = byte;
         }
+        // The original worked on JavaScript strings: an emoji is two units and becomes two dashes.
+        length += c.len_utf16();
     }
-    cleaned
+    let cleaned = cleaned.get(..length).unwrap_or(&cleaned);
+    std::str::from_utf8(cleaned).unwrap_or_default().into()
 }

@@ -1,5 +1,8 @@
 //! What a measurement is broken down by.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+
 use super::enabled::Places;
 use super::name::clean_keeping;
 use super::rejection::{Code, Rejection};
@@ -16,7 +19,7 @@ use crate::segment::event::{Entry, Event};
 /// # Errors
 ///
 /// [`Code::InvalidSource`] for one that is neither a string nor a number.
-pub fn of(event: &Event, name: &str) -> Result<String, Rejection> {
+pub fn of(event: &Event, name: &Rc<str>) -> Result<Rc<str>, Rejection> {
     let Places { options, integrations } = Places::of(event);
     let librato = match integrations.librato() {
         Some(Entry::Object(source)) => source,
@@ -32,13 +35,13 @@ pub fn of(event: &Event, name: &str) -> Result<String, Rejection> {
             return text(&value, field).map(|source| clean(&source));
         }
     }
-    Ok(unreserved(name.to_owned()))
+    Ok(unreserved(Rc::clone(name)))
 }
 
-fn text(value: &Scalar, field: &str) -> Result<String, Rejection> {
+fn text<'a>(value: &'a Scalar, field: &str) -> Result<Cow<'a, str>, Rejection> {
     match value {
-        Scalar::Text(text) => Ok(text.clone().into_owned()),
-        Scalar::Number(text) => Ok(javascript_number(number(text))),
+        Scalar::Text(text) => Ok(Cow::Borrowed(text)),
+        Scalar::Number(text) => Ok(javascript_number(number(text)).into()),
         Scalar::LoneSurrogate => Err(Rejection::lone_surrogate(field)),
         other => Err(Rejection::new(
             Code::InvalidSource,
@@ -49,16 +52,11 @@ fn text(value: &Scalar, field: &str) -> Result<String, Rejection> {
 
 /// Cleans a source to Librato's characters, which are those of a name and `:`.
 #[must_use]
-pub fn clean(text: &str) -> String {
-    unreserved(clean_keeping(text, |c| {
-        c.is_ascii_alphanumeric() || matches!(c, '.' | ':' | '_' | '-')
-    }))
+pub fn clean(text: &str) -> Rc<str> {
+    unreserved(clean_keeping(text, |byte| byte.is_ascii_alphanumeric() || b".:_-".contains(&byte)))
 }
 
 /// Librato keeps the source `all` for itself (Librato API documentation, `POST /v1/metrics`).
-fn unreserved(mut source: String) -> String {
-    if source.eq_ignore_ascii_case("all") {
-        source.push('-');
-    }
-    source
+fn unreserved(source: Rc<str>) -> Rc<str> {
+    if source.eq_ignore_ascii_case("all") { format!("{source}-").into() } else { source }
 }

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::answer::{Answer, Failure, FailureCode};
+use crate::delivery::Arrival;
+use crate::destination::Destination;
+use crate::ingest::bad_credentials;
 use crate::settings::{Problem, Settings};
-
-/// Where Librato's own service was, until it was switched off.
-const SWITCHED_OFF: &str = "librato.com";
 
 /// Fails a route that needs settings which are missing or malformed. Names all of them and shows no
 /// value.
@@ -24,6 +24,29 @@ pub fn require(settings: &Settings, is_needed: impl Fn(&Problem) -> bool) -> Res
         retry_after: Some(60),
         ..Failure::new(FailureCode::Misconfigured, problems.join("; "))
     })
+}
+
+/// Judges what came of asking a destination whether its credentials are good.
+///
+/// # Errors
+///
+/// [`FailureCode::Misconfigured`] when they are not, [`FailureCode::UpstreamUnavailable`] when that
+/// could not be found out.
+pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<(), Failure> {
+    let names = destination.names();
+    let expected = |what: String| {
+        Failure::new(FailureCode::UpstreamUnavailable, format!("{}: expected {what}", names.url))
+    };
+    match arrival {
+        Arrival::Answered(reply) if destination.is_well(reply.status) => Ok(()),
+        Arrival::Answered(reply) if matches!(reply.status, 401 | 403) => {
+            Err(bad_credentials(names))
+        }
+        Arrival::Answered(reply) => {
+            Err(expected(format!("an answer of 200, found {}", reply.status)))
+        }
+        Arrival::TimedOut | Arrival::Lost => Err(expected("an answer, found none".to_owned())),
+    }
 }
 
 /// What a deep look found.
@@ -107,8 +130,7 @@ impl<'a> Report<'a> {
         asked: bool,
         delivery: Option<&'a Delivery>,
     ) -> Self {
-        let host = settings.librato.as_ref().and_then(|librato| librato.url.split('/').nth(2));
-        let is_switched_off = host.is_some_and(|host| host.ends_with(SWITCHED_OFF));
+        let note = settings.destination.as_ref().and_then(|destination| destination.note());
         Self {
             status: failure.map_or("ok", |failure| failure.code.parts().0),
             version: env!("CARGO_PKG_VERSION"),
@@ -125,10 +147,7 @@ impl<'a> Report<'a> {
                 .iter()
                 .map(|problem| Missing { setting: problem.setting, expected: problem.expected })
                 .collect(),
-            notes: is_switched_off
-                .then_some("LIBRATO_URL names Librato's own service, which was switched off")
-                .into_iter()
-                .collect(),
+            notes: note.into_iter().collect(),
         }
     }
 }

@@ -1,13 +1,9 @@
 //! The shape of a request's body: one event, or an envelope with many.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
 use super::answer::{Failure, FailureCode};
 use super::event::{Event, Section};
-use crate::json::{Key, MAX_DEPTH, is_too_deep};
+use crate::json::is_too_deep;
+use crate::json::reader::{MAX_DEPTH, Malformed, Raw, Reader};
 use crate::mapping::rejection::{Code, Rejection};
 
 /// Longest event, in bytes as it was sent (Segment documents 32 KB; its libraries count 32,768).
@@ -15,49 +11,121 @@ pub const MAX_EVENT: usize = 32_768;
 /// Most events in a batch (Segment's HTTP API).
 pub const MAX_EVENTS: usize = 2_500;
 
+/// One event of a body, and what is wrong with it before it is looked into.
+#[derive(Debug, Default)]
+pub struct Member<'a> {
+    /// What could be read of it. One that is refused still tells its `messageId`.
+    pub event: Event<'a>,
+    /// It is too long, or something else than an object.
+    pub fault: Option<Rejection>,
+    /// As it was written.
+    pub raw: Raw<'a>,
+}
+
+impl<'a> Member<'a> {
+    fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), Malformed> {
+        if reader.peek() != Some(b'{') {
+            self.fault = Some(Rejection::new(Code::InvalidEvent, "event: expected an object"));
+            self.raw = reader.raw()?;
+            return Ok(());
+        }
+        self.raw = reader.with_text(|reader| self.event.read(reader))?;
+        let length = self.raw.text().len();
+        if length > MAX_EVENT {
+            self.fault = Some(Rejection::new(
+                Code::EventTooLarge,
+                format!("event: expected at most {MAX_EVENT} bytes, found {length}"),
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// The envelope of `/v1/batch`.
 #[derive(Debug, Default)]
 pub struct Envelope<'a> {
-    batch: Option<&'a RawValue>,
     /// `sentAt`, for all its members.
-    pub sent_at: Option<&'a RawValue>,
+    pub sent_at: Option<Raw<'a>>,
     /// `writeKey`.
-    pub write_key: Option<&'a RawValue>,
+    pub write_key: Option<Raw<'a>>,
     /// Default `context` of the members.
     pub context: Section<'a>,
     /// Default `integrations` of the members.
     pub integrations: Section<'a>,
 }
 
+/// Events that are read, of which no more are kept than may be.
+struct Members<'a> {
+    limit: usize,
+    count: usize,
+    kept: Vec<Member<'a>>,
+}
+
+impl<'a> Members<'a> {
+    fn new(limit: usize) -> Self {
+        Self { limit, count: 0, kept: Vec::new() }
+    }
+
+    fn read(mut self, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        reader.array(|reader| {
+            self.count += 1;
+            if self.count > self.limit {
+                return reader.pass();
+            }
+            self.kept.push(Member::default());
+            self.kept.last_mut().map_or(Ok(()), |member| member.read(reader))
+        })?;
+        Ok(self)
+    }
+
+    fn finish(self) -> Result<Vec<Member<'a>>, Failure> {
+        let Self { limit, count, kept } = self;
+        if count <= limit {
+            return Ok(kept);
+        }
+        Err(Failure::new(
+            FailureCode::PayloadTooLarge,
+            format!("batch: expected at most {limit} events, found {count}"),
+        ))
+    }
+}
+
 impl<'a> Envelope<'a> {
-    /// Reads the envelope and the places of its members.
+    /// Reads the envelope and its members.
     ///
     /// # Errors
     ///
     /// [`FailureCode::MalformedJson`], [`FailureCode::InvalidEvent`] for JSON of another shape and
     /// [`FailureCode::PayloadTooLarge`] for too many events.
-    pub fn read(body: &'a str) -> Result<(Self, Vec<&'a RawValue>), Failure> {
-        let body = check(body)?;
-        let envelope: Self = serde_json::from_str(body).map_err(|error| malformed(&error))?;
-        let members = envelope.batch.map(|batch| serde_json::from_str(batch.get()));
-        let Some(Ok(members)) = members else {
-            return Err(Failure::new(
-                FailureCode::InvalidEvent,
-                "batch: expected an array of events",
-            ));
-        };
-        Ok((envelope, at_most(MAX_EVENTS, members)?))
+    pub fn read(body: &'a str) -> Result<(Self, Vec<Member<'a>>), Failure> {
+        let (mut envelope, mut members) = (Self::default(), None);
+        read(body, |reader| {
+            reader.object(|key, reader| {
+                let slot = match key.bytes().as_ref() {
+                    b"batch" => {
+                        let is_array = reader.peek() == Some(b'[');
+                        members = if is_array {
+                            Some(Members::new(MAX_EVENTS).read(reader)?)
+                        } else {
+                            reader.pass().map(|()| None)?
+                        };
+                        return Ok(());
+                    }
+                    b"sentAt" => &mut envelope.sent_at,
+                    b"writeKey" => &mut envelope.write_key,
+                    b"context" => return envelope.context.read(reader),
+                    b"integrations" => return envelope.integrations.read(reader),
+                    _ => return reader.pass(),
+                };
+                *slot = reader.raw()?.unless_null();
+                Ok(())
+            })
+        })?;
+        let members = members.ok_or_else(|| {
+            Failure::new(FailureCode::InvalidEvent, "batch: expected an array of events")
+        })?;
+        Ok((envelope, members.finish()?))
     }
-}
-
-fn at_most(limit: usize, members: Vec<&RawValue>) -> Result<Vec<&RawValue>, Failure> {
-    if members.len() <= limit {
-        return Ok(members);
-    }
-    Err(Failure::new(
-        FailureCode::PayloadTooLarge,
-        format!("batch: expected at most {limit} events, found {}", members.len()),
-    ))
 }
 
 /// The events of a webhook's body: one, or an array of them.
@@ -65,110 +133,58 @@ fn at_most(limit: usize, members: Vec<&RawValue>) -> Result<Vec<&RawValue>, Fail
 /// # Errors
 ///
 /// Those of [`Envelope::read`].
-pub fn webhook(body: &str) -> Result<Vec<&RawValue>, Failure> {
+pub fn webhook(body: &str) -> Result<Vec<Member<'_>>, Failure> {
     if !body.trim_ascii_start().starts_with('[') {
         return single(body).map(|event| vec![event]);
     }
-    if is_too_deep(body.as_bytes()) {
-        return Err(too_deep());
-    }
-    let members = serde_json::from_str(body).map_err(|error| malformed(&error))?;
-    at_most(super::webhook::MAX_EVENTS, members)
+    let mut reader = Reader::new(body);
+    let members = Members::new(super::webhook::MAX_EVENTS).read(&mut reader);
+    let members = members.and_then(|members| reader.end().map(|()| members));
+    members.map_err(|Malformed| malformed(body))?.finish()
 }
 
-fn too_deep() -> Failure {
-    Failure::new(
-        FailureCode::MalformedJson,
-        format!("body: expected at most {MAX_DEPTH} levels of nesting"),
-    )
-}
-
-impl<'de> Deserialize<'de> for Envelope<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EnvelopeVisitor;
-        impl<'de> Visitor<'de> for EnvelopeVisitor {
-            type Value = Envelope<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an object with `batch`")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut envelope = Envelope::default();
-                while let Some(Key(key)) = map.next_key()? {
-                    match key.as_ref() {
-                        b"batch" => envelope.batch = map.next_value()?,
-                        b"sentAt" => envelope.sent_at = map.next_value()?,
-                        b"writeKey" => envelope.write_key = map.next_value()?,
-                        b"context" => envelope.context = map.next_value()?,
-                        b"integrations" => envelope.integrations = map.next_value()?,
-                        _ => _ = map.next_value::<IgnoredAny>()?,
-                    }
-                }
-                Ok(envelope)
-            }
-        }
-        deserializer.deserialize_map(EnvelopeVisitor)
-    }
-}
-
-/// The one event of a body, as it was written.
+/// The one event of a body.
 ///
 /// # Errors
 ///
 /// [`FailureCode::MalformedJson`], and [`FailureCode::InvalidEvent`] for JSON of another shape.
-pub fn single(body: &str) -> Result<&RawValue, Failure> {
-    serde_json::from_str(check(body)?).map_err(|error| malformed(&error))
+pub fn single(body: &str) -> Result<Member<'_>, Failure> {
+    let mut member = Member::default();
+    read(body, |reader| member.read(reader))?;
+    Ok(member)
 }
 
-/// One event, from its text.
-///
-/// # Errors
-///
-/// [`Code::EventTooLarge`], [`Code::InvalidEvent`] for what is no object, and
-/// [`Code::MalformedJson`] for a string in it that is no Unicode.
-pub fn event(raw: &RawValue) -> Result<Event<'_>, Rejection> {
-    let text = raw.get();
-    if text.len() > MAX_EVENT {
-        return Err(Rejection::new(
-            Code::EventTooLarge,
-            format!("event: expected at most {MAX_EVENT} bytes, found {}", text.len()),
-        ));
-    }
-    if !text.starts_with('{') {
-        return Err(Rejection::new(Code::InvalidEvent, "event: expected an object"));
-    }
-    serde_json::from_str(text).map_err(|error| {
-        Rejection::new(
-            Code::MalformedJson,
-            format!("event: expected readable JSON, stopped at {}", place(&error)),
-        )
-    })
-}
-
-/// Checks what can be told of a body at a glance, and takes a byte order mark away.
-fn check(body: &str) -> Result<&str, Failure> {
+/// Reads a body that is an object. A byte order mark before it is no part of it.
+fn read<'a>(
+    body: &'a str,
+    read: impl FnOnce(&mut Reader<'a>) -> Result<(), Malformed>,
+) -> Result<(), Failure> {
     let body = body.strip_prefix('\u{feff}').unwrap_or(body);
-    match body.trim_ascii_start().as_bytes().first() {
-        None => Err(Failure::new(
-            FailureCode::MalformedJson,
-            "body: expected a JSON object, found nothing",
-        )),
-        Some(_) if is_too_deep(body.as_bytes()) => Err(too_deep()),
-        Some(b'{') => Ok(body),
-        Some(_) => match serde_json::from_str::<IgnoredAny>(body) {
-            Ok(_) => Err(Failure::new(FailureCode::InvalidEvent, "body: expected a JSON object")),
-            Err(error) => Err(malformed(&error)),
-        },
+    let mut reader = Reader::new(body);
+    match reader.peek() {
+        Some(b'{') => {
+            read(&mut reader).and_then(|()| reader.end()).map_err(|Malformed| malformed(body))
+        }
+        Some(_) if Raw::read(body).is_ok() => {
+            Err(Failure::new(FailureCode::InvalidEvent, "body: expected a JSON object"))
+        }
+        _ => Err(malformed(body)),
     }
 }
 
-fn malformed(error: &serde_json::Error) -> Failure {
-    Failure::new(
-        FailureCode::MalformedJson,
-        format!("body: expected JSON, stopped at {}", place(error)),
-    )
-}
-
-/// Where reading stopped. The error's own text may quote the payload.
-fn place(error: &serde_json::Error) -> String {
-    format!("line {}, column {}", error.line(), error.column())
+/// What is wrong with a body that could not be read: another reader tells where.
+fn malformed(body: &str) -> Failure {
+    let message = if body.trim_ascii().is_empty() {
+        "body: expected a JSON object, found nothing".to_owned()
+    } else if is_too_deep(body.as_bytes()) {
+        format!("body: expected at most {MAX_DEPTH} levels of nesting")
+    } else {
+        let (line, column) = match serde_json::from_str::<serde::de::IgnoredAny>(body) {
+            Err(error) => (error.line(), error.column()),
+            Ok(_) => (1, 0),
+        };
+        // The error's own text may quote the payload.
+        format!("body: expected JSON, stopped at line {line}, column {column}")
+    };
+    Failure::new(FailureCode::MalformedJson, message)
 }

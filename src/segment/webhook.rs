@@ -1,10 +1,10 @@
 //! Segment itself, through a Webhooks destination.
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::value::RawValue;
 use sha1::Sha1;
 
 use super::answer::{Failure, FailureCode};
+use crate::json::reader::{Malformed, Raw, Reader};
 
 /// Longest request of a webhook, in bytes: Segment batches up to 4,000 events, and a request that is
 /// refused is lost.
@@ -39,9 +39,15 @@ pub fn verify(secret: &str, body: &[u8], signature: Option<&str>) -> Result<(), 
 }
 
 fn first_element(body: &[u8]) -> Option<&str> {
-    let body = std::str::from_utf8(body).ok()?;
-    let elements: Vec<&RawValue> = serde_json::from_str(body).ok()?;
-    elements.first().map(|element| element.get())
+    let mut reader = Reader::new(std::str::from_utf8(body).ok()?);
+    let mut first = None;
+    let read: Result<(), Malformed> = reader.array(|reader| {
+        let member = reader.raw()?;
+        first.get_or_insert(member);
+        Ok(())
+    });
+    read.and_then(|()| reader.end()).ok()?;
+    first.map(Raw::text)
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {

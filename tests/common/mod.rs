@@ -3,9 +3,8 @@
 pub(crate) mod model;
 
 use librato_edge::Millis;
-use librato_edge::delivery::Destination;
+use librato_edge::destination::Writer;
 use librato_edge::ingest::{self, Call, Intake, Kind};
-use librato_edge::librato::Librato;
 use librato_edge::rollup::Rollup;
 use librato_edge::segment::answer::Failure;
 use librato_edge::segment::route::Route;
@@ -35,13 +34,13 @@ pub(crate) fn settings<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) 
 
 /// Takes a body as if it had been posted to a path.
 #[allow(dead_code)]
-pub(crate) fn post(
+pub(crate) fn post<'a>(
     settings: &Settings,
     path: &str,
-    body: &str,
+    body: &'a str,
     received_at: Millis,
     native_date: NativeDate,
-) -> Result<Intake, Failure> {
+) -> Result<Intake<'a>, Failure> {
     let kind = match Route::of(path, "") {
         Route::Event(event_type) => Kind::Single(event_type),
         Route::Batch => Kind::Batch,
@@ -61,12 +60,13 @@ pub(crate) fn post(
 /// The gauges of an intake as Librato would be sent them.
 #[allow(dead_code)]
 pub(crate) fn gauges(settings: &Settings, intake: &Intake) -> Vec<Value> {
-    let librato = Librato::new(settings).expect("complete settings");
+    let librato = settings.destination.as_ref().expect("complete settings");
     let oldest = i64::MIN;
     let measured = intake.measured().map(|(measurement, _)| measurement);
     let (gauges, _) = Rollup::of(measured, settings.rollup_seconds, oldest);
     let batch: Vec<_> = gauges.iter().collect();
-    let body: Value = serde_json::from_slice(&librato.encode(&batch)).expect("JSON");
+    let body: Value =
+        serde_json::from_slice(&librato.encode(&batch, Writer::ANYONE)).expect("JSON");
     body["gauges"].as_array().expect("gauges").clone()
 }
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use librato_edge::Millis;
 use librato_edge::delivery::{
-    Arrival, Delivery, MAX_IN_FLIGHT, Outcome, Policy, Reply, Shipment, Step,
+    Arrival, Delivery, Destination, MAX_IN_FLIGHT, Outcome, Policy, Reply, Shipment, Step,
 };
-use librato_edge::librato::{Librato, MAX_MEMBERS};
+use librato_edge::librato::MAX_MEMBERS;
 use librato_edge::measurement::Measurement;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -17,8 +17,8 @@ use super::settings;
 /// The time of the tests.
 pub(crate) const NOW: Millis = 1_795_435_200_000;
 
-pub(crate) fn librato() -> Librato {
-    Librato::new(&settings([])).unwrap()
+pub(crate) fn librato() -> Box<dyn Destination> {
+    settings([]).destination.unwrap()
 }
 
 /// What one request meets.
@@ -136,7 +136,7 @@ pub(crate) fn play(
     order: &[(usize, Millis)],
 ) -> Course {
     let librato = librato();
-    let mut delivery = Delivery::new(&librato, all, policy);
+    let mut delivery = Delivery::new(&*librato, all, policy);
     let mut now = begin;
     let mut under_way: Vec<(Shipment, Millis)> = Vec::new();
     let mut weather = weather.iter().chain(std::iter::repeat(&Weather::Fair));

@@ -1,13 +1,14 @@
 //! Reading JSON as the original destination did: in JavaScript, where any field may hold anything.
 //!
-//! Fields that matter are kept as the text they came in ([`RawValue`]) and looked at when they are
+//! Fields that matter are kept as the text they came in ([`Raw`]) and looked at when they are
 //! needed, so a number beyond an `f64` or an object in place of a string is a fault of that field
 //! and not of the whole request.
 
+pub mod reader;
+
 use std::borrow::Cow;
 
-use serde::de::{Deserialize, Deserializer, Visitor};
-use serde_json::value::RawValue;
+use reader::{Key, MAX_DEPTH, Raw};
 
 /// One JSON value, as far as the protocol looks into it.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,8 +32,8 @@ pub enum Scalar<'a> {
 impl<'a> Scalar<'a> {
     /// Looks at a value.
     #[must_use]
-    pub fn of(raw: &'a RawValue) -> Self {
-        let text = raw.get();
+    pub fn of(raw: Raw<'a>) -> Self {
+        let text = raw.text();
         match text.as_bytes().first() {
             Some(b'n') => Self::Null,
             Some(b't') => Self::Bool(true),
@@ -50,7 +51,7 @@ impl<'a> Scalar<'a> {
 
     /// The same for a field that may be absent, which is `null` here.
     #[must_use]
-    pub fn of_field(raw: Option<&'a RawValue>) -> Self {
+    pub fn of_field(raw: Option<Raw<'a>>) -> Self {
         raw.map_or(Self::Null, Self::of)
     }
 
@@ -91,7 +92,7 @@ pub fn number(text: &str) -> f64 {
 /// The original destination built page names by string concatenation, so a page named `7` is
 /// `Viewed-7-Page` on its charts.
 #[must_use]
-pub fn javascript_string(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub fn javascript_string(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     Some(match Scalar::of(raw) {
         Scalar::Null => Cow::Borrowed("null"),
         Scalar::Bool(true) => Cow::Borrowed("true"),
@@ -100,9 +101,8 @@ pub fn javascript_string(raw: &RawValue) -> Option<Cow<'_, str>> {
         Scalar::Text(text) => text,
         Scalar::Object => Cow::Borrowed("[object Object]"),
         Scalar::Array => {
-            let members: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
             let mut joined = String::new();
-            for (index, member) in members.into_iter().enumerate() {
+            for (index, member) in raw.members()?.into_iter().enumerate() {
                 if index > 0 {
                     joined.push(',');
                 }
@@ -152,29 +152,6 @@ pub fn javascript_number(value: f64) -> String {
     if value < 0.0 { format!("-{text}") } else { text }
 }
 
-/// An object's key, borrowed from the body unless it holds escapes. As bytes, since a key may hold what
-/// is no Unicode, such as half of an emoji, and is not looked at then.
-pub(crate) struct Key<'a>(pub(crate) Cow<'a, [u8]>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl<'de> Visitor<'de> for KeyVisitor {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-                f.write_str("an object's key")
-            }
-            fn visit_borrowed_bytes<E>(self, key: &'de [u8]) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-            fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-        deserializer.deserialize_bytes(KeyVisitor)
-    }
-}
-
 /// Whether a key is found by the original's loose comparison: case and every character but ASCII
 /// letters, digits and dots are ignored (npm `obj-case`). `wanted` is in lower case.
 #[must_use]
@@ -192,8 +169,8 @@ pub fn key_matches(key: &[u8], wanted: &str) -> bool {
 
 /// The first of an object's entries that matches, as `obj-case` finds it, with JavaScript's view of
 /// repeated keys: the last value at the first place.
-#[derive(Debug, Clone)]
-pub(crate) struct FirstMatch<'a, T>(Option<(Cow<'a, [u8]>, T)>);
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FirstMatch<'a, T>(Option<(Key<'a>, T)>);
 
 impl<T> Default for FirstMatch<'_, T> {
     fn default() -> Self {
@@ -201,28 +178,29 @@ impl<T> Default for FirstMatch<'_, T> {
     }
 }
 
-impl<'a, T> FirstMatch<'a, T> {
-    pub(crate) fn offer(&mut self, key: Cow<'a, [u8]>, value: T) {
+impl<'a, T: Copy> FirstMatch<'a, T> {
+    pub(crate) fn offer(&mut self, key: Key<'a>, value: T) {
         match &mut self.0 {
-            Some((first, held)) if *first == key => *held = value,
+            Some((first, held)) if first.is_same(key) => *held = value,
             Some(_) => {}
             none => *none = Some((key, value)),
         }
     }
 
-    pub(crate) fn get(&self) -> Option<&T> {
-        self.0.as_ref().map(|(_, value)| value)
+    pub(crate) fn get(&self) -> Option<T> {
+        self.0.map(|(_, value)| value)
+    }
+
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0.or(other.0))
     }
 }
 
-/// Deepest nesting that is read. The deepest payload of a real client library is below ten.
-pub const MAX_DEPTH: usize = 128;
-
 /// Whether a text nests objects and arrays deeper than [`MAX_DEPTH`]. Looks at brackets outside
-/// strings only, so it is as good for text that turns out not to be JSON.
+/// strings only, so it is as good for text that is not JSON: to tell why it could not be read.
 #[must_use]
 pub fn is_too_deep(text: &[u8]) -> bool {
-    let mut depth = 0_usize;
+    let mut depth = 0_u32;
     let mut in_string = false;
     let mut escaped = false;
     for &byte in text {
@@ -289,8 +267,8 @@ mod tests {
     #[test]
     fn depth_is_counted_outside_strings() {
         let nested = |n: usize| [vec![b'['; n], vec![b']'; n]].concat();
-        assert!(!is_too_deep(&nested(MAX_DEPTH)));
-        assert!(is_too_deep(&nested(MAX_DEPTH + 1)));
+        assert!(!is_too_deep(&nested(128)));
+        assert!(is_too_deep(&nested(129)));
         assert!(!is_too_deep(&[b"\"".to_vec(), nested(500), b"\\\"\"".to_vec()].concat()));
     }
 }

@@ -1,0 +1,262 @@
+//! Where measurements go: the one seam behind which Librato and OTLP differ.
+//!
+//! A destination tells where its requests go, how much and how old it takes, what a batch is on the
+//! wire, and what an answer means. Whatever delivers knows nothing else of it.
+
+use std::fmt::{self, Debug};
+
+use crate::Millis;
+use crate::measurement::Measurement;
+use crate::settings::Secret;
+
+/// A destination, made once from the settings.
+pub trait Destination: Debug + Send + Sync {
+    /// How messages and log lines call it and its settings.
+    fn names(&self) -> Names;
+
+    /// Where its requests go.
+    fn endpoint(&self) -> &Endpoint;
+
+    /// The most that a request holds.
+    fn limits(&self) -> Limits;
+
+    /// The age that it takes.
+    fn window(&self) -> Window;
+
+    /// The body of a request with these measurements; the same ones give the same bytes. `writer` is
+    /// whose measurements they are, where [`Self::knows_points`].
+    fn encode(&self, batch: &[&Measurement], writer: Writer) -> Vec<u8>;
+
+    /// What an answer to that request means.
+    fn judge(&self, reply: &Reply, batch: &[&Measurement], now: Millis) -> Judgement;
+
+    /// Whether this status answers [`Endpoint::check`] well. 401 and 403 never do.
+    fn is_well(&self, status: u16) -> bool;
+
+    /// Whether it takes a measurement of the same metric, source, second and writer for the same one,
+    /// whatever its value. Then no two deliveries may have the same writer for a second, and what is
+    /// sent again must be sent as it was.
+    fn knows_points(&self) -> bool {
+        false
+    }
+
+    /// Names, in lower case, of the headers in which it tells about its limits.
+    fn limit_headers(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What an operator should know about its settings although they are well formed.
+    fn note(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// Who writes a point. A series has one writer at a second (OpenTelemetry, metrics data model, "single
+/// writer"): what one delivery holds of a second has another writer than what any other holds of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// A number that was given to no other delivery with any of the same seconds.
+    Numbered(u32),
+    /// One of a few, drawn where nobody gives numbers: two may meet.
+    Drawn(u32),
+}
+
+/// How many there are to draw from.
+const DRAWN: u64 = 64;
+
+impl Writer {
+    /// Where it does not matter whose measurements they are.
+    pub const ANYONE: Self = Self::Numbered(0);
+
+    /// Draws one.
+    #[must_use]
+    pub fn drawn(random: u64) -> Self {
+        Self::Drawn(u32::try_from(random % DRAWN).unwrap_or_default())
+    }
+
+    /// Reads what is written by [`fmt::Display`].
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        match text.strip_prefix('r') {
+            Some(number) => number.parse().ok().map(Self::Drawn),
+            None => text.parse().ok().map(Self::Numbered),
+        }
+    }
+}
+
+impl fmt::Display for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Numbered(number) => write!(f, "{number}"),
+            Self::Drawn(number) => write!(f, "r{number}"),
+        }
+    }
+}
+
+/// How a destination is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names {
+    /// The destination itself, at the beginning of a sentence or within one.
+    pub destination: &'static str,
+    /// The setting that holds its URL.
+    pub url: &'static str,
+    /// The settings that hold the credentials.
+    pub credentials: &'static str,
+}
+
+/// Where requests go.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Where measurements are posted.
+    pub url: String,
+    /// What they are.
+    pub content_type: &'static str,
+    /// Headers of every request.
+    pub headers: Vec<(String, Secret)>,
+    /// How it is asked whether the credentials are good.
+    pub check: Check,
+}
+
+/// A question about the credentials.
+#[derive(Debug)]
+pub enum Check {
+    /// A GET of this URL.
+    Get(String),
+    /// A POST of an empty body to where measurements are posted.
+    PostNothing,
+}
+
+/// The most that a request holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Measurements.
+    pub members: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+/// What a destination takes, by its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// How old it may be, in seconds.
+    pub max_age: i64,
+    /// How far ahead of the clock it may be, in seconds.
+    pub max_ahead: i64,
+}
+
+impl Window {
+    /// Whether a second is taken now; both since 1970.
+    #[must_use]
+    pub fn holds(&self, second: i64, now: i64) -> bool {
+        (self.oldest(now)..=now + self.max_ahead).contains(&second)
+    }
+
+    /// The oldest second that is taken now.
+    #[must_use]
+    pub fn oldest(&self, now: i64) -> i64 {
+        now - self.max_age
+    }
+}
+
+/// An HTTP answer of a destination, as far as it is looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Status.
+    pub status: u16,
+    /// `Retry-After`.
+    pub retry_after: Option<String>,
+    /// Headers that tell about rate limits: names in lower case, and values.
+    pub rate_limits: Vec<(&'static str, String)>,
+    /// The body, or its beginning.
+    pub body: Vec<u8>,
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Judgement {
+    /// All of it is stored.
+    Delivered,
+    /// It is stored, and there is something to say about it.
+    Remarked(Remark),
+    /// Nothing of it is stored, because of some of its members.
+    Refused(Refusal),
+    /// It is stored but for the suspects.
+    Partly(Refusal),
+    /// It is too large as it is.
+    TooLarge,
+    /// None of it will ever be taken.
+    Rejected(String),
+    /// Nothing is wrong with it; it is to be sent again later.
+    Later(Trouble),
+}
+
+/// What a destination says about something that it has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// Points of it that were refused, without a word about which. They cannot be found, and sending
+    /// all of it again would count the rest twice.
+    pub refused: u64,
+    /// In words, for the log.
+    pub words: String,
+}
+
+/// Whom a refusal is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The destination's own words.
+    pub reason: String,
+    /// Members that are named or hinted at, by place. They are sent apart from the others, so a wrong
+    /// hint costs a request and no measurement. Empty when nothing points at anyone.
+    pub suspects: Vec<usize>,
+    /// The suspects are told by what they have in common, and sending them alone would say no more.
+    pub is_certain: bool,
+}
+
+/// Why something could not be delivered now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What kind of trouble.
+    pub kind: TroubleKind,
+    /// Seconds after which the destination wants to be asked again.
+    pub retry_after: Option<u32>,
+    /// What happened, for the log.
+    pub detail: String,
+}
+
+/// Kinds of trouble, the one that a client should be told of last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TroubleKind {
+    /// It answers with a fault of its own, or not at all.
+    Unavailable,
+    /// It wants less.
+    Throttled,
+    /// It does not take the credentials: the operator's fault.
+    Unauthorized,
+}
+
+/// Longest text of a destination's that is passed on, in characters.
+const MAX_WORDS: usize = 300;
+
+/// What is passed on of a destination's words: one line without these secrets, not too long. Cut last,
+/// or a part of a secret might be left, and cleaned first, or one with a control character in it might
+/// be.
+#[must_use]
+pub fn passed_on(text: &str, secrets: &[Secret]) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    let redacted = secrets.iter().fold(text, |text, secret| text.replace(secret.expose(), "…"));
+    redacted.chars().take(MAX_WORDS).collect()
+}
+
+/// Seconds until a moment that a `Retry-After` names, as a number or as a date.
+#[must_use]
+pub fn retry_after(reply: &Reply, now: Millis) -> Option<u32> {
+    let text = reply.retry_after.as_deref()?.trim();
+    text.parse().ok().or_else(|| seconds_until(crate::time::http_date(text)?, now))
+}
+
+/// Whole seconds until a moment, at least one.
+#[must_use]
+pub fn seconds_until(moment: Millis, now: Millis) -> Option<u32> {
+    let millis = moment.saturating_sub(now).saturating_add(999);
+    u32::try_from(millis.div_euclid(1_000).max(1)).ok()
+}

@@ -1,0 +1,489 @@
+//! One pass over JSON text, which is checked and taken apart and never built anew.
+//!
+//! A request is mostly what nobody here looks at: a hundred events have ten thousand values, of which
+//! a thousand matter. So reading is passing over, eight bytes of a string at a time, and what matters
+//! is told by its place in the text, as [`Raw`]. It takes what any reader of RFC 8259 takes, and
+//! nothing else (`tests/fuzz.rs` compares it with `serde_json`).
+
+use std::fmt;
+
+/// Deepest nesting that is read. The deepest payload of a real client library is below ten.
+pub const MAX_DEPTH: u32 = 128;
+
+/// One JSON value, as it was written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    /// The text, without white space around it.
+    #[must_use]
+    pub fn text(self) -> &'a str {
+        self.0
+    }
+
+    /// The value that a text is.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] when it is none, or more than one.
+    pub fn read(text: &'a str) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(text);
+        let raw = reader.raw()?;
+        reader.end()?;
+        Ok(raw)
+    }
+
+    /// The value of a key; of several the last, as in JavaScript. `None` for `null`, and for what is
+    /// no object.
+    #[must_use]
+    pub fn field(self, wanted: &str) -> Option<Self> {
+        let mut found = None;
+        let mut reader = Reader::new(self.0);
+        let read = reader.object(|key, reader| {
+            let value = reader.raw()?;
+            if key.is(wanted) {
+                found = value.unless_null();
+            }
+            Ok(())
+        });
+        read.ok().and(found)
+    }
+
+    /// The members of an array; `None` for what is none.
+    #[must_use]
+    pub fn members(self) -> Option<Vec<Self>> {
+        let mut members = Vec::new();
+        let mut reader = Reader::new(self.0);
+        let read = reader.array(|reader| {
+            members.push(reader.raw()?);
+            Ok(())
+        });
+        read.ok().map(|()| members)
+    }
+
+    /// The value, where `null` counts as absent.
+    #[must_use]
+    pub fn unless_null(self) -> Option<Self> {
+        (self.0 != "null").then_some(self)
+    }
+}
+
+/// What a field is that is not there.
+impl Default for Raw<'_> {
+    fn default() -> Self {
+        Self("null")
+    }
+}
+
+impl fmt::Debug for Raw<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// An object's key, as it was written: not looked into unless it holds escapes.
+#[derive(Debug, Clone, Copy)]
+pub struct Key<'a> {
+    text: &'a str,
+    is_escaped: bool,
+}
+
+impl<'a> Key<'a> {
+    /// The key's text where that is how it was written.
+    #[must_use]
+    pub fn plain(self) -> Option<&'a str> {
+        (!self.is_escaped).then_some(self.text)
+    }
+
+    /// The key's bytes without escapes. A key may hold what is no Unicode, such as half of an emoji; that
+    /// half stands as its three bytes.
+    #[must_use]
+    pub fn bytes(self) -> std::borrow::Cow<'a, [u8]> {
+        if !self.is_escaped {
+            return self.text.as_bytes().into();
+        }
+        unescaped(self.text).into()
+    }
+
+    /// Whether it is this one.
+    #[must_use]
+    pub fn is(self, other: &str) -> bool {
+        if self.is_escaped { *self.bytes() == *other.as_bytes() } else { self.text == other }
+    }
+
+    /// Whether both are the same, however they were written.
+    #[must_use]
+    pub fn is_same(self, other: Self) -> bool {
+        if self.is_escaped || other.is_escaped {
+            self.bytes() == other.bytes()
+        } else {
+            self.text == other.text
+        }
+    }
+}
+
+/// A string's bytes without its escapes, which have been checked.
+fn unescaped(text: &str) -> Vec<u8> {
+    use serde::Deserializer;
+    struct Bytes;
+    impl serde::de::Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+            f.write_str("a string")
+        }
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+    }
+    // As bytes, and not as text, it reads halves of surrogate pairs as well.
+    serde_json::Deserializer::from_str(&format!("\"{text}\""))
+        .deserialize_bytes(Bytes)
+        .unwrap_or_default()
+}
+
+/// A text is not JSON, or nests deeper than [`MAX_DEPTH`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+/// Where reading has come to in a text.
+#[derive(Debug, Clone)]
+pub struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: u32,
+}
+
+impl<'a> Reader<'a> {
+    /// Begins at the beginning.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        Self { text, at: 0, depth: 0 }
+    }
+
+    /// The first byte of what comes next.
+    pub fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.byte() {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                other => return other,
+            }
+        }
+    }
+
+    /// One value, as it was written.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`].
+    pub fn raw(&mut self) -> Result<Raw<'a>, Malformed> {
+        self.with_text(Self::pass)
+    }
+
+    /// One value that `read` reads, as it was written.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`.
+    pub fn with_text(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<(), Malformed>,
+    ) -> Result<Raw<'a>, Malformed> {
+        self.peek();
+        let begin = self.at;
+        read(self)?;
+        self.text.get(begin..self.at).map(Raw).ok_or(Malformed)
+    }
+
+    /// Reads an object. `entry` is called with each key and must read its value.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`], also for what is no object, and those of `entry`.
+    pub fn object(
+        &mut self,
+        mut entry: impl FnMut(Key<'a>, &mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        self.open(b'{')?;
+        if self.close(b'}') {
+            return Ok(());
+        }
+        loop {
+            let key = self.key()?;
+            entry(key, self)?;
+            if self.close(b'}') {
+                return Ok(());
+            }
+            self.take(b',')?;
+        }
+    }
+
+    /// Reads an array. `member` is called before each of its members and must read it.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`], also for what is no array, and those of `member`.
+    pub fn array(
+        &mut self,
+        mut member: impl FnMut(&mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        self.open(b'[')?;
+        if self.close(b']') {
+            return Ok(());
+        }
+        loop {
+            member(self)?;
+            if self.close(b']') {
+                return Ok(());
+            }
+            self.take(b',')?;
+        }
+    }
+
+    /// Checks that nothing comes any more.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] when something does.
+    pub fn end(mut self) -> Result<(), Malformed> {
+        self.peek().map_or(Ok(()), |_| Err(Malformed))
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn take(&mut self, wanted: u8) -> Result<(), Malformed> {
+        if self.peek() != Some(wanted) {
+            return Err(Malformed);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn open(&mut self, bracket: u8) -> Result<(), Malformed> {
+        self.take(bracket)?;
+        self.depth += 1;
+        if self.depth > MAX_DEPTH { Err(Malformed) } else { Ok(()) }
+    }
+
+    fn close(&mut self, bracket: u8) -> bool {
+        let is_closed = self.peek() == Some(bracket);
+        if is_closed {
+            self.at += 1;
+            self.depth -= 1;
+        }
+        is_closed
+    }
+
+    fn key(&mut self) -> Result<Key<'a>, Malformed> {
+        self.take(b'"')?;
+        let begin = self.at;
+        let is_escaped = self.pass_string()?;
+        let text = self.text.get(begin..self.at - 1).ok_or(Malformed)?;
+        self.take(b':')?;
+        Ok(Key { text, is_escaped })
+    }
+
+    /// Passes over one value. Not by recursion: what is open is a bit for each level.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`].
+    pub fn pass(&mut self) -> Result<(), Malformed> {
+        let floor = self.depth;
+        let mut open_objects = 0_u128;
+        loop {
+            // A value, ...
+            match self.peek().ok_or(Malformed)? {
+                b'"' => {
+                    self.at += 1;
+                    self.pass_string()?;
+                }
+                b'{' => {
+                    self.open(b'{')?;
+                    open_objects = open_objects << 1 | 1;
+                    if self.peek() != Some(b'}') {
+                        self.pass_key()?;
+                        continue;
+                    }
+                }
+                b'[' => {
+                    self.open(b'[')?;
+                    open_objects <<= 1;
+                    if self.peek() != Some(b']') {
+                        continue;
+                    }
+                }
+                b't' => self.pass_word("true")?,
+                b'f' => self.pass_word("false")?,
+                b'n' => self.pass_word("null")?,
+                _ => self.pass_number()?,
+            }
+            // ... and what comes after it: the ends of what it is in, or another.
+            loop {
+                if self.depth == floor {
+                    return Ok(());
+                }
+                let is_object = open_objects & 1 == 1;
+                match self.peek() {
+                    Some(b',') => {
+                        self.at += 1;
+                        if is_object {
+                            self.pass_key()?;
+                        }
+                        break;
+                    }
+                    Some(b'}') if is_object => {}
+                    Some(b']') if !is_object => {}
+                    _ => return Err(Malformed),
+                }
+                self.at += 1;
+                self.depth -= 1;
+                open_objects >>= 1;
+            }
+        }
+    }
+
+    fn pass_key(&mut self) -> Result<(), Malformed> {
+        self.take(b'"')?;
+        self.pass_string()?;
+        self.take(b':')
+    }
+
+    /// Passes over a string from behind its first quotation mark, and tells whether it holds escapes.
+    fn pass_string(&mut self) -> Result<bool, Malformed> {
+        let mut is_escaped = false;
+        loop {
+            self.at = plain_until(self.text.as_bytes(), self.at);
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(is_escaped);
+                }
+                Some(b'\\') => {
+                    is_escaped = true;
+                    self.at += 1;
+                    self.pass_escape()?;
+                }
+                // A control character, or the end.
+                _ => return Err(Malformed),
+            }
+        }
+    }
+
+    fn pass_escape(&mut self) -> Result<(), Malformed> {
+        let kind = self.byte().ok_or(Malformed)?;
+        self.at += 1;
+        match kind {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
+            b'u' => {
+                let digits = self.text.as_bytes().get(self.at..self.at + 4).ok_or(Malformed)?;
+                self.at += 4;
+                if digits.iter().all(u8::is_ascii_hexdigit) { Ok(()) } else { Err(Malformed) }
+            }
+            _ => Err(Malformed),
+        }
+    }
+
+    fn pass_word(&mut self, word: &str) -> Result<(), Malformed> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        if !rest.starts_with(word.as_bytes()) {
+            return Err(Malformed);
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn pass_number(&mut self) -> Result<(), Malformed> {
+        if self.byte() == Some(b'-') {
+            self.at += 1;
+        }
+        // No digit stands behind a zero at the beginning.
+        if self.byte() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.pass_digits()?;
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.pass_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.byte() {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.byte() {
+                self.at += 1;
+            }
+            self.pass_digits()?;
+        }
+        Ok(())
+    }
+
+    fn pass_digits(&mut self) -> Result<(), Malformed> {
+        let begin = self.at;
+        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        if self.at == begin { Err(Malformed) } else { Ok(()) }
+    }
+}
+
+/// Where in a string, from a place in it, its end comes, an escape, or what may not stand in one.
+fn plain_until(text: &[u8], mut at: usize) -> usize {
+    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | ..0x20)).count()
+}
+
+/// Marks in the top bit of each byte whether it ends a run: a quotation mark, a backslash or a control
+/// character. Above the first mark there may be false ones (the borrow of the subtractions).
+fn special(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x80 * ONES;
+    // With its second bit flipped, the quotation mark, 0x22, comes right behind the control characters.
+    let low = (word ^ (0x02 * ONES)).wrapping_sub(0x21 * ONES);
+    let backslash = (word ^ (0x5c * ONES)).wrapping_sub(ONES);
+    // No byte of a character beyond ASCII is any of these; all of theirs have the top bit.
+    (low | backslash) & !word & TOPS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_ends_where_it_would_byte_by_byte() {
+        let ends = |byte: u8| matches!(byte, b'"' | b'\\' | ..0x20);
+        for byte in 0..=255 {
+            for place in 0..20 {
+                for behind in [b'a', b'"', b'!', 0xff, 0] {
+                    let mut text = [b'a'; 24];
+                    text[place] = byte;
+                    text[place + 1] = behind;
+                    let expected = text.iter().position(|byte| ends(*byte)).unwrap_or(text.len());
+                    assert_eq!(plain_until(&text, 0), expected, "{byte} at {place}, then {behind}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_compared_without_their_escapes() {
+        let mut keys = Vec::new();
+        let text = r#"{"ab":1,"\u0061b":2,"\ud83d":3}"#;
+        Reader::new(text)
+            .object(|key, reader| {
+                keys.push(key);
+                reader.raw().map(|_| ())
+            })
+            .unwrap();
+        assert!(keys[0].is("ab") && keys[1].is("ab") && keys[0].is_same(keys[1]));
+        assert!(!keys[2].is_same(keys[0]));
+        assert_eq!(Raw::read(text).unwrap().field("ab").map(Raw::text), Some("2"));
+    }
+}

@@ -1,0 +1,121 @@
+//! OTLP as a destination: OpenTelemetry's protocol for metrics, in protobuf over HTTP, as nearly every
+//! living backend takes it.
+//!
+//! A measurement becomes two points: `NAME`, the sum of its values, and `NAME.count`, the number of its
+//! events, with the source as an attribute. `docs/otlp.md` tells why.
+
+mod encode;
+mod judge;
+pub mod proto;
+
+use crate::destination::{
+    Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, Writer,
+};
+use crate::measurement::Measurement;
+use crate::settings::Secret;
+use crate::{Millis, USER_AGENT};
+use encode::Format;
+
+/// How it is called in messages.
+const NAME: &str = "the OTLP endpoint";
+
+/// The most in a request. Backends take 500 KB and more (Datadog the least); but what could not be
+/// delivered must fit a message of the queue, where a measurement can be longer than on the wire.
+pub const LIMITS: Limits = Limits { members: 500, bytes: 100_000 };
+
+/// How late each backend takes points is not known of most; of an hour, nobody has heard a complaint.
+pub const WINDOW: Window = Window { max_age: 3_600, max_ahead: 600 };
+
+/// The one backend that wants a unit of every metric ("About metrics" in its documentation).
+const WANTS_UNITS: &str = ".solarwinds.com";
+
+/// Less than this is no secret, and taking it out would only garble a text.
+const SHORTEST_SECRET: usize = 4;
+
+/// What kind of points measurements become (`OTLP_PROFILE`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Delta sums that may fall as well as rise: what a measurement is.
+    #[default]
+    Delta,
+    /// Delta sums that only rise, where a backend takes no others and no value is negative.
+    Monotonic,
+    /// Gauges, where a backend takes no delta sums.
+    Gauge,
+}
+
+/// An OTLP endpoint.
+#[derive(Debug)]
+pub struct Otlp {
+    endpoint: Endpoint,
+    format: Format,
+    /// What must not be passed on when an answer repeats it, longest first.
+    secrets: Vec<Secret>,
+}
+
+impl Otlp {
+    /// An endpoint by its whole URL, with headers for every request. `interval` is `ROLLUP_SECONDS`.
+    #[must_use]
+    pub fn new(url: String, given: Vec<(String, Secret)>, profile: Profile, interval: u32) -> Self {
+        let host = url.split('/').nth(2).and_then(|host| host.split(':').next());
+        let unit = match host {
+            Some(host) if host.ends_with(WANTS_UNITS) => "{value}",
+            _ => "",
+        };
+        // A token stands behind its scheme; a backend may quote it with or without.
+        let parts = given.iter().flat_map(|(_, value)| {
+            let token = value.expose().split_once(' ').map(|(_, token)| token);
+            [Some(value.expose()), token].into_iter().flatten()
+        });
+        let mut secrets: Vec<_> =
+            parts.filter(|part| part.len() >= SHORTEST_SECRET).map(str::to_owned).collect();
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let mut headers = given;
+        headers.push(("User-Agent".to_owned(), Secret::new(USER_AGENT.to_owned())));
+        Self {
+            endpoint: Endpoint {
+                url,
+                content_type: "application/x-protobuf",
+                headers,
+                check: Check::PostNothing,
+            },
+            format: Format { profile, unit, interval },
+            secrets: secrets.into_iter().map(Secret::new).collect(),
+        }
+    }
+}
+
+impl Destination for Otlp {
+    fn names(&self) -> Names {
+        Names { destination: NAME, url: "OTLP_URL", credentials: "OTLP_HEADERS" }
+    }
+
+    fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    fn window(&self) -> Window {
+        WINDOW
+    }
+
+    fn encode(&self, batch: &[&Measurement], writer: Writer) -> Vec<u8> {
+        encode::request(batch, writer, &self.format)
+    }
+
+    fn judge(&self, reply: &Reply, _batch: &[&Measurement], now: Millis) -> Judgement {
+        judge::reply(reply, now, &self.secrets)
+    }
+
+    /// An empty request is a valid one; a backend that finds fault with it has let it in.
+    fn is_well(&self, status: u16) -> bool {
+        matches!(status, 200..=299 | 400)
+    }
+
+    fn knows_points(&self) -> bool {
+        true
+    }
+}
