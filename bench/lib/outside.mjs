@@ -51,6 +51,8 @@ export function startLoad() {
     aim: (id, target) => load.ask({ id, target }),
     /** Sends them for so long: one after another on each connection, or so many a second. */
     run: (id, millis, rate) => load.ask({ id, millis, rate }),
+    /** Sends so many, one after another on each connection. */
+    send: (id, count) => load.ask({ id, count }),
     stop: () => load.stop(),
   };
 }
