@@ -98,8 +98,19 @@ pub struct Shipment {
     pub timeout: Millis,
 }
 
+/// Measurements that travel by themselves: no request holds some of two lots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lot {
+    /// Whose they are.
+    pub writer: Writer,
+    /// How many.
+    pub members: usize,
+}
+
 #[derive(Debug)]
 struct Job {
+    /// Whose the measurements are.
+    writer: Writer,
     /// Places of the measurements.
     members: Vec<usize>,
     /// Failed tries.
@@ -109,8 +120,8 @@ struct Job {
 }
 
 impl Job {
-    fn new(members: Vec<usize>) -> Self {
-        Self { members, tries: 0, due: Millis::MIN }
+    fn new(writer: Writer, members: Vec<usize>) -> Self {
+        Self { writer, members, tries: 0, due: Millis::MIN }
     }
 }
 
@@ -125,6 +136,8 @@ pub struct Delivery<'a> {
     random: u64,
     requests: u64,
     failures: u32,
+    /// The members of each request that failed for good.
+    failed: Vec<Vec<usize>>,
     unnamed: u64,
     remark: Option<Remark>,
     /// Why nothing more is begun.
@@ -132,27 +145,43 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// Begins a delivery.
+    /// Begins a delivery to a destination to which it does not matter whose the measurements are.
     #[must_use]
     pub fn new(
         destination: &'a dyn Destination,
         measurements: &'a [Measurement],
         policy: Policy,
     ) -> Self {
-        let places: Vec<usize> = (0..measurements.len()).collect();
+        let lot = Lot { writer: Writer::ANYONE, members: measurements.len() };
+        Self::of_lots(destination, measurements, &[lot], policy)
+    }
+
+    /// Begins a delivery of measurements that stand lot by lot.
+    #[must_use]
+    pub fn of_lots(
+        destination: &'a dyn Destination,
+        measurements: &'a [Measurement],
+        lots: &[Lot],
+        policy: Policy,
+    ) -> Self {
+        let mut places = 0..measurements.len();
+        let mut waiting = VecDeque::new();
+        for Lot { writer, members } in lots {
+            let places: Vec<_> = places.by_ref().take(*members).collect();
+            let jobs = places.chunks(destination.limits().members.max(1));
+            waiting.extend(jobs.map(|members| Job::new(*writer, members.to_vec())));
+        }
         Self {
             destination,
             measurements,
             outcomes: vec![None; measurements.len()],
-            waiting: places
-                .chunks(destination.limits().members.max(1))
-                .map(|members| Job::new(members.to_vec()))
-                .collect(),
+            waiting,
             in_flight: Vec::new(),
             policy,
             random: policy.seed | 1,
             requests: 0,
             failures: 0,
+            failed: Vec::new(),
             unnamed: 0,
             remark: None,
             given_up: None,
@@ -170,6 +199,13 @@ impl<'a> Delivery<'a> {
     #[must_use]
     pub fn unnamed(&self) -> u64 {
         self.unnamed
+    }
+
+    /// The measurements of each request that failed for good, by their places. Whether the destination
+    /// has them is not known of all; the others that are to be delivered later were never sent.
+    #[must_use]
+    pub fn failed(&self) -> &[Vec<usize>] {
+        &self.failed
     }
 
     /// What the destination has said about what it took: the last words, and all that it refused.
@@ -234,8 +270,8 @@ impl<'a> Delivery<'a> {
             Judgement::TooLarge if job.members.len() == 1 => {
                 self.close(&job.members, &Outcome::SetAside("it is too large".into()));
             }
-            Judgement::TooLarge => self.halve(job.members),
-            Judgement::Refused(refusal) => self.isolate(job.members, refusal),
+            Judgement::TooLarge => self.halve(job.writer, job.members),
+            Judgement::Refused(refusal) => self.isolate(job.writer, job.members, refusal),
             Judgement::Partly(refusal) => {
                 self.close(&job.members, &Outcome::Delivered);
                 let refused = refusal.suspects.iter().filter_map(|place| job.members.get(*place));
@@ -266,12 +302,12 @@ impl<'a> Delivery<'a> {
     /// Encodes a job; what is beyond the destination's limit becomes a job of its own.
     fn encode(&mut self, job: &mut Job) -> Vec<u8> {
         loop {
-            let body = self.destination.encode(&self.batch(&job.members), Writer::ANYONE);
+            let body = self.destination.encode(&self.batch(&job.members), job.writer);
             if body.len() <= self.destination.limits().bytes || job.members.len() <= 1 {
                 return body;
             }
             let rest = job.members.split_off(job.members.len() / 2);
-            self.waiting.push_front(Job::new(rest));
+            self.waiting.push_front(Job::new(job.writer, rest));
         }
     }
 
@@ -281,14 +317,14 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn halve(&mut self, mut members: Vec<usize>) {
+    fn halve(&mut self, writer: Writer, mut members: Vec<usize>) {
         let rest = members.split_off(members.len() / 2);
-        self.waiting.push_back(Job::new(members));
-        self.waiting.push_back(Job::new(rest));
+        self.waiting.push_back(Job::new(writer, members));
+        self.waiting.push_back(Job::new(writer, rest));
     }
 
     /// Narrows a refusal down to the members that are refused alone.
-    fn isolate(&mut self, members: Vec<usize>, refusal: Refusal) {
+    fn isolate(&mut self, writer: Writer, members: Vec<usize>, refusal: Refusal) {
         if members.len() == 1 {
             return self.close(&members, &Outcome::SetAside(refusal.reason));
         }
@@ -302,11 +338,11 @@ impl<'a> Delivery<'a> {
             suspects.clear();
         } else if suspects.is_empty() || others.is_empty() {
             suspects.append(&mut others);
-            return self.halve(suspects);
+            return self.halve(writer, suspects);
         }
         for members in [others, suspects] {
             if !members.is_empty() {
-                self.waiting.push_back(Job::new(members));
+                self.waiting.push_back(Job::new(writer, members));
             }
         }
     }
@@ -326,6 +362,7 @@ impl<'a> Delivery<'a> {
         } else {
             self.close(&job.members, &Outcome::Later(trouble.clone()));
             self.failures += 1;
+            self.failed.push(job.members);
             // A limit or bad credentials concern every request.
             if self.failures >= self.policy.failures || trouble.kind != TroubleKind::Unavailable {
                 self.given_up.get_or_insert(trouble);

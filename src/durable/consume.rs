@@ -3,17 +3,18 @@
 //! A sequence of steps that the platform layer carries out in between: read, claim, deliver, set
 //! aside, tell the ledger, decide.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use crate::Millis;
-use crate::delivery::Outcome;
+use crate::delivery::{Lot, Outcome};
+use crate::destination::Writer;
 use crate::mapping::rejection::Code;
 use crate::measurement::Measurement;
 use crate::rollup::Rollup;
 use crate::settings::{LateEvents, Settings};
 
 use super::dead_letter::DeadLetter;
-use super::once::Claim;
+use super::once::{self, Claim};
 use super::parcel::{EventId, Owner, Parcel};
 
 /// The first pause before a message comes again, in seconds.
@@ -62,7 +63,20 @@ struct Item {
     owner: Owner,
     received_at: i64,
     measurement: Measurement,
+    /// Whose it is, where it travels in a shipment that was tried.
+    sealed: Option<Writer>,
     state: State,
+}
+
+/// A shipment that failed, to be stored as a message of its own: what is sent again is what was sent.
+#[derive(Debug)]
+pub struct Seal {
+    /// The message.
+    pub message: String,
+    /// After how many seconds it is to come.
+    pub delay: u32,
+    /// What it holds.
+    gauges: Vec<usize>,
 }
 
 /// One batch of messages.
@@ -70,7 +84,9 @@ struct Item {
 pub struct Consumption {
     messages: usize,
     items: Vec<Item>,
+    /// What is to be delivered: first what is rolled up here, then what was sealed, lot by lot.
     gauges: Vec<Measurement>,
+    lots: Vec<Lot>,
     /// The items of each gauge.
     members: Vec<Vec<usize>>,
     letters: Vec<DeadLetter>,
@@ -88,6 +104,7 @@ impl Consumption {
             messages: messages.len(),
             items: Vec::new(),
             gauges: Vec::new(),
+            lots: Vec::new(),
             members: Vec::new(),
             letters: Vec::new(),
             unreadable: Vec::new(),
@@ -99,13 +116,14 @@ impl Consumption {
                 None => Err("a message without a text"),
             };
             match parcel {
-                Ok(Parcel { owner, received_at, entries }) => {
+                Ok(Parcel { owner, received_at, entries, sealed }) => {
                     let items = entries.into_iter().map(|entry| Item {
                         message,
                         id: entry.id,
                         owner,
                         received_at,
                         measurement: entry.measurement,
+                        sealed,
                         state: State::Open,
                     });
                     consumption.items.extend(items);
@@ -131,7 +149,9 @@ impl Consumption {
         let second = now.div_euclid(1_000);
         let oldest = settings.window().oldest(second) + MARGIN_SECONDS;
         let mut rollup = Rollup::new(settings.rollup_seconds, oldest);
-        let mut granted = HashMap::new();
+        let mut granted = FxHashMap::default();
+        let mut sealed: Vec<(usize, Writer, Vec<usize>)> = Vec::new();
+        let knows_points = settings.destination.as_ref().is_some_and(|to| to.knows_points());
         for (place, item) in self.items.iter_mut().enumerate() {
             item.state = match answers.get(place) {
                 Some(Claim::Settled) => State::Settled,
@@ -149,7 +169,10 @@ impl Consumption {
             // What is in the queue was in time when it arrived.
             if item.measurement.time < oldest {
                 match settings.late_events {
-                    LateEvents::Now => item.measurement.time = second,
+                    LateEvents::Now => {
+                        item.measurement.time = second;
+                        item.sealed = None;
+                    }
                     LateEvents::Reject => {
                         item.state = State::InLetter(self.letters.len());
                         self.letters.push(DeadLetter::of(
@@ -162,6 +185,13 @@ impl Consumption {
                     }
                 }
             }
+            if let Some(writer) = item.sealed.filter(|_| knows_points) {
+                match sealed.last_mut() {
+                    Some((message, _, places)) if *message == item.message => places.push(place),
+                    _ => sealed.push((item.message, writer, vec![place])),
+                }
+                continue;
+            }
             let gauge = rollup.add(item.measurement.clone());
             if self.members.len() <= gauge {
                 self.members.resize_with(gauge + 1, Vec::new);
@@ -171,7 +201,97 @@ impl Consumption {
             }
         }
         self.gauges = rollup.finish();
+        self.lots = vec![Lot { writer: Writer::ANYONE, members: self.gauges.len() }];
+        for (_, writer, places) in sealed {
+            self.lots.push(Lot { writer, members: places.len() });
+            for place in places {
+                let measurement = self.items.get(place).map(|item| item.measurement.clone());
+                self.gauges.extend(measurement);
+                self.members.push(vec![place]);
+            }
+        }
         &self.gauges
+    }
+
+    /// How many of the measurements are not sealed: those for which a writer is wanted, where the
+    /// destination knows points.
+    fn unsealed(&self) -> usize {
+        self.lots.first().map_or(0, |lot| lot.members)
+    }
+
+    /// The seconds for which a writer is wanted.
+    #[must_use]
+    pub fn seconds(&self) -> Vec<u32> {
+        once::seconds(self.gauges.get(..self.unsealed()).unwrap_or_default())
+    }
+
+    /// Takes whose the measurements are that are not sealed. Without a writer they wait.
+    pub fn write_as(&mut self, writer: Option<Writer>) {
+        let unsealed = self.unsealed();
+        match (writer, self.lots.first_mut()) {
+            (Some(writer), Some(lot)) => lot.writer = writer,
+            (Some(_), None) => {}
+            (None, _) => {
+                self.gauges.drain(..unsealed);
+                for place in self.members.drain(..unsealed).flatten() {
+                    if let Some(item) = self.items.get_mut(place) {
+                        item.state = State::Kept(None);
+                    }
+                }
+                if let Some(lot) = self.lots.first_mut() {
+                    lot.members = 0;
+                }
+            }
+        }
+    }
+
+    /// What is to be delivered, and in which lots.
+    #[must_use]
+    pub fn load(&self) -> (&[Measurement], &[Lot]) {
+        (&self.gauges, &self.lots)
+    }
+
+    /// Takes which measurements failed together, after [`Self::delivered`], and tells what is to be
+    /// stored in their place. What was sealed before comes again by itself.
+    pub fn seal(
+        &self,
+        failed: &[Vec<usize>],
+        random: &mut dyn FnMut(u32) -> u32,
+        new_owner: &mut dyn FnMut() -> Owner,
+    ) -> Vec<Seal> {
+        let Some(Lot { writer, members: unsealed }) = self.lots.first() else { return Vec::new() };
+        let failed = failed.iter().filter(|gauges| gauges.iter().all(|gauge| gauge < unsealed));
+        let seals = failed.filter_map(|gauges| {
+            let shipment: Vec<_> =
+                gauges.iter().filter_map(|gauge| self.gauges.get(*gauge)).collect();
+            let items: Vec<_> = gauges
+                .iter()
+                .filter_map(|gauge| self.members.get(*gauge))
+                .flatten()
+                .filter_map(|place| self.items.get(*place))
+                .collect();
+            let received_at = items.iter().map(|item| item.received_at).min()?;
+            let asked_for = items.iter().find_map(|item| match item.state {
+                State::Kept(seconds) => seconds,
+                _ => None,
+            });
+            let delay = match asked_for {
+                Some(seconds) => seconds.clamp(1, PLATFORM_PAUSE),
+                None => pause(1, random),
+            };
+            let message = Parcel::seal(&shipment, received_at, new_owner(), *writer)?;
+            Some(Seal { message, delay, gauges: gauges.clone() })
+        });
+        seals.collect()
+    }
+
+    /// Takes that a seal is stored: its events are in it now, and done where they came from.
+    pub fn sealed(&mut self, seal: &Seal) {
+        for place in seal.gauges.iter().filter_map(|gauge| self.members.get(*gauge)).flatten() {
+            if let Some(item) = self.items.get_mut(*place) {
+                item.state = State::Done;
+            }
+        }
     }
 
     /// Takes what became of the measurements, in the order of [`Self::plan`], and tells what is to be

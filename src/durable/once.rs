@@ -7,9 +7,10 @@
 //!
 //! What is lost when it fails is nothing: events that cannot be claimed stay in the queue.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::parcel::{EventId, Owner};
+use crate::measurement::Measurement;
 
 /// How long an event is remembered after it was first seen, in hours. Segment promises 24; the hour
 /// in which it came counts whole.
@@ -23,6 +24,18 @@ pub const MAX_EVENTS: usize = 1_000_000;
 #[must_use]
 pub fn hour_of(second: i64) -> u32 {
     u32::try_from(second.div_euclid(3_600)).unwrap_or_default()
+}
+
+/// The seconds of these measurements, each once.
+#[must_use]
+pub fn seconds(measurements: &[Measurement]) -> Vec<u32> {
+    let mut seconds = Vec::new();
+    for second in measurements.iter().filter_map(|one| u32::try_from(one.time).ok()) {
+        if let Err(place) = seconds.binary_search(&second) {
+            seconds.insert(place, second);
+        }
+    }
+    seconds
 }
 
 /// The answer to a claim.
@@ -50,13 +63,19 @@ pub enum Question {
     Claim(Vec<(EventId, Owner)>),
     /// These are delivered or set aside.
     Done(Vec<EventId>),
+    /// What number does a delivery write under that holds points of these seconds since 1970?
+    Write(Vec<u32>),
+    /// This one: what is logged of the answer.
+    Wrote(u32, Vec<u32>),
 }
 
 const CLAIM: u8 = b'c';
 const DONE: u8 = b'd';
+const WRITE: u8 = b'w';
+const WROTE: u8 = b'n';
 
 impl Question {
-    /// The bytes: a letter, then 20 or 12 for each event.
+    /// The bytes: a letter, then 20 or 12 for each event, or 4 for each second or number.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
         match self {
@@ -71,6 +90,17 @@ impl Question {
             Self::Done(ids) => {
                 let mut bytes = vec![DONE];
                 bytes.extend(ids.iter().flat_map(|id| id.0));
+                bytes
+            }
+            Self::Write(seconds) => {
+                let mut bytes = vec![WRITE];
+                bytes.extend(seconds.iter().flat_map(|second| second.to_le_bytes()));
+                bytes
+            }
+            Self::Wrote(number, seconds) => {
+                let mut bytes = vec![WROTE];
+                let numbers = std::iter::once(number).chain(seconds);
+                bytes.extend(numbers.flat_map(|number| number.to_le_bytes()));
                 bytes
             }
         }
@@ -96,10 +126,24 @@ impl Question {
                 let (ids, rest) = rest.as_chunks::<12>();
                 rest.is_empty().then(|| Self::Done(ids.iter().map(|id| EventId(*id)).collect()))
             }
+            WRITE => numbers(rest).map(Self::Write),
+            WROTE => {
+                let numbers = numbers(rest)?;
+                let (number, seconds) = numbers.split_first()?;
+                (*number <= MAX_WRITERS).then(|| Self::Wrote(*number, seconds.to_vec()))
+            }
             _ => None,
         }
     }
 }
+
+fn numbers(bytes: &[u8]) -> Option<Vec<u32>> {
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    rest.is_empty().then(|| numbers.iter().map(|number| u32::from_le_bytes(*number)).collect())
+}
+
+/// A number that is given to any further delivery of a second, so that a ledger stays small.
+const MAX_WRITERS: u32 = 65_535;
 
 /// The answers to the claims of a question, a byte each.
 #[must_use]
@@ -113,11 +157,28 @@ pub fn read_answers(bytes: &[u8]) -> Vec<Claim> {
     bytes.iter().map(|byte| if *byte == 1 { Claim::Granted } else { Claim::Settled }).collect()
 }
 
+/// The answer to a question, as it travels: a byte for each claim, or a number.
+#[must_use]
+pub fn write_answer(answers: &[Claim], logged: Option<&Question>) -> Vec<u8> {
+    match logged {
+        Some(Question::Wrote(number, _)) => number.to_le_bytes().to_vec(),
+        _ => write_answers(answers),
+    }
+}
+
+/// Reads a number again.
+#[must_use]
+pub fn read_number(bytes: &[u8]) -> Option<u32> {
+    bytes.try_into().ok().map(u32::from_le_bytes)
+}
+
 /// Who owns which event.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    events: HashMap<EventId, Held>,
+    events: FxHashMap<EventId, Held>,
     done: usize,
+    /// The numbers that are taken, as a set of bits, by the second and in its order.
+    writers: Vec<(u32, Vec<u64>)>,
 }
 
 /// How full a ledger is.
@@ -158,6 +219,51 @@ impl Ledger {
                 }
                 (Vec::new(), (!fresh.is_empty()).then_some(Question::Done(fresh)))
             }
+            Question::Write(seconds) => {
+                let number = self.free_number(seconds);
+                self.take(number, seconds);
+                (Vec::new(), Some(Question::Wrote(number, seconds.clone())))
+            }
+            Question::Wrote(number, seconds) => {
+                self.take(*number, seconds);
+                (Vec::new(), None)
+            }
+        }
+    }
+
+    /// The smallest number that is not taken at any of these seconds. So there are never many: no more
+    /// than deliveries that hold points of the same seconds.
+    fn free_number(&self, seconds: &[u32]) -> u32 {
+        let sets = seconds.iter().filter_map(|second| {
+            let place = self.writers.binary_search_by_key(second, |(second, _)| *second).ok()?;
+            self.writers.get(place).map(|(_, set)| set)
+        });
+        let sets: Vec<_> = sets.collect();
+        for word in 0..=MAX_WRITERS / u64::BITS {
+            let place = word as usize;
+            let taken = sets.iter().filter_map(|set| set.get(place)).fold(0, |all, set| all | set);
+            if taken != u64::MAX {
+                return word * u64::BITS + taken.trailing_ones();
+            }
+        }
+        MAX_WRITERS
+    }
+
+    fn take(&mut self, number: u32, seconds: &[u32]) {
+        let (word, bit) = ((number / u64::BITS) as usize, number % u64::BITS);
+        for second in seconds {
+            let place = self.writers.binary_search_by_key(second, |(second, _)| *second);
+            let place = place.unwrap_or_else(|place| {
+                self.writers.insert(place, (*second, Vec::new()));
+                place
+            });
+            let Some((_, set)) = self.writers.get_mut(place) else { continue };
+            if set.len() <= word {
+                set.resize(word + 1, 0);
+            }
+            if let Some(word) = set.get_mut(word) {
+                *word |= 1 << bit;
+            }
         }
     }
 
@@ -175,6 +281,7 @@ impl Ledger {
             first += 1;
             self.events.retain(|_, held| held.hour >= first);
         }
+        self.writers.retain(|(second, _)| hour_of(i64::from(*second)) >= first);
         self.done = self.events.values().filter(|held| held.is_done).count();
         first
     }

@@ -3,16 +3,17 @@
 //! A message costs by its number and not by its size, so one request is one message wherever the
 //! platform's limit allows, and names and sources stand in it once.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use rustc_hash::FxHashMap;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 
-use crate::json::number;
+use crate::destination::Writer;
+use crate::json::{number, writer as json};
 use crate::measurement::{Measurement, Samples, is_in_range};
 
 /// The shape of messages that this version writes and reads.
@@ -59,8 +60,13 @@ impl EventId {
         URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
     }
 
-    fn text(self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
+    /// Characters of an identity as it is written.
+    const TEXT: usize = 16;
+
+    fn write(self, room: &mut [u8; Self::TEXT]) -> &str {
+        // Twelve bytes are sixteen characters.
+        _ = URL_SAFE_NO_PAD.encode_slice(self.0, room);
+        std::str::from_utf8(room).unwrap_or_default()
     }
 }
 
@@ -82,34 +88,19 @@ pub struct Parcel {
     pub received_at: i64,
     /// The measurements.
     pub entries: Vec<Entry>,
+    /// Whose they are, where they are one shipment that was tried and is to be sent as it was.
+    pub sealed: Option<Writer>,
 }
 
-/// `value`, or `[count, sum, min, max, sum_squares]`.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Values {
-    One(f64),
-    Many(u64, f64, f64, f64, f64),
-}
-
-/// Place of the name, place of the source, seconds from the receipt, values, id.
-#[derive(Serialize)]
-struct Row(usize, usize, i64, Values, Option<String>);
-
-#[derive(Serialize)]
-struct Written<'a> {
-    v: u32,
-    o: String,
-    r: i64,
-    n: Vec<&'a str>,
-    m: Vec<Row>,
-}
-
+/// A message: version, owner, receipt, writer of what is sealed, texts, and rows, each of which is the
+/// place of the name, the place of the source, seconds from the receipt, `value` or `[count, sum, min,
+/// max, sum_squares]`, and the id.
 #[derive(Deserialize)]
 struct Read<'a> {
     v: u32,
     o: String,
     r: i64,
+    w: Option<String>,
     n: Vec<String>,
     #[serde(borrow)]
     m: Vec<(usize, usize, i64, &'a RawValue, Option<String>)>,
@@ -129,7 +120,7 @@ impl Parcel {
         if measured.is_empty() {
             return Vec::new();
         }
-        let message = write(measured, received_at, new_owner());
+        let message = write(measured, received_at, new_owner(), None);
         if message.len() <= MAX_BYTES || measured.len() == 1 {
             return vec![message];
         }
@@ -137,6 +128,19 @@ impl Parcel {
         let mut messages = Self::pack(first, received_at, new_owner);
         messages.extend(Self::pack(second, received_at, new_owner));
         messages
+    }
+
+    /// Packs one shipment, to be sent again as it was. `None` when a message does not take it.
+    #[must_use]
+    pub fn seal(
+        shipment: &[&Measurement],
+        received_at: i64,
+        owner: Owner,
+        writer: Writer,
+    ) -> Option<String> {
+        let measured: Vec<_> = shipment.iter().map(|measurement| (*measurement, None)).collect();
+        let message = write(&measured, received_at, owner, Some(writer));
+        (message.len() <= MAX_BYTES).then_some(message)
     }
 
     /// Reads a message.
@@ -169,34 +173,62 @@ impl Parcel {
         });
         let entries: Option<Vec<Entry>> = entries.collect();
         let entries = entries.ok_or("a parcel with a broken entry")?;
-        Ok(Self { owner, received_at: read.r, entries })
+        let sealed = match read.w {
+            Some(text) => Some(Writer::read(&text).ok_or("a parcel of a strange writer")?),
+            None => None,
+        };
+        Ok(Self { owner, received_at: read.r, entries, sealed })
     }
 }
 
-fn write(measured: &[Packed], received_at: i64, owner: Owner) -> String {
-    let mut texts = Vec::new();
-    let mut places = HashMap::new();
+/// Writes a message as [`Read`] has it.
+fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Writer>) -> String {
+    /// The bytes that a row takes as a rule.
+    const ROW: usize = 40;
+    let mut places = FxHashMap::default();
+    let mut texts = json::Writer::default();
+    let mut rows = json::Writer::with_capacity(measured.len() * ROW);
     let mut place = |text| {
+        let next = places.len();
         *places.entry(text).or_insert_with(|| {
-            texts.push(text);
-            texts.len() - 1
+            texts.item(text);
+            next
         })
     };
-    let rows = measured.iter().map(|(measurement, id)| {
+    for (measurement, id) in measured {
         let samples = measurement.samples;
-        let values = match samples.count {
-            1 => Values::One(samples.sum),
-            count => {
-                Values::Many(count, samples.sum, samples.min, samples.max, samples.sum_squares)
-            }
-        };
-        let (name, source) = (place(&*measurement.name), place(&*measurement.source));
-        Row(name, source, measurement.time - received_at, values, id.map(EventId::text))
-    });
-    let rows = rows.collect();
-    let written =
-        Written { v: VERSION, o: format!("{owner:016x}"), r: received_at, n: texts, m: rows };
-    serde_json::to_string(&written).unwrap_or_default()
+        rows.raw(",[");
+        rows.value(&place(&*measurement.name));
+        rows.item(&place(&*measurement.source));
+        rows.item(&(measurement.time - received_at));
+        if samples.count == 1 {
+            rows.item(&samples.sum);
+        } else {
+            let Samples { count, sum, min, max, sum_squares } = samples;
+            rows.item(&(count, sum, min, max, sum_squares));
+        }
+        match id {
+            Some(id) => rows.item(id.write(&mut [0; EventId::TEXT])),
+            None => rows.raw(",null"),
+        }
+        rows.raw("]");
+    }
+    let (texts, rows) = (texts.finish_text(), rows.finish_text());
+    let mut message = json::Writer::with_capacity(texts.len() + rows.len() + 100);
+    message.raw("{\"v\":");
+    message.value(&VERSION);
+    message.field("o", &format!("{owner:016x}"));
+    message.field("r", &received_at);
+    if let Some(writer) = sealed {
+        message.field("w", &writer.to_string());
+    }
+    // Both begin with the comma of what would stand before them.
+    for (name, list) in [(",\"n\":[", &texts), ("],\"m\":[", &rows)] {
+        message.raw(name);
+        message.raw(list.get(1..).unwrap_or_default());
+    }
+    message.raw("]}");
+    message.finish_text()
 }
 
 fn samples(raw: &RawValue) -> Option<Samples> {

@@ -20,10 +20,12 @@ pub(super) struct Line {
     pub(super) counts: Counts,
     /// Messages to the queue, in durable delivery.
     pub(super) messages: u64,
-    /// Gauges and requests to Librato, in direct delivery.
+    /// Gauges and requests to the destination, in direct delivery.
     pub(super) gauges: usize,
     #[serde(rename = "libratoRequests")]
     pub(super) requests: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) refused_points: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) trouble: Option<String>,
     ms: Millis,
@@ -40,6 +42,11 @@ pub(super) struct ConsumerLine {
     delivered: usize,
     #[serde(rename = "libratoRequests")]
     pub(super) requests: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) refused_points: u64,
+    /// Shipments that are to be sent again as they were.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) sealed: u64,
     pub(super) set_aside: usize,
     pub(super) retried: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +66,8 @@ impl ConsumerLine {
             gauges,
             delivered: 0,
             requests: 0,
+            refused_points: 0,
+            sealed: 0,
             set_aside: 0,
             retried: 0,
             trouble: None,
@@ -90,6 +99,12 @@ impl ConsumerLine {
     }
 }
 
+// `serde` hands a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Line {
     pub(super) fn new(route: &'static str) -> Self {
         Self {
@@ -101,6 +116,7 @@ impl Line {
             messages: 0,
             gauges: 0,
             requests: 0,
+            refused_points: 0,
             trouble: None,
             ms: 0,
         }

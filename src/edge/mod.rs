@@ -18,8 +18,11 @@ use std::rc::Rc;
 use worker::{Context, Date, Env, Request, Response, Result, event, js_sys};
 
 use crate::Millis;
-use crate::delivery::Policy;
+use crate::delivery::{Lot, Policy};
+use crate::destination::{Destination, Writer};
+use crate::durable::once::seconds;
 use crate::ingest::{self, Call, Counts, Intake, Kind};
+use crate::measurement::Measurement;
 use crate::rollup::Rollup;
 use crate::segment::answer::{Answer, Body, Failure, FailureCode, success};
 use crate::segment::cors::{Origin, preflight_headers};
@@ -61,6 +64,9 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
     visit.line.write(&answer, now() - started);
     http::respond(&answer, origin)
 }
+
+/// How long a number to write under is waited for while a client waits.
+const WRITER_PATIENCE: Millis = 1_000;
 
 /// What a call ends with when it does not end well.
 type Fallible<T> = std::result::Result<T, Failure>;
@@ -277,7 +283,7 @@ impl Visit<'_> {
     }
 
     /// Stores the measurements where a queue is bound, else delivers them at once.
-    async fn deliver(&mut self, intake: &mut Intake) -> Fallible<()> {
+    async fn deliver(&mut self, intake: &mut Intake<'_>) -> Fallible<()> {
         if intake.measured().next().is_none() {
             return Ok(());
         }
@@ -291,7 +297,7 @@ impl Visit<'_> {
     }
 
     /// Direct delivery: the answer waits for the destination's.
-    async fn deliver_directly(&mut self, intake: &mut Intake) -> Fallible<()> {
+    async fn deliver_directly(&mut self, intake: &mut Intake<'_>) -> Fallible<()> {
         let oldest = self.settings.window().oldest(self.started.div_euclid(1_000));
         let measured = intake.measured().map(|(measurement, _)| measurement);
         let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
@@ -299,11 +305,25 @@ impl Visit<'_> {
         let Some(destination) = &self.settings.destination else {
             return health::require(self.settings, |_| true);
         };
+        let writer = self.writer(&**destination, &gauges).await;
+        let lots = [Lot { writer, members: gauges.len() }];
         let policy = Policy::direct(self.started, now(), random());
-        let report = outbound::deliver(&**destination, &gauges, policy).await;
+        let report = outbound::deliver(&**destination, &gauges, &lots, policy).await;
         (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
+        self.line.refused_points = report.refused_points();
         let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));
         intake.settle(&outcomes.collect::<Vec<_>>(), destination.names())
+    }
+
+    /// Whose the measurements of this request are. The client is waiting: where no number comes soon,
+    /// one is drawn.
+    async fn writer(&self, destination: &dyn Destination, gauges: &[Measurement]) -> Writer {
+        if !destination.knows_points() {
+            return Writer::ANYONE;
+        }
+        let seconds = seconds(gauges);
+        let given = once::writer(&self.env, seconds, WRITER_PATIENCE).await;
+        given.unwrap_or_else(|| Writer::drawn(random()))
     }
 
     fn query_key(&self) -> Option<String> {

@@ -12,18 +12,19 @@ use worker::{
     SqlStorageValue, State, Stub, durable_object, js_sys,
 };
 
-use super::now;
 use super::outbound::sleep;
+use super::{now, random};
 use crate::Millis;
+use crate::destination::Writer;
 use crate::durable::once::{
-    Claim, Figures, Ledger, Question, hour_of, read_answers, shard, write_answers,
+    Claim, Figures, Ledger, Question, hour_of, read_answers, read_number, shard, write_answer,
 };
 use crate::durable::parcel::{EventId, Owner};
 
 /// The namespace of the objects.
 const ONCE: &str = "ONCE";
 /// How long an answer is waited for. Without one, events stay in the queue.
-const PATIENCE: Millis = 10_000;
+pub(super) const PATIENCE: Millis = 10_000;
 /// Most events in one question, which is one row: rows hold two megabytes.
 const MAX_EVENTS: usize = 50_000;
 
@@ -75,6 +76,18 @@ pub(super) async fn tell(env: &Env, question: &Question, shards: u32) {
         })
     });
     join_all(told).await;
+}
+
+/// Whose the points of these seconds are that one delivery holds. One object answers for all: two would
+/// give the same number. Where none is bound a number is drawn; `None` when it does not answer in time.
+pub(super) async fn writer(env: &Env, seconds: Vec<u32>, patience: Millis) -> Option<Writer> {
+    let question = Question::Write(seconds);
+    let asked = ask(env, 0, &question);
+    match select(pin!(asked), pin!(sleep(patience))).await {
+        Either::Left((Answered::Bytes(bytes), _)) => read_number(&bytes).map(Writer::Numbered),
+        Either::Left((Answered::Unbound, _)) => Some(Writer::drawn(random())),
+        _ => None,
+    }
 }
 
 /// How full the objects are, together. `None` where one does not answer.
@@ -174,6 +187,7 @@ impl Once {
             *self.hour.borrow_mut() = hour;
         }
         let (answers, logged) = ledger.ask(&question, hour);
+        let answer = write_answer(&answers, logged.as_ref());
         if let Some(logged) = logged {
             let row = vec![i64::from(hour).into(), SqlStorageValue::Blob(logged.write())];
             let written =
@@ -184,7 +198,7 @@ impl Once {
                 return Err(error);
             }
         }
-        Ok(write_answers(&answers))
+        Ok(answer)
     }
 
     fn load(&self) -> Result<Ledger> {

@@ -14,8 +14,8 @@ use worker::{
 
 use super::now;
 use crate::Millis;
-use crate::delivery::{Arrival, Delivery, Outcome, Policy, Shipment, Step};
-use crate::destination::{Check, Destination, Reply};
+use crate::delivery::{Arrival, Delivery, Lot, Outcome, Policy, Shipment, Step};
+use crate::destination::{Check, Destination, Remark, Reply};
 use crate::measurement::Measurement;
 use crate::segment::answer::Failure;
 use crate::segment::cors::Origin;
@@ -30,7 +30,10 @@ pub(super) struct Report {
     pub(super) outcomes: Vec<Outcome>,
     /// How many requests it took.
     pub(super) requests: u64,
-    unnamed: u64,
+    /// The measurements of each request that failed.
+    pub(super) failed: Vec<Vec<usize>>,
+    unnamed: Option<String>,
+    remark: Option<Remark>,
 }
 
 impl Report {
@@ -41,8 +44,13 @@ impl Report {
             Outcome::Later(trouble) => Some(trouble.detail.clone()),
             Outcome::SetAside(_) | Outcome::Delivered => None,
         });
-        let unnamed = || "Librato refused some of a request without saying which".to_owned();
-        later.or_else(|| (self.unnamed > 0).then(unnamed))
+        let remark = || self.remark.as_ref().map(|remark| remark.words.clone());
+        later.or_else(|| self.unnamed.clone()).or_else(remark)
+    }
+
+    /// How many points the destination says to have refused of what it took.
+    pub(super) fn refused_points(&self) -> u64 {
+        self.remark.as_ref().map_or(0, |remark| remark.refused)
     }
 }
 
@@ -50,9 +58,10 @@ impl Report {
 pub(super) async fn deliver(
     destination: &dyn Destination,
     measurements: &[Measurement],
+    lots: &[Lot],
     policy: Policy,
 ) -> Report {
-    let mut delivery = Delivery::new(destination, measurements, policy);
+    let mut delivery = Delivery::of_lots(destination, measurements, lots, policy);
     let mut in_flight = FuturesUnordered::new();
     loop {
         let until = match delivery.next(now()) {
@@ -82,8 +91,17 @@ pub(super) async fn deliver(
         }
     }
     drop(in_flight);
-    let (requests, unnamed) = (delivery.requests(), delivery.unnamed());
-    Report { outcomes: delivery.finish(), requests, unnamed }
+    let unnamed = (delivery.unnamed() > 0).then(|| {
+        let name = destination.names().destination;
+        format!("{name} refused some of a request without saying which")
+    });
+    Report {
+        requests: delivery.requests(),
+        failed: delivery.failed().to_vec(),
+        unnamed,
+        remark: delivery.remark().cloned(),
+        outcomes: delivery.finish(),
+    }
 }
 
 async fn post(destination: &dyn Destination, shipment: Shipment) -> (u64, Arrival) {

@@ -39,7 +39,7 @@ const MAX_CALL_BYTES: usize = 250_000;
 /// Stores a request's measurements. Tells how many messages it took.
 pub(super) async fn store(
     queue: &Queue,
-    intake: &Intake,
+    intake: &Intake<'_>,
     received_at: Millis,
 ) -> Result<u64, Failure> {
     let measured: Vec<_> = intake
@@ -98,24 +98,36 @@ async fn consume(messages: &[Message], env: &Env) {
     let mut consumption = Consumption::read(&bodies, started);
     let claims = consumption.claims();
     let answers = once::claim(env, &claims, settings.once_shards).await;
-    let gauges = consumption.plan(&answers, &settings, now()).to_vec();
-    let mut line = log::ConsumerLine::new(messages.len(), claims.len(), gauges.len());
-    let is_silent = answers.contains(&Claim::Unknown);
+    let gauges = consumption.plan(&answers, &settings, now()).len();
+    let mut line = log::ConsumerLine::new(messages.len(), claims.len(), gauges);
+    let mut is_silent = answers.contains(&Claim::Unknown);
+    let knows_points = settings.destination.as_ref().is_some_and(|to| to.knows_points());
+    let seconds = consumption.seconds();
+    if knows_points && !seconds.is_empty() {
+        let writer = once::writer(env, seconds, once::PATIENCE).await;
+        is_silent |= writer.is_none();
+        consumption.write_as(writer);
+    }
     line.trouble = is_silent.then(|| "ONCE does not answer: its events wait".to_owned());
-    let outcomes = match &settings.destination {
+    let (gauges, lots) = consumption.load();
+    let (outcomes, failed) = match &settings.destination {
         Some(destination) if !gauges.is_empty() => {
             let policy = Policy::durable(now(), random());
-            let report = outbound::deliver(&**destination, &gauges, policy).await;
+            let report = outbound::deliver(&**destination, gauges, lots, policy).await;
             line.requests = report.requests;
+            line.refused_points = report.refused_points();
             line.trouble = report.trouble().or(line.trouble);
-            report.outcomes
+            (report.outcomes, report.failed)
         }
-        Some(_) => Vec::new(),
-        None => vec![unset(&settings); gauges.len()],
+        Some(_) => (Vec::new(), Vec::new()),
+        None => (vec![unset(&settings); gauges.len()], Vec::new()),
     };
     line.count(&outcomes);
     let letters: Vec<String> =
         consumption.delivered(&outcomes).iter().map(DeadLetter::posted).collect();
+    if knows_points {
+        line.sealed = seal(&mut consumption, &failed, env).await;
+    }
     line.set_aside = letters.len();
     let is_sent = match Queue::bound(env, SET_ASIDE) {
         _ if letters.is_empty() => true,
@@ -125,9 +137,7 @@ async fn consume(messages: &[Message], env: &Env) {
     let done = consumption.set_aside(vec![is_sent; letters.len()]);
     once::tell(env, &Question::Done(done), settings.once_shards).await;
     let attempts: Vec<_> = messages.iter().map(Message::attempts).collect();
-    let decisions = consumption.decide(&attempts, &mut |limit| {
-        u32::try_from(random() % u64::from(limit.max(1))).unwrap_or_default()
-    });
+    let decisions = consumption.decide(&attempts, &mut random_below);
     line.retried = decisions.iter().filter(|decision| **decision != Decision::Acknowledge).count();
     let settled = messages.iter().zip(&bodies).zip(decisions);
     join_all(
@@ -135,6 +145,26 @@ async fn consume(messages: &[Message], env: &Env) {
     )
     .await;
     line.write(now() - started);
+}
+
+/// Stores what failed as it was sent. Tells how many shipments that were.
+async fn seal(consumption: &mut Consumption, failed: &[Vec<usize>], env: &Env) -> u64 {
+    let Some(queue) = Queue::bound(env, MEASUREMENTS) else { return 0 };
+    let seals = consumption.seal(failed, &mut random_below, &mut random);
+    let stored =
+        seals.iter().map(|seal| queue.store(std::slice::from_ref(&seal.message), seal.delay));
+    let mut count = 0;
+    for (seal, stored) in seals.iter().zip(join_all(stored).await) {
+        if stored.is_ok() {
+            consumption.sealed(seal);
+            count += 1;
+        }
+    }
+    count
+}
+
+fn random_below(limit: u32) -> u32 {
+    u32::try_from(random() % u64::from(limit.max(1))).unwrap_or_default()
 }
 
 async fn settle(message: &Message, body: Option<&String>, decision: Decision, env: &Env) {

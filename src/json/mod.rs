@@ -5,6 +5,7 @@
 //! and not of the whole request.
 
 pub mod reader;
+pub mod writer;
 
 use std::borrow::Cow;
 

@@ -98,6 +98,7 @@ impl<'a> Key<'a> {
     /// The key's bytes without escapes. A key may hold what is no Unicode, such as half of an emoji; that
     /// half stands as its three bytes.
     #[must_use]
+    #[inline]
     pub fn bytes(self) -> std::borrow::Cow<'a, [u8]> {
         if !self.is_escaped {
             return self.text.as_bytes().into();
@@ -161,6 +162,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The first byte of what comes next.
+    #[inline]
     pub fn peek(&mut self) -> Option<u8> {
         loop {
             match self.byte() {
@@ -248,10 +250,12 @@ impl<'a> Reader<'a> {
         self.peek().map_or(Ok(()), |_| Err(Malformed))
     }
 
+    #[inline]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn take(&mut self, wanted: u8) -> Result<(), Malformed> {
         if self.peek() != Some(wanted) {
             return Err(Malformed);
@@ -266,6 +270,7 @@ impl<'a> Reader<'a> {
         if self.depth > MAX_DEPTH { Err(Malformed) } else { Ok(()) }
     }
 
+    #[inline]
     fn close(&mut self, bracket: u8) -> bool {
         let is_closed = self.peek() == Some(bracket);
         if is_closed {
@@ -275,6 +280,7 @@ impl<'a> Reader<'a> {
         is_closed
     }
 
+    #[inline]
     fn key(&mut self) -> Result<Key<'a>, Malformed> {
         self.take(b'"')?;
         let begin = self.at;
@@ -344,6 +350,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn pass_key(&mut self) -> Result<(), Malformed> {
         self.take(b'"')?;
         self.pass_string()?;

@@ -1,7 +1,6 @@
 //! A batch on the wire.
 
-use serde::{Serialize, Serializer};
-
+use crate::json::writer::{Number, Writer};
 use crate::measurement::{Measurement, is_in_range};
 
 /// The body of `POST /v1/metrics`.
@@ -34,7 +33,7 @@ fn list(
     name: &str,
     batch: &[&Measurement],
     period: Option<u32>,
-    own: impl Fn(&mut Json, &Measurement),
+    own: impl Fn(&mut Writer, &Measurement),
 ) -> Vec<u8> {
     /// The bytes that a measurement takes as a rule.
     const MEMBER: usize = 256;
@@ -43,7 +42,7 @@ fn list(
             r#","period":{period},"attributes":{{"aggregate":true,"summarize_function":"sum"}}"#
         )
     });
-    let mut json = Json(Vec::with_capacity(batch.len() * MEMBER));
+    let mut json = Writer::with_capacity(batch.len() * MEMBER);
     json.raw("{\"");
     json.raw(name);
     json.raw("\":[");
@@ -65,44 +64,5 @@ fn list(
         json.raw("}");
     }
     json.raw("]}");
-    json.0
-}
-
-/// JSON as it is written. Most of a body is the same in each measurement, so it is not made of values.
-struct Json(Vec<u8>);
-
-impl Json {
-    fn raw(&mut self, text: &str) {
-        self.0.extend_from_slice(text.as_bytes());
-    }
-
-    /// One more field of an object that has some.
-    fn field(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
-        self.raw(",\"");
-        self.raw(name);
-        self.raw("\":");
-        self.value(value);
-    }
-
-    fn value(&mut self, value: &(impl Serialize + ?Sized)) {
-        // Neither writing into memory fails, nor text or a finite number.
-        _ = serde_json::to_writer(&mut self.0, value);
-    }
-}
-
-/// A number without a needless fraction: `2` and not `2.0`.
-struct Number(f64);
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// Every whole number up to here is exact in an `f64`.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
-        // What passes fits an i64 and is whole.
-        #[allow(clippy::cast_possible_truncation)]
-        if self.0.fract() == 0.0 && self.0.abs() <= EXACT {
-            serializer.serialize_i64(self.0 as i64)
-        } else {
-            serializer.serialize_f64(self.0)
-        }
-    }
+    json.finish()
 }

@@ -1,7 +1,5 @@
 //! A batch on the wire.
 
-use std::collections::BTreeMap;
-
 use prost::Message;
 
 use super::Profile;
@@ -32,27 +30,43 @@ pub(super) struct Format {
     pub(super) interval: u32,
 }
 
-/// What a metric holds: by source and second, the sum of the values and the number of events.
-type Cells<'a> = BTreeMap<(&'a str, i64), (f64, f64)>;
+/// What becomes one point of each of the two metrics.
+struct Cell<'a> {
+    source: &'a str,
+    second: i64,
+    sum: f64,
+    count: f64,
+}
 
 /// The body of a request. It depends on nothing but its arguments and stands in an order of its own, so
 /// that what is sent again is the same.
 pub(super) fn request(batch: &[&Measurement], writer: Writer, format: &Format) -> Vec<u8> {
-    // Of equal points in one request a store keeps one.
-    let mut metrics: BTreeMap<&str, Cells> = BTreeMap::new();
-    for measurement in batch {
-        let cells = metrics.entry(&*measurement.name).or_default();
-        let cell = cells.entry((&*measurement.source, measurement.time)).or_default();
-        cell.0 += measurement.samples.sum;
+    let mut metrics: Vec<(&str, Vec<Cell>)> = Vec::new();
+    for measurement in sorted(batch) {
+        let Measurement { name, source, time, samples } = measurement;
+        let (name, source): (&str, &str) = (name, source);
         // Exact up to 2^53 events.
         #[allow(clippy::cast_precision_loss)]
-        let count = measurement.samples.count as f64;
-        cell.1 += count;
+        let cell = Cell { source, second: *time, sum: samples.sum, count: samples.count as f64 };
+        match metrics.last_mut() {
+            Some((last, cells)) if *last == name => match cells.last_mut() {
+                // Of equal points in one request a store keeps one.
+                Some(equal) if (equal.source, equal.second) == (source, cell.second) => {
+                    equal.sum += cell.sum;
+                    equal.count += cell.count;
+                }
+                _ => cells.push(cell),
+            },
+            _ => metrics.push((name, vec![cell])),
+        }
     }
     let metrics = metrics.iter().flat_map(|(name, cells)| {
+        let points = |value: fn(&Cell) -> f64| {
+            cells.iter().map(|cell| point(cell, format.interval, value(cell))).collect()
+        };
         [
-            metric((*name).to_owned(), format.unit, format, false, points(cells, format, |c| c.0)),
-            metric(format!("{name}{COUNT}"), EVENT, format, true, points(cells, format, |c| c.1)),
+            format.metric((*name).to_owned(), format.unit, false, points(|cell| cell.sum)),
+            format.metric(format!("{name}{COUNT}"), EVENT, true, points(|cell| cell.count)),
         ]
     });
     let attributes = vec![
@@ -72,35 +86,47 @@ pub(super) fn request(batch: &[&Measurement], writer: Writer, format: &Format) -
     request.encode_to_vec()
 }
 
-fn metric(
-    name: String,
-    unit: &str,
-    format: &Format,
-    is_count: bool,
-    data_points: Vec<NumberDataPoint>,
-) -> Metric {
-    let data = match format.profile {
-        Profile::Gauge => Data::Gauge(Gauge { data_points }),
-        Profile::Delta | Profile::Monotonic => Data::Sum(Sum {
-            data_points,
-            aggregation_temporality: DELTA,
-            is_monotonic: is_count || format.profile == Profile::Monotonic,
-        }),
-    };
-    Metric { name, unit: unit.to_owned(), data: Some(data) }
+/// By name, source and second. A few hundred at most: put in their places one by one.
+fn sorted<'a>(batch: &[&'a Measurement]) -> Vec<&'a Measurement> {
+    fn key(measurement: &Measurement) -> (&str, &str, i64) {
+        (&measurement.name, &measurement.source, measurement.time)
+    }
+    let mut sorted: Vec<&Measurement> = Vec::with_capacity(batch.len());
+    for measurement in batch {
+        let place = sorted.partition_point(|other| key(other) <= key(measurement));
+        sorted.insert(place, measurement);
+    }
+    sorted
 }
 
-fn points(cells: &Cells, format: &Format, value: fn(&(f64, f64)) -> f64) -> Vec<NumberDataPoint> {
+impl Format {
+    fn metric(
+        &self,
+        name: String,
+        unit: &str,
+        is_count: bool,
+        data_points: Vec<NumberDataPoint>,
+    ) -> Metric {
+        let data = match self.profile {
+            Profile::Gauge => Data::Gauge(Gauge { data_points }),
+            Profile::Delta | Profile::Monotonic => Data::Sum(Sum {
+                data_points,
+                aggregation_temporality: DELTA,
+                is_monotonic: is_count || self.profile == Profile::Monotonic,
+            }),
+        };
+        Metric { name, unit: unit.to_owned(), data: Some(data) }
+    }
+}
+
+fn point(cell: &Cell, interval: u32, value: f64) -> NumberDataPoint {
     let nanoseconds = |second: i64| u64::try_from(second).unwrap_or_default() * NANOSECONDS;
-    let points = cells.iter().map(|((source, second), cell)| NumberDataPoint {
-        // Whoever has no source has no attribute.
-        attributes: (!source.is_empty())
-            .then(|| KeyValue::text("source", source))
-            .into_iter()
-            .collect(),
-        start_time_unix_nano: nanoseconds(second - i64::from(format.interval)),
-        time_unix_nano: nanoseconds(*second),
-        as_double: Some(value(cell)),
-    });
-    points.collect()
+    // Whoever has no source has no attribute.
+    let source = (!cell.source.is_empty()).then(|| KeyValue::text("source", cell.source));
+    NumberDataPoint {
+        attributes: source.into_iter().collect(),
+        start_time_unix_nano: nanoseconds(cell.second - i64::from(interval)),
+        time_unix_nano: nanoseconds(cell.second),
+        as_double: Some(value),
+    }
 }

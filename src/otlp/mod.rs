@@ -67,9 +67,11 @@ impl Otlp {
             let token = value.expose().split_once(' ').map(|(_, token)| token);
             [Some(value.expose()), token].into_iter().flatten()
         });
-        let mut secrets: Vec<_> =
-            parts.filter(|part| part.len() >= SHORTEST_SECRET).map(str::to_owned).collect();
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let mut secrets: Vec<Secret> = Vec::new();
+        for part in parts.filter(|part| part.len() >= SHORTEST_SECRET) {
+            let place = secrets.partition_point(|other| other.expose().len() >= part.len());
+            secrets.insert(place, Secret::new(part.to_owned()));
+        }
         let mut headers = given;
         headers.push(("User-Agent".to_owned(), Secret::new(USER_AGENT.to_owned())));
         Self {
@@ -80,7 +82,7 @@ impl Otlp {
                 check: Check::PostNothing,
             },
             format: Format { profile, unit, interval },
-            secrets: secrets.into_iter().map(Secret::new).collect(),
+            secrets,
         }
     }
 }

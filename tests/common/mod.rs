@@ -32,6 +32,16 @@ pub(crate) fn settings<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) 
     settings
 }
 
+/// Complete settings for an OTLP endpoint, with some of them set otherwise.
+#[allow(dead_code)]
+pub(crate) fn otlp<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> Settings {
+    let otlp = [("DESTINATION", "otlp"), ("OTLP_URL", "https://otlp.example.com/v1/metrics")];
+    let pairs: Vec<_> = pairs.into_iter().collect();
+    let is_given = |name: &str| pairs.iter().any(|(given, _)| *given == name);
+    let base = otlp.into_iter().filter(|(name, _)| !is_given(name));
+    settings(base.chain(pairs.iter().copied()).collect::<Vec<_>>())
+}
+
 /// Takes a body as if it had been posted to a path.
 #[allow(dead_code)]
 pub(crate) fn post<'a>(

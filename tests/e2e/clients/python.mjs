@@ -17,7 +17,7 @@ function python(...args) {
 }
 
 /** Where the packages of a requirements file are, installed unless they are there already. */
-function installed(requirements) {
+export function installed(requirements, options = []) {
   const file = projectPath(`tests/e2e/clients/python/${requirements}.txt`);
   const folder = projectPath(`.tools/python-${requirements}`);
   // Written last, so an installation that was cut short does not count.
@@ -32,7 +32,7 @@ function installed(requirements) {
   rmSync(folder, { recursive: true, force: true });
   const quiet = ["--quiet", "--disable-pip-version-check", "--no-input", "--root-user-action=ignore"];
   // The file is complete: nothing that it does not name is installed.
-  python("-m", "pip", "install", ...quiet, "--no-deps", "--target", folder, "--requirement", file);
+  python("-m", "pip", "install", ...quiet, "--no-deps", ...options, "--target", folder, "--requirement", file);
   writeFileSync(record, readFileSync(file));
   return folder;
 }

@@ -139,8 +139,12 @@ class Worker {
     this.#logs = logs;
     this.#name = name;
     const { LIBRATO_EMAIL: email, LIBRATO_TOKEN: token, WRITE_KEYS: keys, OPERATOR_TOKEN: operator } = values;
+    const headers = values.OTLP_HEADERS?.split(",").map((pair) =>
+      decodeURIComponent(pair.slice(pair.indexOf("=") + 1)),
+    );
     const together = email && token && basic(email, token).slice(6);
-    this.#hidden = [email, token, ...(keys?.split(",") ?? []), together, operator].filter((secret) => secret?.trim());
+    const all = [email, token, ...(keys?.split(",") ?? []), together, operator, ...(headers ?? [])];
+    this.#hidden = all.filter((secret) => secret?.trim());
   }
 
   /**

@@ -1,0 +1,168 @@
+// Real receivers of OTLP, and a way to them that fails on demand.
+
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Service } from "../../../scripts/lib/services.mjs";
+import { PATHS, victoriaMetrics, victoriaMetricsCommand } from "../../../scripts/lib/victoria-metrics.mjs";
+import { installed, pythonEnvironment } from "../clients/python.mjs";
+import { freePort } from "./net.mjs";
+import { projectPath } from "./project.mjs";
+import { waitFor } from "./wait.mjs";
+
+/** VictoriaMetrics, empty. */
+export async function startVictoriaMetrics() {
+  const folder = await mkdtemp(join(tmpdir(), "librato-edge-vm-"));
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const service = new Service("VictoriaMetrics", victoriaMetricsCommand(await victoriaMetrics(), port, folder));
+  await service.answers(`${url}/health`);
+  return {
+    url: url + PATHS.otlp,
+
+    /** What a query of PromQL gives now: labels and value of each series. */
+    async query(query) {
+      await (await fetch(`${url}/internal/force_flush`)).text();
+      const body = new URLSearchParams({ query, time: String(Math.ceil(Date.now() / 1000) + 1), nocache: "1" });
+      const response = await fetch(`${url}/api/v1/query`, { method: "POST", body });
+      const { status, error, data } = await response.json();
+      if (status !== "success") throw new Error(`${query}: ${error}`);
+      return data.result.map(({ metric, value: [, text] }) => ({ ...metric, value: Number(text) }));
+    },
+
+    async stop() {
+      await service.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** rotel, a collector, which prints every point that it takes. */
+export async function startRotel() {
+  // Built for one version of Python, of which it uses nothing.
+  const anyPython = ["--only-binary=:all:", "--implementation", "cp", "--python-version", "3.11"];
+  const program = join(installed("rotel-0.0.1a15", anyPython), "rotel", "rotel-agent");
+  const [http, grpc] = [await freePort(), await freePort()];
+  const flags = ["--otlp-http-endpoint", `127.0.0.1:${http}`, "--otlp-grpc-endpoint", `127.0.0.1:${grpc}`];
+  flags.push("--exporter", "blackhole", "--debug-log", "metrics", "--debug-log-verbosity", "detailed");
+  const service = new Service("rotel", [program, "start", ...flags]);
+  const url = `http://127.0.0.1:${http}/v1/metrics`;
+  const points = () => printed(service.log);
+  await waitFor("rotel", () =>
+    fetch(url, { method: "POST", headers: { "content-type": "application/x-protobuf" } }).then(
+      (response) => response.ok,
+      () => false,
+    ),
+  );
+  return { url, points, stop: () => service.stop() };
+}
+
+/** What rotel has printed, point by point. */
+function printed(log) {
+  const points = [];
+  let resource = {};
+  let metric = {};
+  let attributes = resource;
+  for (const line of log.split("\n")) {
+    const [, key, value] = /^\s*(?:-> )?([\w. -]+?): ?(.*)$/.exec(line) ?? [];
+    if (/^ResourceMetrics/.test(line)) resource = {};
+    else if (/^Resource attributes/.test(line)) attributes = resource;
+    else if (/^Metric #/.test(line)) metric = {};
+    else if (/^(Number)?DataPoints? #|^NumberDataPoints/.test(line)) {
+      attributes = {};
+      points.push({ ...metric, resource, attributes });
+    } else if (key === "Value" || key === "Timestamp" || key === "StartTimestamp") points.at(-1)[key] = value;
+    else if (/^(Name|Unit|DataType|IsMonotonic|AggregationTemporality)$/.test(key ?? "")) metric[key] = value;
+    else if (/^\s+-> /.test(line) && /^Str\(/.test(value ?? "")) attributes[key] = value.slice(4, -1);
+  }
+  return points;
+}
+
+/** What requests say to the official protobuf messages. */
+export function decoded(bodies) {
+  const output = execFileSync("python3", [projectPath("tests/e2e/clients/python/otlp.py")], {
+    env: pythonEnvironment("opentelemetry-proto-1.45.2"),
+    input: bodies.map((body) => `${body.toString("base64")}\n`).join(""),
+    encoding: "utf8",
+    maxBuffer: 256 * 1024 * 1024,
+  });
+  return output
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+}
+
+/**
+ * A way to a receiver: it remembers what came, and does with each request what a script says.
+ *
+ * @typedef {object} Turn
+ * @property {number} [status] answers by itself, and passes nothing on
+ * @property {Record<string, string>} [headers]
+ * @property {string | Buffer} [body]
+ * @property {'before' | 'after'} [cut] resets the connection before the request is passed on, or after the receiver
+ *   has answered
+ */
+export async function startWay(target) {
+  const way = new Way(target);
+  await way.start();
+  return way;
+}
+
+class Way {
+  /** @type {{ body: Buffer, headers: Record<string, string>, path: string, turn: Turn, status?: number }[]} */
+  requests = [];
+  #script = [];
+  #then = () => ({});
+  #server = createServer((request, response) => this.#answer(request, response));
+
+  constructor(target) {
+    this.target = target;
+  }
+
+  async start() {
+    this.#server.listen(0, "127.0.0.1");
+    await once(this.#server, "listening");
+    this.url = `http://127.0.0.1:${this.#server.address().port}/v1/metrics`;
+  }
+
+  /** @param {Turn[]} script @param {(request: object) => Turn} [then] */
+  play(script, then = () => ({})) {
+    this.requests = [];
+    this.#script = [...script];
+    this.#then = then;
+  }
+
+  async #answer(request, response) {
+    request.on("error", () => {});
+    response.on("error", () => {});
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const body = Buffer.concat(chunks);
+    const recorded = { body, headers: request.headers, path: request.url, at: Date.now() };
+    this.requests.push(recorded);
+    const turn = this.#script.shift() ?? this.#then(recorded);
+    recorded.turn = turn;
+    if (turn.cut === "before") return request.socket.resetAndDestroy();
+    if (turn.status || !this.target) {
+      response.writeHead(turn.status ?? 200, turn.headers);
+      return response.end(turn.body);
+    }
+    const { "content-type": type, "content-encoding": encoding } = request.headers;
+    const headers = { "content-type": type, ...(encoding && { "content-encoding": encoding }) };
+    const answer = await fetch(this.target, { method: "POST", headers, body });
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    recorded.status = answer.status;
+    if (turn.cut === "after") return request.socket.resetAndDestroy();
+    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "text/plain" });
+    response.end(bytes);
+  }
+
+  async stop() {
+    this.#server.close();
+    this.#server.closeAllConnections();
+    if (this.#server.listening) await once(this.#server, "close");
+  }
+}

@@ -1,0 +1,400 @@
+// OTLP as the destination, with real receivers: what they print, what the official messages say, and what a store has
+// in the end. A 200 alone proves nothing there.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { after, before, beforeEach, describe, it } from "node:test";
+import fc from "fast-check";
+import { sendByAll, events as soakEvents } from "./lib/crowd.mjs";
+import { batch, now, track } from "./lib/events.mjs";
+import { partly, refused, succeeded } from "./lib/expect.mjs";
+import { version } from "./lib/project.mjs";
+import { decoded, startRotel, startVictoriaMetrics, startWay } from "./lib/receivers.mjs";
+import { waitFor } from "./lib/wait.mjs";
+import { secrets, startWorker, withWorker } from "./lib/worker.mjs";
+
+/** The settings of an OTLP endpoint, and none of Librato's. */
+const otlp = (url, more = {}) => ({
+  ...{ LIBRATO_URL: null, LIBRATO_EMAIL: null, LIBRATO_TOKEN: null },
+  ...{ DESTINATION: "otlp", OTLP_URL: url, ...more },
+});
+
+const withSource = (source) => ({ integrations: { All: true, Librato: { source } } });
+const at = (second) => ({ timestamp: new Date(second * 1000).toISOString() });
+
+/** The points of a decoded request, each with what identifies it. */
+function points(request) {
+  const text = (attributes = []) => Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue]));
+  return request.resourceMetrics.flatMap(({ resource, scopeMetrics }) =>
+    scopeMetrics.flatMap(({ metrics }) =>
+      metrics.flatMap(({ name, unit, gauge, sum }) =>
+        (gauge ?? sum).dataPoints.map(({ attributes, timeUnixNano, startTimeUnixNano, asDouble }) => ({
+          ...{ name, unit, temporality: sum?.aggregationTemporality, isMonotonic: sum?.isMonotonic ?? false },
+          instance: text(resource.attributes)["service.instance.id"],
+          source: text(attributes).source,
+          second: Number(BigInt(timeUnixNano) / 1_000_000_000n),
+          interval: Number((BigInt(timeUnixNano) - BigInt(startTimeUnixNano)) / 1_000_000_000n),
+          value: asDouble,
+        })),
+      ),
+    ),
+  );
+}
+
+/** Adds up by a key. */
+function totals(list, key) {
+  const all = new Map();
+  for (const one of list) all.set(key(one), (all.get(key(one)) ?? 0) + one.value);
+  return all;
+}
+
+describe("rotel, a collector: what a measurement is in each profile", () => {
+  let rotel;
+  before(async () => {
+    rotel = await startRotel();
+  });
+  after(() => rotel?.stop());
+
+  const delta = (isMonotonic) => ({
+    DataType: "Sum",
+    IsMonotonic: String(isMonotonic),
+    AggregationTemporality: "AGGREGATION_TEMPORALITY_DELTA",
+  });
+  for (const [profile, value, count] of [
+    [undefined, delta(false), delta(true)],
+    ["delta", delta(false), delta(true)],
+    ["monotonic", delta(true), delta(true)],
+    ["gauge", { DataType: "Gauge" }, { DataType: "Gauge" }],
+  ]) {
+    it(profile ?? "unset", async () => {
+      const settings = otlp(rotel.url, { OTLP_PROFILE: profile ?? null, ROLLUP_SECONDS: "5" });
+      const name = `Rotel-${profile}`;
+      const second = now() - 60 - ((now() - 60) % 5);
+      await withWorker({ settings }, async (worker) => {
+        const values = [2.5, -6, 0.25];
+        const more = { ...withSource("web"), ...at(second) };
+        const calls = values.map((value) => track(name, { properties: { value }, ...more }));
+        succeeded(await worker.post("/v1/batch", batch(calls)));
+      });
+      const found = await waitFor("two points", () => {
+        const found = rotel.points().filter((point) => point.Name.startsWith(name));
+        return found.length >= 2 && found;
+      });
+      const nano = (seconds) => `${seconds}000000000`;
+      const common = {
+        attributes: { source: "web" },
+        resource: { "service.name": "librato-edge", "service.version": version, "service.instance.id": "0" },
+        StartTimestamp: nano(second - 5),
+        Timestamp: nano(second),
+      };
+      assert.deepEqual(
+        found.map(({ resource, ...point }) => ({ ...point, resource: { ...resource, "service.instance.id": "0" } })),
+        [
+          { Name: name, Unit: "", ...value, Value: "-3.25", ...common },
+          { Name: `${name}.count`, Unit: "{event}", ...count, Value: "3", ...common },
+        ],
+      );
+      assert.match(found[0].resource["service.instance.id"], /^r?\d+$/);
+    });
+  }
+});
+
+describe("the official messages: what is sent is what was measured", () => {
+  let way;
+  let worker;
+  before(async () => {
+    way = await startWay();
+    worker = await startWorker({ settings: otlp(way.url) });
+  });
+  after(async () => {
+    await worker?.stop();
+    await way?.stop();
+  });
+
+  it("whatever the events", async () => {
+    const runs = [];
+    const event = fc.record({
+      name: fc.constantFrom("a", "b", "A b", "x.count", "Ünïcode", "n".repeat(300)),
+      source: fc.constantFrom("web", "app", "s".repeat(60)),
+      // Halves add up exactly, in whatever order.
+      value: fc.integer({ min: -1e9, max: 1e9 }).map((halves) => halves / 2),
+      age: fc.integer({ min: -5, max: 3_500 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { minLength: 1, maxLength: 700, size: "max" }), async (list) => {
+        way.play([]);
+        const second = now();
+        const calls = list.map(({ name, source, value, age }) =>
+          track(name, { properties: { value }, ...withSource(source), ...at(second - age) }),
+        );
+        succeeded(await worker.post("/v1/batch", { batch: calls }));
+        runs.push({ list, second, bodies: way.requests.map(({ body }) => body) });
+      }),
+      { numRuns: 25 },
+    );
+    const requests = decoded(runs.flatMap(({ bodies }) => bodies));
+    assert.ok(requests.length > runs.length, "some runs need more than one request");
+    for (const { list, second, bodies } of runs) {
+      const sent = requests.splice(0, bodies.length).flatMap(points);
+      const clean = (name) => name.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 255);
+      const key = ({ name, source, second, unit }) => `${name.toLowerCase()} ${source} ${second} ${unit ?? ""}`;
+      const expected = list.flatMap(({ name, source, value, age }) => [
+        { name: clean(name), source, value, second: second - age },
+        { name: `${clean(name)}.count`, source, value: 1, second: second - age, unit: "{event}" },
+      ]);
+      const [found, wanted] = [totals(sent, key), totals(expected, key)];
+      assert.deepEqual(new Map([...found].sort()), new Map([...wanted].sort()));
+      assert.equal(found.size, sent.length, "two points of one series have one second");
+      for (const { temporality, isMonotonic, unit, interval } of sent) {
+        assert.equal(temporality, "AGGREGATION_TEMPORALITY_DELTA");
+        assert.equal(isMonotonic, unit === "{event}");
+        assert.equal(interval, 1);
+      }
+      assert.equal(new Set(sent.map(({ instance }) => instance)).size, 1, "one request of a client, one writer");
+    }
+    for (const { body } of way.requests) assert.ok(body.length <= 100_000, `${body.length} bytes`);
+  });
+});
+
+describe("answers", () => {
+  const token = `token-${randomBytes(12).toString("hex")}`;
+  let way;
+  let worker;
+  before(async () => {
+    way = await startWay();
+    const headers = `Authorization=Bearer%20${token},X-Scope-OrgID=tenant-1`;
+    worker = await startWorker({ settings: otlp(`${way.url}?a=b`, { OTLP_HEADERS: headers }) });
+  });
+  beforeEach(() => way.play([]));
+  after(async () => {
+    await worker?.stop();
+    await way?.stop();
+  });
+
+  const send = (name = "Answered") => worker.post("/v1/track", track(name, withSource("web")));
+  /** A field of protobuf that has a length. */
+  const field = (number, bytes) => Buffer.concat([Buffer.from([number * 8 + 2, bytes.length]), Buffer.from(bytes)]);
+  const lastLine = () => worker.lines.at(-1);
+
+  it("the request: the whole URL, the headers, protobuf", async () => {
+    succeeded(await send());
+    const [{ path, headers }] = way.requests;
+    assert.equal(path, "/v1/metrics?a=b");
+    assert.equal(headers.authorization, `Bearer ${token}`);
+    assert.equal(headers["x-scope-orgid"], "tenant-1");
+    assert.equal(headers["content-type"], "application/x-protobuf");
+    assert.equal(headers["user-agent"], `librato-edge/${version}`);
+  });
+
+  it("200 with a partial success is not sent again, and its points are counted in the log", async () => {
+    const partial = Buffer.concat([Buffer.from([0x08, 3]), field(2, Buffer.from("too late"))]);
+    way.play([{ body: field(1, partial) }]);
+    const before = worker.lines.length;
+    succeeded(await send());
+    await waitFor("a log line", () => worker.lines.length > before);
+    assert.equal(way.requests.length, 1);
+    const { refusedPoints, trouble } = lastLine();
+    assert.deepEqual([refusedPoints, trouble], [3, "the OTLP endpoint refused some points: too late"]);
+  });
+
+  it("200 with a warning", async () => {
+    way.play([{ body: field(1, field(2, Buffer.from("a hint"))) }]);
+    const before = worker.lines.length;
+    succeeded(await send());
+    await waitFor("a log line", () => worker.lines.length > before);
+    const { refusedPoints, trouble } = lastLine();
+    assert.deepEqual([refusedPoints, trouble], [undefined, "the OTLP endpoint warns: a hint"]);
+  });
+
+  for (const status of [429, 502, 503, 504]) {
+    it(`${status}, then 200: the same bytes again`, async () => {
+      way.play([{ status }]);
+      succeeded(await send());
+      const [first, second] = way.requests.map(({ body }) => body.toString("hex"));
+      assert.equal(way.requests.length, 2);
+      assert.equal(first, second);
+    });
+  }
+
+  it("a lost connection, then 200: the same bytes again", async () => {
+    way.play([{ cut: "before" }]);
+    succeeded(await send());
+    const [first, second] = way.requests.map(({ body }) => body.toString("hex"));
+    assert.deepEqual([way.requests.length, first], [2, second]);
+  });
+
+  it("Retry-After is passed on to the client", async () => {
+    way.play([], () => ({ status: 503, headers: { "retry-after": "77" } }));
+    const answer = await send();
+    refused(answer, 503, "upstream_unavailable", /^the OTLP endpoint does not take measurements now/);
+    assert.equal(answer.headers.get("retry-after"), "77");
+    way.play([], () => ({ status: 429, headers: { "retry-after": "78" } }));
+    const limited = await send();
+    refused(limited, 429, "rate_limited", /^the OTLP endpoint limits the account/);
+    assert.equal(limited.headers.get("retry-after"), "78");
+  });
+
+  for (const status of [401, 403]) {
+    it(`${status}: the operator's fault`, async () => {
+      way.play([], () => ({ status, body: token }));
+      refused(await send(), 503, "misconfigured", /^OTLP_HEADERS: expected credentials/);
+    });
+  }
+
+  for (const [status, body, said] of [
+    [400, Buffer.concat([Buffer.from([0x08, 3]), field(2, Buffer.from(`bad point, Bearer ${token}`))]), "bad point, …"],
+    [400, `{"code":3,"message":"bad point ${token}"}`, "bad point …"],
+    [404, "no such page", "no such page"],
+    [500, "oh", "oh"],
+    [202, "later", "later"],
+  ]) {
+    it(`${status} is not sent again, and the server's words are told`, async () => {
+      way.play([], () => ({ status, body }));
+      const { message } = refused(await send(), 400, "refused_by_librato");
+      assert.equal(message, `the OTLP endpoint answered ${status}: ${said}`);
+      assert.equal(way.requests.length, 1);
+    });
+  }
+
+  it("413 is halved until one is too large by itself", async () => {
+    way.play([], ({ body }) => (body.includes("Too-Large") ? { status: 413 } : {}));
+    const names = ["a", "b", "Too-Large", "c", "d"];
+    partly(await worker.post("/v1/batch", batch(names.map((name) => track(name)))), 4, [[2, "refused_by_librato"]]);
+  });
+
+  it("an event may be an hour old", async () => {
+    const old = (seconds) => worker.post("/v1/track", track("Old", at(now() - seconds)));
+    succeeded(await old(3_590));
+    refused(await old(3_660), 400, "timestamp_out_of_range", /between 3600 s before and 600 s after/);
+  });
+
+  it("GET /health and /health?deep=1", async () => {
+    succeeded({ ...(await worker.fetch("/health")), text: '{"success":true}' });
+    const deep = await worker.fetch("/health?deep=1");
+    assert.equal(deep.status, 200, deep.text);
+    assert.equal(deep.json().destination, "it takes the credentials");
+    assert.deepEqual([way.requests[0].body.length, way.requests[0].headers.authorization], [0, `Bearer ${token}`]);
+    way.play([{ status: 401 }]);
+    refused(await worker.fetch("/health?deep=1"), 503, "misconfigured", /^OTLP_HEADERS/);
+  });
+
+  it("a missing or malformed setting is named, and its value is not shown", async () => {
+    for (const [setting, value] of [
+      ["OTLP_URL", null],
+      ["OTLP_URL", "hunter2"],
+      ["OTLP_HEADERS", "hunter2"],
+      ["OTLP_PROFILE", "hunter2"],
+      ["DESTINATION", "hunter2"],
+    ]) {
+      const librato = setting === "DESTINATION" ? { LIBRATO_URL: way.url, ...secrets } : {};
+      const settings = { ...otlp(way.url), ...librato, [setting]: value };
+      await withWorker({ settings }, async (broken) => {
+        const answer = await broken.fetch("/health");
+        const { missing } = refused(answer, 503, "misconfigured");
+        assert.deepEqual(
+          missing.map((one) => one.setting),
+          [setting],
+        );
+        assert.ok(!answer.text.includes("hunter2"));
+        refused(await broken.post("/v1/track", track("x")), 503, "misconfigured", new RegExp(`^${setting}: expected`));
+      });
+    }
+  });
+});
+
+describe("VictoriaMetrics, a store, with the gauge profile", () => {
+  let store;
+  let way;
+  let worker;
+  before(async () => {
+    store = await startVictoriaMetrics();
+    way = await startWay(store.url);
+    worker = await startWorker({ settings: otlp(way.url, { OTLP_PROFILE: "gauge" }), queues: true });
+  });
+  after(async () => {
+    await worker?.stop();
+    await way?.stop();
+    await store?.stop();
+  });
+
+  const EVENTS = 10_000;
+  /** What becomes of one request after the other; in between, all is well. */
+  const faults = [
+    { cut: "after" },
+    { status: 503 },
+    { cut: "before" },
+    { status: 429, headers: { "retry-after": "1" } },
+    { cut: "after" },
+    { status: 502 },
+    { status: 504 },
+    { status: 401 },
+  ];
+
+  it(`has the exact totals of ${EVENTS.toLocaleString("en")} events of real clients, through faults`, async () => {
+    let turn = 0;
+    way.play([], ({ body }) => {
+      // The question about the credentials is no delivery.
+      if (body.length === 0) return {};
+      turn += 1;
+      return (turn % 2 === 1 && faults[(turn - 1) / 2]) || {};
+    });
+    const list = soakEvents("otlp", EVENTS);
+    // Part by part; one event of each has the same second, which so is in many deliveries.
+    const common = now();
+    for (let from = 0; from < EVENTS; from += 500) {
+      const before = turn;
+      const more = { properties: { value: 1 }, ...withSource("host-0"), ...at(common) };
+      succeeded(await worker.post("/v1/track", track("Soak-otlp-0", more)));
+      list.push({ event: "Soak-otlp-0", source: "host-0", value: 1 });
+      await sendByAll(worker, list.slice(from, from + 500));
+      await waitFor("a request", () => turn > before);
+    }
+
+    const key = ({ name, source }) => `${name} ${source}`;
+    const sums = totals(
+      list.map(({ event: name, source, value }) => ({ name, source, value })),
+      key,
+    );
+    const counts = totals(
+      list.map(({ event, source }) => ({ name: `${event}.count`, source, value: 1 })),
+      key,
+    );
+    const expected = new Map([...sums, ...counts].sort());
+    const query = 'sum(sum_over_time({__name__=~"Soak-otlp-.*"}[1h]) keep_metric_names) by (__name__, source)';
+    const stored = async () => {
+      const series = await store.query(query);
+      return new Map(series.map(({ __name__: name, source, value }) => [key({ name, source }), value]).sort());
+    };
+    const total = (map) => [...map].filter(([name]) => name.includes(".count ")).reduce((sum, [, n]) => sum + n, 0);
+    await waitFor(
+      "all faults, and all events in the store",
+      async () => {
+        const waits = (await worker.fetch("/health?deep=1")).json().delivery?.waiting;
+        return turn >= 2 * faults.length && waits === 0 && total(await stored()) >= list.length;
+      },
+      { within: 120_000 },
+    );
+    assert.deepEqual(await stored(), expected);
+
+    // A fault's request has come again as it was.
+    const came = way.requests.filter(({ body }) => body.length > 0);
+    const times = Map.groupBy(came, ({ body }) => body.toString("base64"));
+    for (const { body, turn } of came.filter(({ turn }) => turn.cut || turn.status)) {
+      const same = times.get(body.toString("base64"));
+      assert.ok(same.length > 1, `${JSON.stringify(turn)}: ${same.length} times the same bytes`);
+    }
+    // And no two others hold points of one series and second.
+    const seen = new Set();
+    const all = decoded([...times.values()].map(([{ body }]) => body)).flatMap(points);
+    for (const { name, source, instance, second } of all) {
+      const point = [name, source, instance, second].join(" ");
+      assert.ok(!seen.has(point), `${point} is in two requests`);
+      seen.add(point);
+    }
+    const instances = new Set(all.map(({ instance }) => instance));
+    assert.ok(instances.size > 5, `${instances.size} writers of one second`);
+    console.log(`${came.length} requests, ${all.length} points, ${instances.size} writers`);
+    const sealed = worker.lines.filter(({ event }) => event === "consume").reduce((n, { sealed = 0 }) => n + sealed, 0);
+    assert.ok(sealed > 0, "nothing was sealed");
+  });
+});

@@ -1,0 +1,464 @@
+//! OTLP as a destination: what measurements become on the wire, what its answers mean, and that each
+//! series has one writer at a second.
+
+// A test may fail by a panic; the Worker may not.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::model::NOW;
+use common::{moment, otlp};
+use librato_edge::delivery::{
+    Arrival, Delivery, Destination, Judgement, Lot, Outcome, Policy, Remark, Reply, Step,
+    TroubleKind, Writer,
+};
+use librato_edge::durable::once::{Ledger, Question, hour_of, write_answer};
+use librato_edge::durable::parcel::{MAX_BYTES, Parcel};
+use librato_edge::measurement::{Measurement, Samples};
+use librato_edge::otlp::proto::{
+    DELTA, Data, ExportRequest, ExportResponse, NumberDataPoint, PartialSuccess, Status,
+};
+use librato_edge::otlp::{LIMITS, WINDOW};
+use librato_edge::segment::health;
+use librato_edge::settings::Settings;
+use proptest::prelude::*;
+use prost::Message;
+
+const TOKEN: &str = "hunter2-and-more";
+
+fn measurement(name: &str, source: &str, second: i64, values: &[f64]) -> Measurement {
+    let samples = values[1..].iter().fold(Samples::one(values[0]), |all, value| {
+        all.merged(Samples::one(*value)).expect("in range")
+    });
+    Measurement { name: name.into(), source: source.into(), time: second, samples }
+}
+
+fn destination(settings: &Settings) -> &dyn Destination {
+    settings.destination.as_deref().expect("complete settings")
+}
+
+/// One point with all that identifies it, as flat as a store keeps it.
+#[derive(Debug, Clone, PartialEq)]
+struct Point {
+    metric: String,
+    unit: String,
+    /// Temporality and monotonicity; `None` for a gauge.
+    sum: Option<(i32, bool)>,
+    attributes: Vec<(String, String)>,
+    start: u64,
+    time: u64,
+    value: f64,
+}
+
+fn read(body: &[u8]) -> (BTreeMap<String, String>, Vec<Point>) {
+    let request = ExportRequest::decode(body).expect("protobuf");
+    let [resource] = &request.resource_metrics[..] else { panic!("one resource") };
+    let text = |attribute: &librato_edge::otlp::proto::KeyValue| {
+        let value = attribute.value.as_ref().and_then(|value| value.string_value.clone());
+        (attribute.key.clone(), value.expect("a string"))
+    };
+    let [scope] = &resource.scope_metrics[..] else { panic!("one scope") };
+    assert_eq!(scope.scope.as_ref().expect("a scope").name, "librato-edge");
+    let points = scope.metrics.iter().flat_map(|metric| {
+        let (sum, points) = match metric.data.as_ref().expect("data") {
+            Data::Gauge(gauge) => (None, &gauge.data_points),
+            Data::Sum(sum) => {
+                (Some((sum.aggregation_temporality, sum.is_monotonic)), &sum.data_points)
+            }
+        };
+        points.iter().map(move |point: &NumberDataPoint| Point {
+            metric: metric.name.clone(),
+            unit: metric.unit.clone(),
+            sum,
+            attributes: point.attributes.iter().map(text).collect(),
+            start: point.start_time_unix_nano,
+            time: point.time_unix_nano,
+            value: point.as_double.expect("a value"),
+        })
+    });
+    let resource = resource.resource.as_ref().expect("a resource");
+    (resource.attributes.iter().map(text).collect(), points.collect())
+}
+
+#[test]
+fn a_measurement_is_its_sum_and_its_count_in_each_profile() {
+    let one = measurement("Order-Completed", "web", 1_000, &[2.5, -4.0, 0.25]);
+    for (profile, value, count) in [
+        ("delta", Some((DELTA, false)), Some((DELTA, true))),
+        ("monotonic", Some((DELTA, true)), Some((DELTA, true))),
+        ("gauge", None, None),
+    ] {
+        let settings = otlp([("OTLP_PROFILE", profile), ("ROLLUP_SECONDS", "10")]);
+        let body = destination(&settings).encode(&[&one], Writer::Numbered(7));
+        let (resource, points) = read(&body);
+        let attributes = vec![("source".to_owned(), "web".to_owned())];
+        let point = |metric: &str, unit: &str, sum, value| Point {
+            metric: metric.into(),
+            unit: unit.into(),
+            sum,
+            attributes: attributes.clone(),
+            start: 990_000_000_000,
+            time: 1_000_000_000_000,
+            value,
+        };
+        assert_eq!(
+            points,
+            [
+                point("Order-Completed", "", value, -1.25),
+                point("Order-Completed.count", "{event}", count, 3.0),
+            ],
+            "{profile}"
+        );
+        assert_eq!(resource["service.name"], "librato-edge");
+        assert_eq!(resource["service.version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(resource["service.instance.id"], "7");
+    }
+}
+
+#[test]
+fn solarwinds_is_told_a_unit_and_no_source_is_no_attribute() {
+    let url = "https://otel.collector.na-01.cloud.solarwinds.com/v1/metrics";
+    let settings = otlp([("OTLP_URL", url)]);
+    let one = measurement("a", "", 1_000, &[0.0]);
+    let (_, points) = read(&destination(&settings).encode(&[&one], Writer::Drawn(3)));
+    assert_eq!((points[0].unit.as_str(), points[0].value), ("{value}", 0.0), "a zero is written");
+    assert_eq!(points[1].unit, "{event}");
+    assert!(points.iter().all(|point| point.attributes.is_empty()));
+}
+
+#[test]
+fn every_answer_is_judged_as_the_table_says() {
+    let settings = otlp([("OTLP_HEADERS", format!("Authorization=Bearer%20{TOKEN},x=1").as_str())]);
+    let destination = destination(&settings);
+    let one = measurement("a", "b", NOW / 1_000, &[1.0]);
+    let judge = |status, retry_after: Option<&str>, body: Vec<u8>| {
+        let retry_after = retry_after.map(str::to_owned);
+        let reply = Reply { status, retry_after, body, ..Reply::default() };
+        destination.judge(&reply, &[&one], NOW)
+    };
+    let partial = |rejected_data_points, message: &str| {
+        let error_message = message.to_owned();
+        let partial_success = Some(PartialSuccess { rejected_data_points, error_message });
+        ExportResponse { partial_success }.encode_to_vec()
+    };
+
+    let json = |text: &str| text.as_bytes().to_vec();
+    for body in [
+        Vec::new(),
+        partial(0, ""),
+        ExportResponse::default().encode_to_vec(),
+        json("{}"),
+        json(r#"{"partialSuccess":{}}"#),
+    ] {
+        assert_eq!(judge(200, None, body.clone()), Judgement::Delivered, "{body:?}");
+    }
+    for (body, refused, words) in [
+        (partial(3, "too late"), 3, "the OTLP endpoint refused some points: too late"),
+        (partial(0, "slow down"), 0, "the OTLP endpoint warns: slow down"),
+        (partial(1, &format!("x {TOKEN} y")), 1, "the OTLP endpoint refused some points: x … y"),
+        (
+            json(r#" {"partialSuccess":{"rejectedDataPoints":"2","errorMessage":"no"}}"#),
+            2,
+            "the OTLP endpoint refused some points: no",
+        ),
+        (
+            json(r#"{"partialSuccess":{"rejectedDataPoints":2}}"#),
+            2,
+            "the OTLP endpoint refused some points: ",
+        ),
+        (
+            json("<html>Sign in</html>"),
+            0,
+            "the OTLP endpoint answered 200 with something else than OTLP",
+        ),
+        (json("{"), 0, "the OTLP endpoint answered 200 with something else than OTLP"),
+    ] {
+        let expected = Judgement::Remarked(Remark { refused, words: words.into() });
+        assert_eq!(judge(200, None, body), expected);
+    }
+
+    for (status, kind, asked_for, expected) in [
+        (429, TroubleKind::Throttled, Some("7"), Some(7)),
+        (502, TroubleKind::Unavailable, None, None),
+        (503, TroubleKind::Unavailable, Some("Mon, 23 Nov 2026 12:01:40 GMT"), Some(100)),
+        (504, TroubleKind::Unavailable, Some("soon"), None),
+        (401, TroubleKind::Unauthorized, Some("7"), None),
+        (403, TroubleKind::Unauthorized, None, None),
+    ] {
+        let judgement = judge(status, asked_for, json(TOKEN));
+        let Judgement::Later(trouble) = judgement else { panic!("{status}: {judgement:?}") };
+        assert_eq!((trouble.kind, trouble.retry_after), (kind, expected), "{status}");
+        assert_eq!(trouble.detail, format!("the OTLP endpoint answered {status}"));
+    }
+
+    assert_eq!(judge(413, None, Vec::new()), Judgement::TooLarge);
+
+    let status = Status { message: format!("bad point of {TOKEN}") }.encode_to_vec();
+    let with_code = [&[0x08, 0x03][..], &status].concat();
+    for (status, body, words) in [
+        (400, status, ": bad point of …"),
+        (400, with_code, ": bad point of …"),
+        (400, json(&format!(r#"{{"code":3,"message":"bad Bearer {TOKEN}"}}"#)), ": bad …"),
+        (400, json(r#"{"error":"bad"}"#), ": bad"),
+        (404, json(" no\nsuch page\n"), ": nosuch page"),
+        (415, json(r#"["x"]"#), r#": ["x"]"#),
+        (500, Vec::new(), ""),
+        (501, json("x"), ": x"),
+        (301, Vec::new(), ""),
+        (202, Vec::new(), ""),
+        (204, Vec::new(), ""),
+        (408, Vec::new(), ""),
+        (422, vec![0x12, 0xff], ": \u{fffd}"),
+    ] {
+        let expected = Judgement::Rejected(format!("the OTLP endpoint answered {status}{words}"));
+        assert_eq!(judge(status, None, body), expected, "{status}");
+    }
+}
+
+#[test]
+fn health_asks_with_an_empty_request() {
+    let settings = otlp([]);
+    let destination = destination(&settings);
+    let checked = |arrival| health::checked(destination, &arrival).map_err(|f| f.message);
+    let answered = |status| Arrival::Answered(Reply { status, ..Reply::default() });
+    for status in [200, 202, 400] {
+        assert_eq!(checked(answered(status)), Ok(()));
+    }
+    for (arrival, message) in [
+        (answered(401), "OTLP_HEADERS: expected credentials that the OTLP endpoint accepts"),
+        (answered(403), "OTLP_HEADERS: expected credentials that the OTLP endpoint accepts"),
+        (answered(404), "OTLP_URL: expected an answer of 200, found 404"),
+        (answered(302), "OTLP_URL: expected an answer of 200, found 302"),
+        (Arrival::Lost, "OTLP_URL: expected an answer, found none"),
+    ] {
+        assert_eq!(checked(arrival), Err(message.to_owned()));
+    }
+}
+
+#[test]
+fn an_event_may_be_an_hour_old() {
+    let settings = otlp([]);
+    let at = |seconds: i64| {
+        let timestamp = librato_edge::time::iso8601(NOW - seconds * 1_000);
+        let body = format!(
+            r#"{{"event":"e","userId":"u","properties":{{"value":1}},"timestamp":"{timestamp}"}}"#
+        );
+        assert_eq!(moment(&timestamp), NOW - seconds * 1_000);
+        common::post(&settings, "/v1/t", &body, NOW, |_| None)
+            .expect("JSON")
+            .answer()
+            .text()
+            .to_owned()
+    };
+    assert_eq!(at(3_600), r#"{"success":true}"#);
+    assert_eq!(at(-600), r#"{"success":true}"#);
+    assert!(at(3_601).contains(
+        "timestamp: expected a time between 3600 s before and 600 s after its receipt, \
+         found one 3601 s before"
+    ));
+    assert!(at(-601).contains("timestamp_out_of_range"));
+}
+
+fn measurements() -> impl Strategy<Value = Vec<Measurement>> {
+    let one = (
+        "[A-Za-z0-9._-]{1,255}|[ab]",
+        "[A-Za-z0-9._-]{0,255}|[ab]",
+        0_i64..3_600,
+        proptest::collection::vec(-1e100_f64..1e100, 1..4),
+    );
+    proptest::collection::vec(
+        one.prop_map(|(name, source, age, values)| {
+            measurement(&name, &source, NOW / 1_000 - age, &values)
+        }),
+        1..80,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_encoded_is_what_was_measured(
+        all in measurements(),
+        profile in prop_oneof![Just("delta"), Just("monotonic"), Just("gauge")],
+        number in any::<u32>(),
+    ) {
+        let settings = otlp([("OTLP_PROFILE", profile)]);
+        let batch: Vec<_> = all.iter().collect();
+        let body = destination(&settings).encode(&batch, Writer::Numbered(number));
+        let (resource, points) = read(&body);
+        prop_assert_eq!(&resource["service.instance.id"], &number.to_string());
+        let mut sums = BTreeMap::new();
+        let mut counts = BTreeMap::new();
+        for one in &all {
+            let key = (String::from(&*one.name), String::from(&*one.source), one.time);
+            *sums.entry(key.clone()).or_insert(0.0) += one.samples.sum;
+            *counts.entry(key).or_insert(0) += one.samples.count;
+        }
+        let (mut seen, mut values) = (BTreeSet::new(), 0);
+        for point in &points {
+            let source = point.attributes.first().map_or("", |(_, value)| value).to_owned();
+            let second = i64::try_from(point.time / 1_000_000_000).unwrap();
+            prop_assert_eq!(point.time - point.start, 1_000_000_000);
+            // No store could tell two such points apart.
+            let is_count = point.unit == "{event}";
+            prop_assert!(seen.insert((point.metric.clone(), is_count, source.clone(), second)));
+            if is_count {
+                let name = point.metric.strip_suffix(".count").unwrap().to_owned();
+                #[allow(clippy::cast_precision_loss)]
+                let expected = counts[&(name, source, second)] as f64;
+                prop_assert_eq!(point.value.to_bits(), expected.to_bits());
+            } else {
+                let expected: f64 = sums[&(point.metric.clone(), source, second)];
+                prop_assert_eq!(point.value.to_bits(), (expected + 0.0).to_bits());
+                values += 1;
+            }
+        }
+        prop_assert_eq!(values, sums.len());
+        prop_assert_eq!(points.len(), 2 * sums.len());
+    }
+
+    #[test]
+    fn a_shipment_fits_a_message_and_comes_out_of_it_as_the_same_bytes(
+        long in 0_usize..256,
+        seed in any::<u64>(),
+        values in proptest::collection::vec(-1e100_f64..1e100, 2..4),
+    ) {
+        let settings = otlp([]);
+        let to = destination(&settings);
+        // Names of one length, from one letter to the longest: whatever is the worst is among them.
+        let all: Vec<_> = (0..LIMITS.members).map(|n| {
+            let name = format!("{n:x}{}", "n".repeat(long.saturating_sub(3)));
+            let source = format!("{n}{}", "s".repeat(usize::try_from(seed % 250).unwrap()));
+            measurement(&name, &source, NOW / 1_000 - 3_599, &values)
+        }).collect();
+        let mut delivery = Delivery::of_lots(to, &all, &[Lot { writer: Writer::Numbered(9), members: all.len() }], Policy::durable(NOW, 1));
+        let mut sent = Vec::new();
+        for _ in 0..1_000 {
+            match delivery.next(NOW) {
+                Step::Send(shipment) => {
+                    prop_assert!(shipment.body.len() <= LIMITS.bytes);
+                    sent.push(shipment.body.clone());
+                    // The first three fail, and then nothing more is begun.
+                    delivery.settle(shipment.id, &Arrival::Lost, NOW);
+                }
+                Step::Wait(_) => {}
+                Step::Done => break,
+            }
+        }
+        let failed = delivery.failed().to_vec();
+        prop_assert_eq!(failed.len(), sent.len());
+        for (members, body) in failed.iter().zip(&sent) {
+            let shipment: Vec<_> = members.iter().map(|member| &all[*member]).collect();
+            let message = Parcel::seal(&shipment, NOW / 1_000, seed, Writer::Numbered(9));
+            let message = message.expect("a shipment fits a message");
+            prop_assert!(message.len() <= MAX_BYTES);
+            let parcel = Parcel::read(&message).unwrap();
+            prop_assert_eq!(parcel.sealed, Some(Writer::Numbered(9)));
+            let again: Vec<_> = parcel.entries.iter().map(|entry| &entry.measurement).collect();
+            prop_assert_eq!(&to.encode(&again, Writer::Numbered(9)), body);
+        }
+    }
+
+    #[test]
+    fn no_two_deliveries_write_a_second_under_one_number(
+        deliveries in proptest::collection::vec(proptest::collection::btree_set(0_u32..40, 1..12), 1..120),
+        evictions in proptest::collection::vec(any::<bool>(), 120),
+    ) {
+        let hour = hour_of(NOW / 1_000);
+        let mut ledger = Ledger::default();
+        let mut log = Vec::new();
+        let mut taken = BTreeSet::new();
+        for (seconds, is_evicted) in deliveries.iter().zip(evictions) {
+            if is_evicted {
+                ledger = Ledger::default();
+                for question in &log {
+                    ledger.replay(question, hour);
+                }
+            }
+            let question = Question::Write(seconds.iter().copied().collect());
+            let question = Question::read(&question.write()).unwrap();
+            let (answers, logged) = ledger.ask(&question, hour);
+            let answer = write_answer(&answers, logged.as_ref());
+            let number = librato_edge::durable::once::read_number(&answer).unwrap();
+            log.push(Question::read(&logged.unwrap().write()).unwrap());
+            for second in seconds {
+                prop_assert!(taken.insert((*second, number)), "{number} twice at {second}");
+            }
+            // As small as possible: no smaller one was free at all of them.
+            for smaller in 0..number {
+                prop_assert!(seconds.iter().any(|second| taken.contains(&(*second, smaller))));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_answered_makes_a_panic_or_tells_a_secret(
+        status in 100_u16..600,
+        body in prop_oneof![
+            any::<Vec<u8>>(),
+            "\\PC{0,400}".prop_map(String::into_bytes),
+            "[a-z]{0,400}".prop_map(|text| Status { message: format!("{text}{TOKEN}{text}") }.encode_to_vec()),
+            "[a-z]{0,400}".prop_map(|text| format!(r#"{{"message":"{text}{TOKEN}"}}"#).into_bytes()),
+        ],
+    ) {
+        let settings = otlp([("OTLP_HEADERS", format!("api-key={TOKEN}").as_str())]);
+        let one = measurement("a", "b", 0, &[1.0]);
+        let reply = Reply { status, body, ..Reply::default() };
+        let said = match destination(&settings).judge(&reply, &[&one], NOW) {
+            Judgement::Rejected(words) | Judgement::Remarked(Remark { words, .. }) => words,
+            Judgement::Later(trouble) => trouble.detail,
+            Judgement::Delivered => {
+                prop_assert_eq!(status, 200);
+                String::new()
+            }
+            Judgement::TooLarge => String::new(),
+            other => panic!("{other:?}"),
+        };
+        prop_assert!(said.chars().count() < 400 && !said.contains(char::is_control), "{said:?}");
+        prop_assert!(!said.contains("hunter2"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_steady_stream_needs_two_numbers() {
+    // Each delivery holds the rest of the last second and the beginning of this one.
+    let mut ledger = Ledger::default();
+    for second in 1_000..2_000 {
+        let (_, logged) = ledger.ask(&Question::Write(vec![second - 1, second]), 0);
+        let Some(Question::Wrote(number, _)) = logged else { panic!("{logged:?}") };
+        assert!(number < 2, "{number} at {second}");
+    }
+}
+
+#[test]
+fn direct_delivery_sends_the_same_bytes_again() {
+    let settings = otlp([]);
+    let all = [measurement("a", "b", NOW / 1_000, &[1.0])];
+    let lots = [Lot { writer: Writer::Numbered(4), members: 1 }];
+    let mut delivery =
+        Delivery::of_lots(destination(&settings), &all, &lots, Policy::direct(NOW, NOW, 7));
+    let (mut bodies, mut now) = (Vec::new(), NOW);
+    loop {
+        match delivery.next(now) {
+            Step::Send(shipment) => {
+                bodies.push(shipment.body);
+                let reply = if bodies.len() == 1 { 503 } else { 200 };
+                let reply = Reply { status: reply, ..Reply::default() };
+                delivery.settle(shipment.id, &Arrival::Answered(reply), now);
+            }
+            Step::Wait(until) => now = until.expect("it waits for the second try"),
+            Step::Done => break,
+        }
+    }
+    assert_eq!(bodies.len(), 2);
+    assert_eq!(bodies[0], bodies[1]);
+    assert_eq!(delivery.finish(), [Outcome::Delivered]);
+}
+
+#[test]
+fn the_window_is_an_hour() {
+    assert_eq!((WINDOW.max_age, WINDOW.max_ahead), (3_600, 600));
+}
