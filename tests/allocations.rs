@@ -1,5 +1,6 @@
 //! Heap allocations of the core: what an event more costs, once buffers have found their size.
 
+#![allow(clippy::cast_precision_loss)]
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 
 #[path = "../bench/batch.rs"]
