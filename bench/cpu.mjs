@@ -9,7 +9,7 @@ import { settings, startWorkers } from "./lib/workers.mjs";
 /** Connections with a request under way. */
 const CONNECTIONS = 8;
 /** How long one of the three runs before the next one's turn, in milliseconds. */
-const TURN = 400;
+const TURN = 150;
 /** How long each runs before anything counts: the engine compiles what is hot. */
 const WARM_UP = 2_500;
 
@@ -60,7 +60,9 @@ export async function measure({ chosen, deliveries, seconds, names = ["rust", "p
       const workers = await startWorkers({ librato: sink.url, names, durable: delivery === "durable" });
       try {
         for (const workload of chosen) {
-          results.push(await byTurns({ workload, delivery, seconds, names, workers, load, sink }));
+          const { path, bodies } = workloads[workload];
+          const turns = await byTurns({ path, bodies: bodies(), delivery, seconds, names, workers, load, sink });
+          results.push({ workload, delivery, turns });
         }
       } finally {
         await workers.stop();
@@ -73,50 +75,63 @@ export async function measure({ chosen, deliveries, seconds, names = ["rust", "p
   return results;
 }
 
-async function byTurns({ workload, delivery, seconds, names, workers, load, sink }) {
-  const { path, bodies } = workloads[workload];
-  const wish = { path, bodies: bodies(), headers, connections: CONNECTIONS };
+/**
+ * Lets Workers take turns with the same requests.
+ *
+ * @returns {Promise<Record<string, { cpu: number, requests: number, bytes: number }[]>>} the turns of each: CPU
+ *   milliseconds a request, requests, and bytes of a request to the sink
+ */
+export async function byTurns({ path, bodies, delivery, seconds, names, workers, load, sink, warmUp = WARM_UP }) {
+  const target = { path, bodies, headers, connections: CONNECTIONS };
+  for (const name of names) await load.aim(name, { ...target, url: workers.urls[name] });
   const turn = async (name, millis) => {
     const before = cpuOf(workers.pid);
-    const { requests } = await load.run({ ...wish, url: workers.urls[name], millis });
+    const { requests } = await load.run(name, millis);
     const cpu = (cpuOf(workers.pid) - before) / requests;
     const arrived = await sink.counted();
-    const expected = delivery === "direct" ? requests : 0;
-    if (arrived.requests !== expected) {
-      throw new Error(`${name}: ${requests} requests made ${arrived.requests} to the sink, and not ${expected}`);
+    // More than 300 gauges take more than one request.
+    if (delivery === "direct" ? arrived.requests < requests : arrived.requests > 0) {
+      throw new Error(`${name}: ${requests} requests made ${arrived.requests} to the sink`);
     }
     return { cpu, requests, bytes: arrived.bytes / requests };
   };
-  for (const name of names) await turn(name, WARM_UP);
+  for (const name of names) await turn(name, warmUp);
   const rounds = Math.max(3, Math.round((seconds * 1000) / (TURN * names.length)));
   const turns = Object.fromEntries(names.map((name) => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
     // Whoever comes first in one round comes last in the next.
     for (const name of round % 2 ? names.toReversed() : names) turns[name].push(await turn(name, TURN));
   }
-  return { workload, delivery, turns };
+  return turns;
 }
 
 /** Ratios round by round: a machine that is slower for a while is so for both. */
-const ratios = (turns, one, other) => turns[one].map(({ cpu }, round) => cpu / turns[other][round].cpu);
+export const ratios = (turns, one, other) => turns[one].map(({ cpu }, round) => cpu / turns[other][round].cpu);
 
-const cpus = (turns, name) => turns[name].map(({ cpu }) => cpu);
+export const cpus = (turns, name) => turns[name].map(({ cpu }) => cpu);
 
-/** The rows of a table: CPU milliseconds a request. */
+/** The table of CPU milliseconds a request, and the rows of the summary. */
 export function report(results) {
   const rows = results.map(({ workload, delivery, turns }) => {
-    const ratio = ratios(turns, "rust", "peer");
-    const target = workloads[workload].targets[delivery];
     const over = (name) => median(cpus(turns, name)) - median(cpus(turns, "floor"));
     return [
       `${workloads[workload].title}, ${delivery}`,
       ...["rust", "peer", "floor"].map((name) => spread(cpus(turns, name))),
-      spread(ratio),
-      `${target.toFixed(1)} ${median(ratio) <= target ? "✓" : "✗"}`,
+      spread(ratios(turns, "rust", "peer")),
       digits(over("rust") / over("peer")),
       turns.rust.reduce((sum, { requests }) => sum + requests, 0),
     ];
   });
-  const head = ["CPU ms a request", "Rust", "JavaScript", "floor", "ratio", "target", "above the floor", "requests"];
-  return `${table(head, rows)}\n\nMedians, with the quarters below and above. "Above the floor" is the ratio of what both cost beyond it.`;
+  const head = ["CPU ms a request", "Rust", "JavaScript", "floor", "ratio", "above the floor", "requests of each"];
+  const text = `${table(head, rows)}\n"Above the floor" is the ratio of what the two cost beyond it.`;
+  const summary = results.map(({ workload, delivery, turns }) => {
+    const ratio = ratios(turns, "rust", "peer");
+    return {
+      what: `${workloads[workload].title}, ${delivery}: CPU against JavaScript`,
+      figure: spread(ratio),
+      value: median(ratio),
+      target: workloads[workload].targets[delivery],
+    };
+  });
+  return { text, summary };
 }

@@ -9,6 +9,7 @@ import { startWorkers } from "./lib/workers.mjs";
 
 /** Microseconds between samples. */
 const INTERVAL = 100;
+const WARM_UP = 3_000;
 const MOST_ROWS = 45;
 
 /**
@@ -31,12 +32,12 @@ export async function profile({ workload, delivery, name, seconds, file }) {
   try {
     const inspector = await Inspector.of(workers.inspector, name);
     const { path, bodies } = workloads[workload];
-    const wish = { path, bodies: bodies(), headers, connections: 8, url: workers.urls[name] };
-    await load.run({ ...wish, millis: 3_000 });
+    await load.aim(name, { path, bodies: bodies(), headers, connections: 8, url: workers.urls[name] });
+    await load.run(name, WARM_UP);
     await inspector.send("Profiler.enable");
     await inspector.send("Profiler.setSamplingInterval", { interval: INTERVAL });
     await inspector.send("Profiler.start");
-    const { requests } = await load.run({ ...wish, millis: seconds * 1000 });
+    const { requests } = await load.run(name, seconds * 1000);
     const { profile: taken } = await inspector.send("Profiler.stop");
     inspector.close();
     if (file) writeFileSync(file, JSON.stringify(taken));

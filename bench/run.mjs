@@ -1,8 +1,17 @@
-// `npm run bench`, once everything is built: the parts of the command line, or all of them.
+// `npm run bench`, once everything is built: the parts of the command line, or all of them, and one table at the end.
 
 import { parseArgs } from "node:util";
+import { main, Problem, step } from "../scripts/lib/console.mjs";
+import { BUDGET, sizes } from "./budget.mjs";
+import { core } from "./core.mjs";
 import { measure, report, workloads } from "./cpu.mjs";
+import { growth } from "./growth.mjs";
+import { latency } from "./latency.mjs";
+import { table } from "./lib/figures.mjs";
+import { memory } from "./memory.mjs";
 import { profile } from "./profile.mjs";
+import { startup } from "./startup.mjs";
+import { versions } from "./versions.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -12,20 +21,68 @@ const { values, positionals } = parseArgs({
     save: { type: "string" },
   },
 });
-const chosen = (known) => {
-  const found = known.filter((word) => positionals.includes(word));
-  return found.length > 0 ? found : known;
-};
-const cpu = { chosen: chosen(Object.keys(workloads)), deliveries: chosen(["direct", "durable"]) };
 const seconds = Number(values.seconds);
 
-if (positionals.includes("profile")) {
-  for (const delivery of cpu.deliveries.slice(0, positionals.includes("durable") ? 2 : 1)) {
+/** Those of the known words that were given, or all. */
+function chosen(known) {
+  const found = known.filter((word) => positionals.includes(word));
+  return found.length > 0 ? found : known;
+}
+
+const CPU_WORDS = [...Object.keys(workloads), "direct", "durable"];
+const cpu = { chosen: chosen(Object.keys(workloads)), deliveries: chosen(["direct", "durable"]) };
+
+/** The parts, each with its own tables and what it has for the one at the end. */
+const PARTS = {
+  cpu: { title: "CPU time of a request", work: async () => report(await measure({ ...cpu, seconds })) },
+  latency: { title: "latency", work: async () => ({ text: await latency() }) },
+  growth: { title: "growth", work: async () => ({ text: await growth() }) },
+  core: { title: "the native core", work: core },
+  startup: { title: "start-up", work: startup },
+  memory: { title: "memory over 100,000 requests", work: memory },
+  size: { title: "size", work: async () => size() },
+};
+
+function size() {
+  const { script, wasm, total } = sizes();
+  return {
+    text: table(["gzip -9, bytes", "index.js", "index_bg.wasm", "together"], [["build/", script, wasm, total]]),
+    summary: [{ what: "deployed artefact, gzip -9, bytes", figure: total, value: total, target: BUDGET }],
+  };
+}
+
+async function profiles() {
+  for (const delivery of chosen(["direct", "durable"]).slice(0, positionals.includes("durable") ? 2 : 1)) {
     for (const workload of cpu.chosen) {
       const wish = { workload, delivery, seconds, name: values.worker, file: values.save };
       console.log(`\n${await profile(wish)}`);
     }
   }
-} else {
-  console.log(`\n${report(await measure({ ...cpu, seconds }))}\n`);
 }
+
+await main(async () => {
+  const known = [...Object.keys(PARTS), ...CPU_WORDS, "profile"];
+  const unknown = positionals.find((word) => !known.includes(word));
+  if (unknown) throw new Problem(`There is no "${unknown}". There are: ${known.join(", ")}.`);
+  if (positionals.includes("profile")) return profiles();
+
+  const names = Object.keys(PARTS).filter((name) => positionals.includes(name));
+  if (names.length === 0) names.push(...(positionals.length > 0 ? ["cpu"] : Object.keys(PARTS)));
+  const texts = [];
+  const summary = [];
+  for (const name of names) {
+    const { title, work } = PARTS[name];
+    const made = await step(title, work);
+    texts.push(made.text);
+    summary.push(...(made.summary ?? []));
+  }
+  const rows = summary.map(({ what, figure, value, target, means }) => [
+    what,
+    figure,
+    means ?? `at most ${target}`,
+    value <= target ? "✓" : "✗",
+  ]);
+  console.log(`\n${texts.join("\n\n")}\n`);
+  if (rows.length > 0) console.log(`${table(["against the targets", "median (quarters)", "target", ""], rows)}\n`);
+  console.log(await versions());
+});

@@ -14,7 +14,11 @@ use librato_edge::delivery::{
     Arrival, Delivery, Destination, Judgement, Lot, Outcome, Policy, Remark, Reply, Step,
     TroubleKind, Writer,
 };
-use librato_edge::durable::once::{Ledger, Question, hour_of, write_answer};
+use librato_edge::durable::consume::{Consumption, Decision};
+use librato_edge::durable::dead_letter::DeadLetter;
+use librato_edge::durable::once::{
+    Ledger, Question, hour_of, read_answers, read_number, write_answer,
+};
 use librato_edge::durable::parcel::{MAX_BYTES, Parcel};
 use librato_edge::measurement::{Measurement, Samples};
 use librato_edge::otlp::proto::{
@@ -382,7 +386,7 @@ proptest! {
             let question = Question::read(&question.write()).unwrap();
             let (answers, logged) = ledger.ask(&question, hour);
             let answer = write_answer(&answers, logged.as_ref());
-            let number = librato_edge::durable::once::read_number(&answer).unwrap();
+            let number = read_number(&answer).unwrap();
             log.push(Question::read(&logged.unwrap().write()).unwrap());
             for second in seconds {
                 prop_assert!(taken.insert((*second, number)), "{number} twice at {second}");
@@ -461,4 +465,261 @@ fn direct_delivery_sends_the_same_bytes_again() {
 #[test]
 fn the_window_is_an_hour() {
     assert_eq!((WINDOW.max_age, WINDOW.max_ahead), (3_600, 600));
+}
+
+/// What one request meets.
+#[derive(Debug, Clone, Copy)]
+enum Weather {
+    Fair,
+    Answer(u16),
+    Lost,
+    /// It is stored, and the answer is lost.
+    StoredAndLost,
+}
+
+/// What befalls the consumer of one batch.
+#[derive(Debug, Clone)]
+struct Round {
+    /// How many messages it is handed.
+    messages: usize,
+    weather: Vec<Weather>,
+    /// Whether it gets a number to write under.
+    is_numbered: bool,
+    /// Whether the queue takes what is sealed.
+    is_sealing: bool,
+    /// Whether it stops without a word before anything is sent.
+    is_stopped: bool,
+    /// Events of a request that comes before: their source, and by how many seconds each is late.
+    sent: Vec<(usize, i64)>,
+}
+
+fn round() -> impl Strategy<Value = Round> {
+    let weather = prop_oneof![
+        4 => Just(Weather::Fair),
+        2 => prop_oneof![Just(503_u16), Just(429), Just(502), Just(504), Just(401)].prop_map(Weather::Answer),
+        1 => Just(Weather::Lost),
+        2 => Just(Weather::StoredAndLost),
+    ];
+    let sent = proptest::collection::vec((0_usize..12, 0_i64..4), 0..40);
+    (
+        1_usize..6,
+        proptest::collection::vec(weather, 0..4),
+        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.1),
+        sent,
+    )
+        .prop_map(|(messages, weather, is_numbered, is_sealing, is_stopped, sent)| Round {
+            messages,
+            weather,
+            is_numbered,
+            is_sealing,
+            is_stopped,
+            sent,
+        })
+}
+
+/// A source that the store does not take.
+const BAD: &str = "s11";
+
+type Series = (String, Vec<(String, String)>, u64, String);
+
+/// A store that keeps one value for a series and a second, as `VictoriaMetrics` does it.
+#[derive(Default)]
+struct Store {
+    points: BTreeMap<Series, f64>,
+    stored_and_lost: Vec<Vec<u8>>,
+    bodies: Vec<Vec<u8>>,
+}
+
+impl Store {
+    fn take(&mut self, body: &[u8], weather: Weather) -> Arrival {
+        self.bodies.push(body.to_vec());
+        let answered = |status| Arrival::Answered(Reply { status, ..Reply::default() });
+        match weather {
+            Weather::Answer(status) => return answered(status),
+            Weather::Lost => return Arrival::Lost,
+            Weather::Fair | Weather::StoredAndLost => {}
+        }
+        let (resource, points) = read(body);
+        // What it takes of a request depends on the request alone. A refusal after a lost answer would
+        // set aside what is stored.
+        if points.len() > 12 {
+            return answered(413);
+        }
+        if points.iter().any(|point| point.attributes.iter().any(|(_, source)| source == BAD)) {
+            return answered(400);
+        }
+        for point in points {
+            let instance = resource["service.instance.id"].clone();
+            let series = (point.metric, point.attributes, point.time, instance);
+            let before = self.points.insert(series.clone(), point.value);
+            // The same point again is the same; another value would take the place of the first.
+            assert!(
+                before.is_none_or(|value| value.to_bits() == point.value.to_bits()),
+                "{series:?}"
+            );
+        }
+        if matches!(weather, Weather::StoredAndLost) {
+            self.stored_and_lost.push(body.to_vec());
+            return Arrival::Lost;
+        }
+        answered(200)
+    }
+
+    /// How many events of a source it has.
+    fn count(&self, source: &str) -> f64 {
+        let of_source = self.points.iter().filter(|((metric, attributes, ..), _)| {
+            metric.strip_suffix(".count").is_some()
+                && attributes.iter().any(|(_, value)| value == source)
+        });
+        of_source.map(|(_, value)| value).sum()
+    }
+}
+
+struct World {
+    settings: Settings,
+    queue: Vec<String>,
+    ledger: Ledger,
+    store: Store,
+    letters: Vec<DeadLetter>,
+    sent: BTreeMap<String, f64>,
+    /// Sources of which something was stored without an answer and could not be sealed.
+    risky: BTreeSet<String>,
+    owners: u64,
+}
+
+impl World {
+    fn ask(&mut self, question: &Question) -> Vec<u8> {
+        let (answers, logged) = self.ledger.ask(question, hour_of(NOW / 1_000));
+        write_answer(&answers, logged.as_ref())
+    }
+
+    fn send(&mut self, sent: &[(usize, i64)]) {
+        let measured: Vec<_> = sent
+            .iter()
+            .map(|(n, age)| measurement("m", &format!("s{n}"), NOW / 1_000 - age, &[1.0]))
+            .collect();
+        for one in &measured {
+            *self.sent.entry(String::from(&*one.source)).or_default() += 1.0;
+        }
+        let packed: Vec<_> = measured.iter().map(|one| (one, None)).collect();
+        let owners = &mut self.owners;
+        let messages = Parcel::pack(&packed, NOW / 1_000, &mut || {
+            *owners += 1;
+            *owners
+        });
+        self.queue.extend(messages);
+    }
+
+    fn consume(&mut self, round: &Round) {
+        let taken = round.messages.min(self.queue.len());
+        let batch: Vec<_> = self.queue.drain(..taken).map(Some).collect();
+        let mut consumption = Consumption::read(&batch, NOW);
+        let claims = read_answers(&self.ask(&Question::Claim(consumption.claims())));
+        consumption.plan(&claims, &self.settings, NOW);
+        let seconds = consumption.seconds();
+        if !seconds.is_empty() {
+            let number = self.ask(&Question::Write(seconds));
+            let number = read_number(&number).map(Writer::Numbered);
+            consumption.write_as(number.filter(|_| round.is_numbered));
+        }
+        if round.is_stopped {
+            return self.queue.extend(batch.into_iter().flatten());
+        }
+        let (gauges, lots) = consumption.load();
+        let to = self.settings.destination.as_deref().unwrap();
+        let mut delivery = Delivery::of_lots(to, gauges, lots, Policy::durable(NOW, 7));
+        let mut weather = round.weather.iter().chain(std::iter::repeat(&Weather::Fair));
+        let mut under_way = Vec::new();
+        let before = self.store.stored_and_lost.len();
+        loop {
+            match delivery.next(NOW) {
+                Step::Send(shipment) => under_way.push(shipment),
+                Step::Wait(_) => {
+                    let shipment = under_way.remove(0);
+                    let arrival = self.store.take(&shipment.body, *weather.next().unwrap());
+                    delivery.settle(shipment.id, &arrival, NOW);
+                }
+                Step::Done => break,
+            }
+        }
+        let failed = delivery.failed().to_vec();
+        let outcomes = delivery.finish();
+        let letters = consumption.delivered(&outcomes).to_vec();
+        let mut owner = self.owners;
+        let seals = consumption.seal(&failed, &mut |_| 0, &mut || {
+            owner += 1;
+            owner
+        });
+        self.owners = owner;
+        for seal in seals {
+            assert!(seal.message.len() <= MAX_BYTES && (1..=43_200).contains(&seal.delay));
+            if round.is_sealing {
+                consumption.sealed(&seal);
+                self.queue.push(seal.message);
+            }
+        }
+        if !round.is_sealing {
+            for body in self.store.stored_and_lost.split_off(before) {
+                let (_, points) = read(&body);
+                let sources = points.into_iter().flat_map(|point| point.attributes);
+                self.risky.extend(sources.map(|(_, source)| source));
+            }
+        }
+        let sent = vec![true; letters.len()];
+        self.letters.extend(letters);
+        let done = consumption.set_aside(sent);
+        self.ask(&Question::Done(done));
+        let decisions = consumption.decide(&vec![1; batch.len()], &mut |_| 0);
+        let again = batch.into_iter().flatten().zip(decisions);
+        self.queue.extend(
+            again.filter(|(_, decision)| *decision != Decision::Acknowledge).map(|(body, _)| body),
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// An event counts once also where the answer was lost, and what was sent again was sent as it was.
+    #[test]
+    fn each_event_is_stored_or_set_aside_exactly_once(rounds in proptest::collection::vec(round(), 1..30)) {
+        let mut world = World {
+            settings: otlp([("OTLP_PROFILE", "gauge")]),
+            queue: Vec::new(),
+            ledger: Ledger::default(),
+            store: Store::default(),
+            letters: Vec::new(),
+            sent: BTreeMap::new(),
+            risky: BTreeSet::new(),
+            owners: 0,
+        };
+        for round in &rounds {
+            world.send(&round.sent);
+            world.consume(round);
+        }
+        let fair = Round { messages: 10, weather: Vec::new(), is_numbered: true, is_sealing: true, is_stopped: false, sent: Vec::new() };
+        for _ in 0..1_000 {
+            if !world.queue.is_empty() {
+                world.consume(&fair);
+            }
+        }
+        prop_assert!(world.queue.is_empty());
+        let mut aside: BTreeMap<String, f64> = BTreeMap::new();
+        for letter in &world.letters {
+            let one = letter.revived().expect("a measurement");
+            #[allow(clippy::cast_precision_loss)]
+            let count = one.samples.count as f64;
+            *aside.entry(String::from(&*one.source)).or_default() += count;
+        }
+        for (source, sent) in &world.sent {
+            let all = world.store.count(source) + aside.get(source).copied().unwrap_or_default();
+            prop_assert!(all >= *sent, "{source} is lost: {all} of {sent}");
+            prop_assert!(all.to_bits() == sent.to_bits() || world.risky.contains(source), "{source} counts {all} times, not {sent}");
+        }
+        for body in &world.store.stored_and_lost {
+            prop_assert!(world.store.bodies.iter().filter(|other| *other == body).count() > 1, "it was not sent again as it was");
+        }
+    }
 }

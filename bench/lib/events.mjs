@@ -1,6 +1,7 @@
 // The events that are sent: as analytics.js 1.84 makes them, from a shop.
 
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { settings } from "./workers.mjs";
 
 const NAMES = [
@@ -14,54 +15,19 @@ const NAMES = [
   "Coupon Applied",
 ];
 
+const template = JSON.parse(readFileSync(new URL("../event.json", import.meta.url), "utf8"));
+
 /** A Track call of about 1.3 KB, the `index`th of its kind. */
 export function track(index, now = Date.now(), more = {}) {
-  const name = NAMES[index % NAMES.length];
-  const path = `/collections/autumn/products/${name.toLowerCase().replaceAll(" ", "-")}-${1000 + index}`;
-  const search = "?utm_source=newsletter";
   return {
+    ...template,
     timestamp: new Date(now - 40 * index).toISOString(),
-    integrations: { "Segment.io": true },
-    event: name,
-    type: "track",
-    properties: {
-      value: 19.9 + (index % 10),
-      currency: "EUR",
-      product_id: `P-${1000 + index}`,
-      category: "Outdoor Jackets",
-      quantity: 1,
-      coupon: "AUTUMN26",
-    },
-    context: {
-      page: {
-        path,
-        referrer: "https://www.example.com/collections/autumn",
-        search,
-        title: "Waterproof trekking jacket for women | Example Shop",
-        url: `https://www.example.com${path}${search}`,
-      },
-      userAgent:
-        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-      userAgentData: {
-        brands: [
-          { brand: "Chromium", version: "142" },
-          { brand: "Not_A Brand", version: "99" },
-        ],
-        mobile: false,
-        platform: "macOS",
-      },
-      locale: "de-DE",
-      library: { name: "analytics.js", version: "npm:next-1.84.3" },
-      campaign: { source: "newsletter" },
-      timezone: "Europe/Berlin",
-    },
+    event: NAMES[index % NAMES.length],
+    properties: { ...template.properties, value: 19.9 + (index % 10), product_id: `P-${1000 + index}` },
     messageId: `ajs-next-${now}-${randomUUID()}`,
     anonymousId: randomUUID(),
-    userId: null,
-    writeKey: settings.WRITE_KEYS,
-    ...more,
     sentAt: new Date(now).toISOString(),
-    _metadata: { bundled: ["Segment.io"], unbundled: [], bundledIds: [] },
+    ...more,
   };
 }
 
@@ -78,12 +44,33 @@ export const slim = (index) => ({
 /** The body of a request with one event. */
 export const single = (index) => JSON.stringify(track(index));
 
-/** The body of a request with many, as `/v1/b` of analytics.js has it. */
-export function batch(count, first = 0, more = {}) {
+/** The body of a request with these events, as `/v1/b` of analytics.js has it. */
+export const batchOf = (events, now = Date.now()) =>
+  JSON.stringify({ writeKey: settings.WRITE_KEYS, batch: events, sentAt: new Date(now).toISOString() });
+
+/** The body of a request with many. */
+export function batch(count, first = 0) {
   const now = Date.now();
-  const events = Array.from({ length: count }, (_, index) => {
-    const { sentAt, ...event } = track(first + index, now, more);
-    return event;
-  });
-  return JSON.stringify({ writeKey: settings.WRITE_KEYS, batch: events, sentAt: new Date(now).toISOString() });
+  return batchOf(
+    Array.from({ length: count }, (_, index) => ({ ...track(first + index, now), sentAt: undefined })),
+    now,
+  );
+}
+
+/** The body of a request with one event of so many bytes: what is beyond the usual is a list of products. */
+export function sized(bytes) {
+  const { context, ...event } = track(0);
+  const products = [];
+  // Less than a kilobyte and a half leaves no room for the page.
+  const { page, ...rest } = context;
+  const made = () =>
+    JSON.stringify({
+      ...event,
+      context: bytes < 1_500 ? rest : context,
+      properties: { ...event.properties, products, note: "" },
+    });
+  while (made().length + 90 < bytes) {
+    products.push({ product_id: `P-${2000 + products.length}`, name: "Trekking socks", price: 12.9, quantity: 2 });
+  }
+  return made().replace('"note":""', `"note":"${"x".repeat(bytes - made().length)}"`);
 }

@@ -47,13 +47,13 @@ class Client {
   }
 }
 
-/** Each client sends its next request as soon as it has an answer. */
-async function closedLoop(clients, requests, millis) {
+/** Each client sends its next request as soon as it has an answer: for so long, or so many in all. */
+async function closedLoop(clients, requests, { millis = Number.POSITIVE_INFINITY, count = Number.POSITIVE_INFINITY }) {
   let sent = 0;
   const until = performance.now() + millis;
   await Promise.all(
     clients.map(async (client) => {
-      while (performance.now() < until) {
+      while (sent < count && performance.now() < until) {
         const request = requests[sent % requests.length];
         sent += 1;
         await client.send(request);
@@ -67,64 +67,68 @@ async function closedLoop(clients, requests, millis) {
  * Requests begin at a fixed rate, whether those before have been answered or not. A latency counts from when its request
  * was due, so that a Worker that falls behind cannot hide it.
  */
-async function openLoop(clients, requests, millis, rate) {
-  const latencies = [];
+async function openLoop(clients, requests, { millis, rate }) {
   const idle = [...clients];
-  const due = [];
-  const started = performance.now();
+  const waiting = [];
+  const latencies = [];
   const total = Math.floor((millis / 1000) * rate);
-  let begun = 0;
-  let failed;
-  await new Promise((resolve) => {
-    const next = () => {
-      while (idle.length > 0 && due.length > 0) {
+  const started = performance.now();
+  await new Promise((resolve, reject) => {
+    const begin = () => {
+      while (idle.length > 0 && waiting.length > 0) {
         const client = idle.pop();
-        const at = due.shift();
-        client.send(requests[latencies.length % requests.length]).then(
-          () => {
-            latencies.push(performance.now() - at);
-            idle.push(client);
-            next();
-          },
-          (error) => {
-            failed = error;
-            resolve();
-          },
-        );
+        const due = waiting.shift();
+        client.send(requests[latencies.length % requests.length]).then(() => {
+          latencies.push(performance.now() - due);
+          idle.push(client);
+          begin();
+          if (latencies.length === total) resolve();
+        }, reject);
       }
-      if (latencies.length === total) resolve();
     };
+    let next = 0;
     const tick = () => {
-      const now = performance.now();
-      while (begun < total && started + (begun * 1000) / rate <= now) {
-        due.push(started + (begun * 1000) / rate);
-        begun += 1;
+      while (next < total && dueAt(next) <= performance.now()) {
+        waiting.push(dueAt(next));
+        next += 1;
       }
-      next();
-      if (begun < total) setImmediate(tick);
+      begin();
+      if (next === total) return;
+      // A timer comes a millisecond late or so: the last moments are waited for without one.
+      const pause = dueAt(next) - performance.now() - 2;
+      if (pause > 0) setTimeout(tick, pause);
+      else setImmediate(tick);
     };
+    const dueAt = (place) => started + (place * 1000) / rate;
     tick();
   });
-  if (failed) throw failed;
   return { requests: total, latencies };
 }
 
-let known = {};
+/** Connections and requests of each target: both are made once. */
+const targets = new Map();
 
-process.on("message", async ({ url, bodies, headers, path, connections, millis, rate }) => {
+function targetOf({ url, path, headers, bodies, connections }) {
+  const host = new URL(url).host;
+  const requests = bodies.map((body) => {
+    const bytes = Buffer.from(body);
+    const head = [`POST ${path} HTTP/1.1`, `Host: ${host}`, ...headers, `Content-Length: ${bytes.length}`];
+    return Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), bytes]);
+  });
+  return { requests, clients: Array.from({ length: connections }, () => new Client(url)) };
+}
+
+process.on("message", async ({ target, id, ...extent }) => {
   try {
-    const key = `${url}${path} ${connections}`;
-    if (known.key !== key) {
-      for (const client of known.clients ?? []) client.close();
-      known = { key, clients: Array.from({ length: connections }, () => new Client(url)) };
+    if (target) {
+      for (const client of targets.get(id)?.clients ?? []) client.close();
+      targets.set(id, targetOf(target));
+      process.send({});
+      return;
     }
-    const requests = bodies.map((body) => {
-      const bytes = Buffer.from(body);
-      const lines = [`POST ${path} HTTP/1.1`, `Host: ${new URL(url).host}`, ...headers];
-      return Buffer.concat([Buffer.from(`${lines.join("\r\n")}\r\nContent-Length: ${bytes.length}\r\n\r\n`), bytes]);
-    });
-    const loop = rate ? openLoop : closedLoop;
-    process.send(await loop(known.clients, requests, millis, rate));
+    const { clients, requests } = targets.get(id);
+    const loop = extent.rate ? openLoop : closedLoop;
+    process.send(await loop(clients, requests, extent));
   } catch (error) {
     process.send({ error: error.message });
   }

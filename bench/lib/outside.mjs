@@ -46,5 +46,13 @@ export async function startSink() {
 /** Where requests come from. */
 export function startLoad() {
   const load = new Neighbour("load.mjs");
-  return { run: (wish) => load.ask(wish), stop: () => load.stop() };
+  return {
+    /** Sets, under a name, where requests go and what they are. */
+    aim: (id, target) => load.ask({ id, target }),
+    /** Sends them for so long: one after another on each connection, or so many a second. */
+    run: (id, millis, rate) => load.ask({ id, millis, rate }),
+    /** Sends so many, one after another on each connection. */
+    send: (id, count) => load.ask({ id, count }),
+    stop: () => load.stop(),
+  };
 }

@@ -47,6 +47,16 @@ const { compatibility_date: compatibilityDate, compatibility_flags: flags } = un
   { hideWarnings: true },
 );
 
+/** A Worker that loads another one, or nothing. */
+const loader = (name) => `
+  export default {
+    async fetch() {
+      ${name === "nothing" ? "" : 'await import("index.js");'}
+      return new Response('{"success":true}');
+    },
+  };
+`;
+
 /** A text as the configuration's language writes it; JSON's escapes are among its own. */
 const quoted = (text) => JSON.stringify(text);
 const list = (items) => `[${items.join(", ")}]`;
@@ -79,7 +89,9 @@ function modulesOf(folder, from) {
  * @param {string} [options.queue] the module that makes the queue, with the class `Queue`; it finds the Worker's
  *   Librato in its `props`
  * @param {Record<string, string>} [options.more] further variables
- * @param {boolean} [options.inspected]
+ * @param {boolean} [options.inspected] with an inspector
+ * @param {boolean} [options.lazily] the first request loads the Worker, and does nothing else with it: as
+ *   `wrangler check startup` does it
  * @param {(line: string) => void} [options.onLog] gets each line that they print
  */
 export async function startWorkers({
@@ -89,6 +101,7 @@ export async function startWorkers({
   queue = NULL_QUEUE,
   more = {},
   inspected = false,
+  lazily = false,
   onLog,
 }) {
   const folder = mkdtempSync(join(tmpdir(), "librato-edge-"));
@@ -102,7 +115,9 @@ export async function startWorkers({
         `(name = "MEASUREMENTS", service = (name = "queue", entrypoint = "Queue", props = (json = ${props})))`,
       );
     }
-    return `(name = ${quoted(name)}, worker = ${worker(modulesOf(folders[name], folder), bindings)})`;
+    const modules = name === "nothing" ? [] : modulesOf(folders[name], folder);
+    if (lazily) modules.unshift(`(name = "startup.js", esModule = ${quoted(loader(name))})`);
+    return `(name = ${quoted(name)}, worker = ${worker(modules, bindings)})`;
   });
   if (durable) {
     const modules = [`(name = "queue.js", esModule = ${quoted(queue)})`];

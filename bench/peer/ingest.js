@@ -157,12 +157,12 @@ const SUCCESS = { status: 200, body: '{"success":true}' };
 const encoder = new TextEncoder();
 
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
-const OPENING_BRACKET = 0x5b;
-const CLOSING_BRACKET = 0x5d;
-const OPENING_BRACE = 0x7b;
-const CLOSING_BRACE = 0x7d;
+const BACKSLASH = 0x5c;
+/** Brackets and braces differ in this bit alone. */
+const EITHER = 0x20;
+const OPENING = 0x7b;
+const CLOSING = 0x7d;
 const BATCH = [...encoder.encode('"batch"')];
 
 /**
@@ -170,47 +170,43 @@ const BATCH = [...encoder.encode('"batch"')];
  * `undefined` where there are none. The text is known to be JSON.
  */
 function tooLargeMembers(bytes) {
+  const { length } = bytes;
   let found;
   let depth = 0;
   let key = 0;
   let isInBatch = false;
   let member = 0;
   let start = 0;
-  for (let at = 0; at < bytes.length; at += 1) {
-    switch (bytes[at]) {
-      case QUOTE: {
-        if (depth === 1) key = at;
-        let byte = bytes[++at];
-        while (byte !== QUOTE) {
-          if (byte === BACKSLASH) at += 1;
-          byte = bytes[++at];
-        }
-        break;
+  let at = 0;
+  while (at < length) {
+    const byte = bytes[at++];
+    if (byte === QUOTE) {
+      if (depth === 1) key = at - 1;
+      let inner = bytes[at++];
+      while (inner !== QUOTE) {
+        if (inner === BACKSLASH) at += 1;
+        inner = bytes[at++];
       }
-      case OPENING_BRACKET:
-      case OPENING_BRACE:
-        depth += 1;
-        if (depth === 3) start = at;
-        if (depth === 2) {
-          isInBatch = BATCH.every((byte, place) => bytes[key + place] === byte);
-          if (isInBatch) {
-            // Of repeated keys the last counts.
-            found = undefined;
-            member = 0;
-          }
+    } else if (byte === COMMA) {
+      if (depth === 2) member += 1;
+    } else if ((byte | EITHER) === OPENING) {
+      depth += 1;
+      if (depth === 3) {
+        start = at - 1;
+      } else if (depth === 2) {
+        isInBatch = BATCH.every((wanted, place) => bytes[key + place] === wanted);
+        if (isInBatch) {
+          // Of repeated keys the last counts.
+          found = undefined;
+          member = 0;
         }
-        break;
-      case CLOSING_BRACKET:
-      case CLOSING_BRACE:
-        depth -= 1;
-        if (depth === 2 && isInBatch && at + 1 - start > MAX_EVENT) {
-          found ??= new Set();
-          found.add(member);
-        }
-        break;
-      case COMMA:
-        if (depth === 2) member += 1;
-        break;
+      }
+    } else if ((byte | EITHER) === CLOSING) {
+      depth -= 1;
+      if (depth === 2 && isInBatch && at - start > MAX_EVENT) {
+        found ??= new Set();
+        found.add(member);
+      }
     }
   }
   return found;

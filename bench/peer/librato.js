@@ -2,7 +2,6 @@
 
 import { Failure } from "./answer.js";
 import { inRange } from "./mapping.js";
-import { within } from "./within.js";
 
 const MAX_AGE_SECONDS = 7_200;
 const MAX_GAUGES = 300;
@@ -129,24 +128,18 @@ const DELIVERED = {};
 
 /** Sends a request, reads all of its answer, and judges it. */
 async function exchange(settings, body, timeout) {
-  const controller = new AbortController();
   let response;
   let text;
   try {
-    const { signal } = controller;
+    const signal = AbortSignal.timeout(timeout);
     // Followed, a redirect would turn a POST into a GET of some page that answers 200.
     const init = { method: "POST", headers: settings.headers, body, redirect: "manual", signal };
-    [response, text] = await within(timeout, answered(settings.url, init));
+    response = await fetch(settings.url, init);
+    text = await response.text();
   } catch {
-    controller.abort();
     return unavailable("no answer in time, or the connection failed");
   }
   return judge(response, text);
-}
-
-async function answered(url, init) {
-  const response = await fetch(url, init);
-  return [response, await response.text()];
 }
 
 function judge(response, text) {

@@ -34,6 +34,13 @@ function kilobytes(path) {
   return `${basename(path)} ${size(bytes.length)} (gzip ${size(gzipSync(bytes).length)})`;
 }
 
+/** Where worker-build finds its own tools. */
+const toolsOf = (wasmBindgen) => ({
+  WASM_BINDGEN_BIN: wasmBindgen,
+  WASM_OPT_BIN: inProject("node_modules/.bin/wasm-opt"),
+  ESBUILD_BIN: inProject("node_modules/.bin/esbuild"),
+});
+
 /**
  * Builds what is deployed, into `build/`: the script, its WebAssembly module, and as a static asset analytics.js.
  * Always the release build, so what is developed and tested with is what is deployed.
@@ -42,11 +49,7 @@ function kilobytes(path) {
  */
 export async function buildWorker({ workerBuild, wasmBindgen, versions }) {
   const target = ["--package", "librato-edge"];
-  const tools = {
-    WASM_BINDGEN_BIN: wasmBindgen,
-    WASM_OPT_BIN: inProject("node_modules/.bin/wasm-opt"),
-    ESBUILD_BIN: inProject("node_modules/.bin/esbuild"),
-  };
+  const tools = toolsOf(wasmBindgen);
 
   await step("Worker (release, WebAssembly)", async (show) => {
     // Only cargo knows whether the source has changed; what comes after it takes seconds even when nothing has.
@@ -66,6 +69,12 @@ export async function buildWorker({ workerBuild, wasmBindgen, versions }) {
     writeFileSync(inProject(RECORD), madeOf);
   });
   console.log(`  build/: ${Object.values(OUTPUT).map(kilobytes).join(", ")}`);
+}
+
+/** Builds what the benchmark holds the Worker's start against: a `worker` program that does nothing. */
+export function buildBare({ workerBuild, wasmBindgen }) {
+  const env = { ...toolsOf(wasmBindgen), CARGO_TARGET_DIR: inProject("target") };
+  return step("a bare worker program", (show) => run([workerBuild, "--release", "bench/bare"], { show, env }));
 }
 
 /** Builds the local Librato and returns the path of the program. */

@@ -164,12 +164,8 @@ impl<'a> Reader<'a> {
     /// The first byte of what comes next.
     #[inline]
     pub fn peek(&mut self) -> Option<u8> {
-        loop {
-            match self.byte() {
-                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                other => return other,
-            }
-        }
+        self.at = space(self.text.as_bytes(), self.at);
+        self.text.as_bytes().get(self.at).copied()
     }
 
     /// One value, as it was written.
@@ -251,16 +247,8 @@ impl<'a> Reader<'a> {
     }
 
     #[inline]
-    fn byte(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    #[inline]
     fn take(&mut self, wanted: u8) -> Result<(), Malformed> {
-        if self.peek() != Some(wanted) {
-            return Err(Malformed);
-        }
-        self.at += 1;
+        self.at = byte(self.text.as_bytes(), self.at, wanted).ok_or(Malformed)?;
         Ok(())
     }
 
@@ -284,157 +272,125 @@ impl<'a> Reader<'a> {
     fn key(&mut self) -> Result<Key<'a>, Malformed> {
         self.take(b'"')?;
         let begin = self.at;
-        let is_escaped = self.pass_string()?;
-        let text = self.text.get(begin..self.at - 1).ok_or(Malformed)?;
+        let (end, is_escaped) = string(self.text.as_bytes(), begin).ok_or(Malformed)?;
+        self.at = end;
+        let text = self.text.get(begin..end - 1).ok_or(Malformed)?;
         self.take(b':')?;
         Ok(Key { text, is_escaped })
     }
 
-    /// Passes over one value. Not by recursion: what is open is a bit for each level.
+    /// Passes over one value.
     ///
     /// # Errors
     ///
     /// [`Malformed`].
     pub fn pass(&mut self) -> Result<(), Malformed> {
-        let floor = self.depth;
-        let mut open_objects = 0_u128;
-        loop {
-            // A value, ...
-            match self.peek().ok_or(Malformed)? {
-                b'"' => {
-                    self.at += 1;
-                    self.pass_string()?;
+        self.at = pass(self.text.as_bytes(), self.at, self.depth).ok_or(Malformed)?;
+        Ok(())
+    }
+}
+
+// What passes over text takes a place and returns the next, so that it stays in a register.
+
+/// Where the next thing begins.
+#[inline]
+fn space(text: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// Behind a byte that must come next.
+#[inline]
+fn byte(text: &[u8], at: usize, wanted: u8) -> Option<usize> {
+    let at = space(text, at);
+    (text.get(at) == Some(&wanted)).then_some(at + 1)
+}
+
+/// Behind a key and its colon.
+#[inline]
+fn key(text: &[u8], at: usize) -> Option<usize> {
+    let (end, _) = string(text, byte(text, at, b'"')?)?;
+    byte(text, end, b':')
+}
+
+/// Behind a value, which stands so deep already. Not by recursion: what is open is a bit for each level.
+fn pass(text: &[u8], mut at: usize, floor: u32) -> Option<usize> {
+    let mut depth = floor;
+    let mut open_objects = 0_u128;
+    loop {
+        // A value, ...
+        at = space(text, at);
+        at = match text.get(at)? {
+            b'"' => string(text, at + 1)?.0,
+            bracket @ (b'{' | b'[') => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return None;
                 }
-                b'{' => {
-                    self.open(b'{')?;
-                    open_objects = open_objects << 1 | 1;
-                    if self.peek() != Some(b'}') {
-                        self.pass_key()?;
-                        continue;
-                    }
-                }
-                b'[' => {
-                    self.open(b'[')?;
-                    open_objects <<= 1;
-                    if self.peek() != Some(b']') {
-                        continue;
-                    }
-                }
-                b't' => self.pass_word("true")?,
-                b'f' => self.pass_word("false")?,
-                b'n' => self.pass_word("null")?,
-                _ => self.pass_number()?,
-            }
-            // ... and what comes after it: the ends of what it is in, or another.
-            loop {
-                if self.depth == floor {
-                    return Ok(());
-                }
-                let is_object = open_objects & 1 == 1;
-                match self.peek() {
-                    Some(b',') => {
-                        self.at += 1;
+                let is_object = *bracket == b'{';
+                open_objects = open_objects << 1 | u128::from(is_object);
+                at = space(text, at + 1);
+                match text.get(at)? {
+                    b'}' if is_object => at,
+                    b']' if !is_object => at,
+                    _ => {
                         if is_object {
-                            self.pass_key()?;
+                            at = key(text, at)?;
                         }
-                        break;
+                        continue;
                     }
-                    Some(b'}') if is_object => {}
-                    Some(b']') if !is_object => {}
-                    _ => return Err(Malformed),
                 }
-                self.at += 1;
-                self.depth -= 1;
-                open_objects >>= 1;
             }
-        }
-    }
-
-    #[inline]
-    fn pass_key(&mut self) -> Result<(), Malformed> {
-        self.take(b'"')?;
-        self.pass_string()?;
-        self.take(b':')
-    }
-
-    /// Passes over a string from behind its first quotation mark, and tells whether it holds escapes.
-    fn pass_string(&mut self) -> Result<bool, Malformed> {
-        let mut is_escaped = false;
+            b't' => word(text, at, "true")?,
+            b'f' => word(text, at, "false")?,
+            b'n' => word(text, at, "null")?,
+            _ => number(text, at)?,
+        };
+        // ... and what comes after it: the ends of what it is in, or another.
         loop {
-            self.at = plain_until(self.text.as_bytes(), self.at);
-            match self.byte() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(is_escaped);
+            if depth == floor {
+                return Some(at);
+            }
+            let is_object = open_objects & 1 == 1;
+            at = space(text, at);
+            match text.get(at)? {
+                b',' => {
+                    at = if is_object { key(text, at + 1)? } else { at + 1 };
+                    break;
                 }
-                Some(b'\\') => {
-                    is_escaped = true;
-                    self.at += 1;
-                    self.pass_escape()?;
-                }
-                // A control character, or the end.
-                _ => return Err(Malformed),
+                b'}' if is_object => {}
+                b']' if !is_object => {}
+                _ => return None,
             }
+            at += 1;
+            depth -= 1;
+            open_objects >>= 1;
         }
     }
+}
 
-    fn pass_escape(&mut self) -> Result<(), Malformed> {
-        let kind = self.byte().ok_or(Malformed)?;
-        self.at += 1;
-        match kind {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
-            b'u' => {
-                let digits = self.text.as_bytes().get(self.at..self.at + 4).ok_or(Malformed)?;
-                self.at += 4;
-                if digits.iter().all(u8::is_ascii_hexdigit) { Ok(()) } else { Err(Malformed) }
+/// Behind a string, from behind its first quotation mark, and whether it holds escapes.
+#[inline]
+fn string(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
+    let mut is_escaped = false;
+    loop {
+        at = plain_until(text, at);
+        match text.get(at)? {
+            b'"' => return Some((at + 1, is_escaped)),
+            b'\\' => {
+                is_escaped = true;
+                at = escape(text, at + 1)?;
             }
-            _ => Err(Malformed),
+            // A control character.
+            _ => return None,
         }
-    }
-
-    fn pass_word(&mut self, word: &str) -> Result<(), Malformed> {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        if !rest.starts_with(word.as_bytes()) {
-            return Err(Malformed);
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    fn pass_number(&mut self) -> Result<(), Malformed> {
-        if self.byte() == Some(b'-') {
-            self.at += 1;
-        }
-        // No digit stands behind a zero at the beginning.
-        if self.byte() == Some(b'0') {
-            self.at += 1;
-        } else {
-            self.pass_digits()?;
-        }
-        if self.byte() == Some(b'.') {
-            self.at += 1;
-            self.pass_digits()?;
-        }
-        if let Some(b'e' | b'E') = self.byte() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.byte() {
-                self.at += 1;
-            }
-            self.pass_digits()?;
-        }
-        Ok(())
-    }
-
-    fn pass_digits(&mut self) -> Result<(), Malformed> {
-        let begin = self.at;
-        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.at += 1;
-        }
-        if self.at == begin { Err(Malformed) } else { Ok(()) }
     }
 }
 
 /// Where in a string, from a place in it, its end comes, an escape, or what may not stand in one.
+#[inline]
 fn plain_until(text: &[u8], mut at: usize) -> usize {
     while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let special = special(u64::from_le_bytes(*word));
@@ -449,6 +405,7 @@ fn plain_until(text: &[u8], mut at: usize) -> usize {
 
 /// Marks in the top bit of each byte whether it ends a run: a quotation mark, a backslash or a control
 /// character. Above the first mark there may be false ones (the borrow of the subtractions).
+#[inline]
 fn special(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = 0x80 * ONES;
@@ -457,6 +414,41 @@ fn special(word: u64) -> u64 {
     let backslash = (word ^ (0x5c * ONES)).wrapping_sub(ONES);
     // No byte of a character beyond ASCII is any of these; all of theirs have the top bit.
     (low | backslash) & !word & TOPS
+}
+
+fn escape(text: &[u8], at: usize) -> Option<usize> {
+    match text.get(at)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 1),
+        b'u' => {
+            let digits = text.get(at + 1..at + 5)?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(at + 5)
+        }
+        _ => None,
+    }
+}
+
+fn word(text: &[u8], at: usize, word: &str) -> Option<usize> {
+    text.get(at..)?.starts_with(word.as_bytes()).then_some(at + word.len())
+}
+
+fn number(text: &[u8], mut at: usize) -> Option<usize> {
+    at += usize::from(text.get(at) == Some(&b'-'));
+    // No digit stands behind a zero at the beginning.
+    at = if text.get(at) == Some(&b'0') { at + 1 } else { digits(text, at)? };
+    if text.get(at) == Some(&b'.') {
+        at = digits(text, at + 1)?;
+    }
+    if let Some(b'e' | b'E') = text.get(at) {
+        let is_signed = matches!(text.get(at + 1), Some(b'+' | b'-'));
+        at = digits(text, at + 1 + usize::from(is_signed))?;
+    }
+    Some(at)
+}
+
+/// Behind at least one digit.
+fn digits(text: &[u8], at: usize) -> Option<usize> {
+    let count = text.get(at..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (count > 0).then_some(at + count)
 }
 
 #[cfg(test)]

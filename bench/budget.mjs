@@ -1,0 +1,25 @@
+// What is deployed stays small: the script and its WebAssembly, packed as tightly as gzip packs.
+
+import { readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+
+/** Most bytes of both together. */
+export const BUDGET = 100_000;
+
+/** The packed size of each deployed file, in bytes. */
+export function sizes() {
+  const packed = (file) => gzipSync(readFileSync(new URL(`../build/${file}`, import.meta.url)), { level: 9 }).length;
+  const script = packed("index.js");
+  const wasm = packed("index_bg.wasm");
+  return { script, wasm, total: script + wasm };
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { script, wasm, total } = sizes();
+  const over = total - BUDGET;
+  console.log(`build/, gzip -9: index.js ${script} + index_bg.wasm ${wasm} = ${total} bytes of ${BUDGET}`);
+  if (over > 0) {
+    console.error(`That is ${over} bytes too many.`);
+    process.exitCode = 1;
+  }
+}

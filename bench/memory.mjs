@@ -1,0 +1,67 @@
+// The memory of an isolate: after 10,000 requests it has all that it ever needs.
+
+import { headers, workloads } from "./cpu.mjs";
+import { table } from "./lib/figures.mjs";
+import { Inspector } from "./lib/inspector.mjs";
+import { startLoad, startSink } from "./lib/outside.mjs";
+import { memoryOf } from "./lib/usage.mjs";
+import { startWorkers } from "./lib/workers.mjs";
+
+/** Kilobytes by which the heap may differ from one look to the next: code that was compiled, caches of the engine. */
+const SLACK = 256;
+const STOPS = [10_000, 25_000, 50_000, 100_000];
+
+/** Sends 100,000 requests to the Worker, looks at its memory in between, and returns the table. */
+export async function memory() {
+  const sink = await startSink();
+  const load = startLoad();
+  const workers = await startWorkers({ librato: sink.url, names: ["rust"], inspected: true });
+  try {
+    const { path, bodies } = workloads.single;
+    await load.aim("rust", { path, bodies: bodies(), headers, connections: 8, url: workers.urls.rust });
+    let sent = 0;
+    const rows = [];
+    for (const stop of STOPS) {
+      sent += (await load.send("rust", stop - sent)).requests;
+      rows.push([sent, ...(await held(workers))]);
+    }
+    const [first, last] = [rows[0], rows.at(-1)];
+    const grown = (column) => last[column] - first[column];
+    const value = Math.max(grown(1), 0) + grown(3);
+    return {
+      text: table(["requests", "V8 heap, KB", "buffers, KB", "WebAssembly memory, KB", "process, KB"], rows),
+      summary: [
+        {
+          what: "memory after 100,000 requests, beyond that after 10,000",
+          figure: `${grown(1)} KB heap, ${grown(3)} KB WebAssembly, ${grown(4)} KB process`,
+          value,
+          target: SLACK,
+          means: "no growth",
+        },
+      ],
+    };
+  } finally {
+    await workers.stop();
+    await load.stop();
+    await sink.stop();
+  }
+}
+
+/** What is held once the garbage is gone. The inspector is there only then: it would keep what is logged. */
+async function held({ inspector: host, pid }) {
+  const inspector = await Inspector.of(host, "rust");
+  for (let times = 0; times < 3; times += 1) await inspector.send("HeapProfiler.collectGarbage");
+  const { usedSize, backingStorageSize = 0 } = await inspector.send("Runtime.getHeapUsage");
+  const { result: prototype } = await inspector.send("Runtime.evaluate", {
+    expression: "WebAssembly.Memory.prototype",
+  });
+  const { objects } = await inspector.send("Runtime.queryObjects", { prototypeObjectId: prototype.objectId });
+  const { result: pages } = await inspector.send("Runtime.callFunctionOn", {
+    objectId: objects.objectId,
+    functionDeclaration: "function () { return this.reduce((sum, { buffer }) => sum + buffer.byteLength, 0); }",
+    returnByValue: true,
+  });
+  inspector.close();
+  const kilobytes = (bytes) => Math.round(bytes / 1024);
+  return [kilobytes(usedSize), kilobytes(backingStorageSize), kilobytes(pages.value), memoryOf(pid)];
+}
