@@ -58,12 +58,18 @@ export async function buildWorker({ workerBuild, wasmBindgen, versions }) {
     const madeOf = createHash("sha256")
       .update(readFileSync(wasm))
       .update(read("package-lock.json"))
+      .update(read("scripts/lib/build.mjs"))
       .update(JSON.stringify(versions))
       .digest("hex");
     const made = Object.values(OUTPUT).every((path) => existsSync(inProject(path)));
     if (made && existsSync(inProject(RECORD)) && read(RECORD).toString() === madeOf) return;
 
     await run([workerBuild, "--release", ".", ...target], { show, env: tools, warnings: true });
+    // The names of functions are a ninth of the module, and nothing panics here whose trace they would make readable.
+    const features = ["bulk-memory", "exception-handling", "multivalue", "mutable-globals"];
+    features.push("nontrapping-float-to-int", "reference-types", "sign-ext");
+    const strip = [OUTPUT.wasm, "--output", OUTPUT.wasm, "--strip-debug", "--strip-producers"];
+    await run(["wasm-opt", ...strip, ...features.map((name) => `--enable-${name}`)], { show });
     mkdirSync(inProject("build/assets"), { recursive: true });
     copyFileSync(inProject(LIBRARY), inProject(OUTPUT.library));
     writeFileSync(inProject(RECORD), madeOf);
