@@ -6,9 +6,25 @@ import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
 import { step } from "./console.mjs";
 import { inProject, run } from "./process.mjs";
+import { cargoTool } from "./setup.mjs";
 
 const OUTPUT = { script: "build/index.js", wasm: "build/index_bg.wasm", library: "build/assets/analytics.min.js" };
 const LIBRARY = "node_modules/@segment/analytics-next/dist/umd/standalone.js";
+/** What the Worker consists of beside the module. */
+const SCRIPTS = ["src/edge/worker.js", "src/edge/platform.js"];
+/** Where wasm-bindgen leaves its part. */
+const GLUE = "target/glue";
+/** What WebAssembly of Rust uses beyond its first version. */
+const WASM_FEATURES = [
+  "bulk-memory",
+  "multivalue",
+  "mutable-globals",
+  "nontrapping-float-to-int",
+  "reference-types",
+  "sign-ext",
+];
+/** The version of `worker` that `bench/bare` is made with. */
+const BARE_WORKER = "0.8.7";
 /** What the build was made of, so that the same is not made again. */
 const RECORD = "build/.made-of";
 
@@ -34,43 +50,42 @@ function kilobytes(path) {
   return `${basename(path)} ${size(bytes.length)} (gzip ${size(gzipSync(bytes).length)})`;
 }
 
-/** Where worker-build finds its own tools. */
-const toolsOf = (wasmBindgen) => ({
-  WASM_BINDGEN_BIN: wasmBindgen,
-  WASM_OPT_BIN: inProject("node_modules/.bin/wasm-opt"),
-  ESBUILD_BIN: inProject("node_modules/.bin/esbuild"),
-});
-
 /**
  * Builds what is deployed, into `build/`: the script, its WebAssembly module, and as a static asset analytics.js.
  * Always the release build, so what is developed and tested with is what is deployed.
  *
  * @param {Awaited<ReturnType<typeof import("./setup.mjs").setup>>} tools
  */
-export async function buildWorker({ workerBuild, wasmBindgen, versions }) {
-  const target = ["--package", "librato-edge"];
-  const tools = toolsOf(wasmBindgen);
-
+export async function buildWorker({ wasmBindgen, versions }) {
   await step("Worker (release, WebAssembly)", async (show) => {
     // Only cargo knows whether the source has changed; what comes after it takes seconds even when nothing has.
-    const cargo = ["--lib", "--release", "--target", "wasm32-unknown-unknown", ...target];
+    const cargo = ["--lib", "--release", "--target", "wasm32-unknown-unknown", "--package", "librato-edge"];
     const wasm = await cargoBuild("cdylib", cargo, { show });
-    const madeOf = createHash("sha256")
-      .update(readFileSync(wasm))
-      .update(read("package-lock.json"))
-      .update(read("scripts/lib/build.mjs"))
-      .update(JSON.stringify(versions))
-      .digest("hex");
+    const hash = createHash("sha256").update(readFileSync(wasm)).update(JSON.stringify(versions));
+    for (const path of ["package-lock.json", "scripts/lib/build.mjs", ...SCRIPTS]) hash.update(read(path));
+    const madeOf = hash.digest("hex");
     const made = Object.values(OUTPUT).every((path) => existsSync(inProject(path)));
     if (made && existsSync(inProject(RECORD)) && read(RECORD).toString() === madeOf) return;
 
-    await run([workerBuild, "--release", ".", ...target], { show, env: tools, warnings: true });
-    // The names of functions are a ninth of the module, and nothing panics here whose trace they would make readable.
-    const features = ["bulk-memory", "exception-handling", "multivalue", "mutable-globals"];
-    features.push("nontrapping-float-to-int", "reference-types", "sign-ext");
-    const strip = [OUTPUT.wasm, "--output", OUTPUT.wasm, "--strip-debug", "--strip-producers"];
-    await run(["wasm-opt", ...strip, ...features.map((name) => `--enable-${name}`)], { show });
     mkdirSync(inProject("build/assets"), { recursive: true });
+    // What stands between the two worlds, and can begin anew when the module stops.
+    const glue = ["--target", "module", "--no-typescript", "--experimental-reset-state-function"];
+    await run([wasmBindgen, wasm, ...glue, "--out-name", "index", "--out-dir", GLUE], { show });
+
+    // The names of functions are a ninth of the module, and nothing panics here whose trace they would make readable.
+    const strip = ["--strip-debug", "--strip-producers"];
+    const features = WASM_FEATURES.map((name) => `--enable-${name}`);
+    await run(["wasm-opt", `${GLUE}/index_bg.wasm`, "--output", OUTPUT.wasm, "-O3", ...strip, ...features], { show });
+
+    // The platform's way to say that a module is wanted and no instance of it.
+    const script = read(`${GLUE}/index.js`).toString();
+    const imported = script.replace("import source wasmModule from", "import wasmModule from");
+    if (imported === script) throw new Error("wasm-bindgen imports the module in another way");
+    writeFileSync(inProject(GLUE, "index.js"), imported);
+    const bundle = ["--bundle", "--minify", "--format=esm", "--external:./index_bg.wasm", "--log-level=warning"];
+    const aliases = [`--alias:librato_edge=./${GLUE}/index.js`, "--alias:platform=./src/edge/platform.js"];
+    await run(["esbuild", "src/edge/worker.js", ...bundle, ...aliases, `--outfile=${OUTPUT.script}`], { show });
+
     copyFileSync(inProject(LIBRARY), inProject(OUTPUT.library));
     writeFileSync(inProject(RECORD), madeOf);
   });
@@ -78,9 +93,15 @@ export async function buildWorker({ workerBuild, wasmBindgen, versions }) {
 }
 
 /** Builds what the benchmark holds the Worker's start against: a `worker` program that does nothing. */
-export function buildBare({ workerBuild, wasmBindgen }) {
-  const env = { ...toolsOf(wasmBindgen), CARGO_TARGET_DIR: inProject("target") };
-  return step("a bare worker program", (show) => run([workerBuild, "--release", "bench/bare"], { show, env }));
+export async function buildBare({ wasmBindgen }) {
+  const workerBuild = await cargoTool("worker-build", "worker-build", BARE_WORKER);
+  const env = {
+    CARGO_TARGET_DIR: inProject("target"),
+    WASM_BINDGEN_BIN: wasmBindgen,
+    WASM_OPT_BIN: inProject("node_modules/.bin/wasm-opt"),
+    ESBUILD_BIN: inProject("node_modules/.bin/esbuild"),
+  };
+  await step("a bare worker program", (show) => run([workerBuild, "--release", "bench/bare"], { show, env }));
 }
 
 /** Builds the local Librato and returns the path of the program. */

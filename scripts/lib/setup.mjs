@@ -83,13 +83,13 @@ async function wasmTarget() {
 }
 
 /** The path of a tool that is a crate, installed unless it is there in exactly this version. */
-async function cargoTool(crate, tool, version) {
+export async function cargoTool(crate, tool, version) {
   const installed = join(toolsDirectory, "bin", tool);
   for (const path of [tool, installed]) {
     if (ask(path, "--version")?.split(" ").at(-1) === version) return path;
   }
   const install = ["cargo", "install", `${crate}@${version}`, "--bin", tool, "--root", toolsDirectory];
-  // The two tools share most of their dependencies. Not optimised: they run for less than a second each.
+  // Not optimised: it runs for less than a second.
   install.push("--target-dir", join(toolsDirectory, "target"), "--debug");
   const env = { CARGO_PROFILE_DEV_DEBUG: "false", CARGO_INCREMENTAL: "0" };
   await step(`${tool} ${version}, by cargo install`, async (show) => {
@@ -108,17 +108,16 @@ async function cargoTool(crate, tool, version) {
 /**
  * Checks the prerequisites and installs what is missing.
  *
- * @returns {Promise<{ workerBuild: string, wasmBindgen: string, versions: Record<string, string> }>} the build tools
+ * @returns {Promise<{ wasmBindgen: string, versions: Record<string, string> }>} the build tools
  */
 export async function setup() {
   prerequisites();
   await npmPackages();
   nodeForWrangler();
   await wasmTarget();
-  // The tool and the crate are released together, under one number; wasm-bindgen works with no other than its own.
-  const versions = { worker: lockedVersion("worker"), "wasm-bindgen": lockedVersion("wasm-bindgen") };
-  const workerBuild = await cargoTool("worker-build", "worker-build", versions.worker);
+  // The tool works with no other version of the crate than its own.
+  const versions = { "wasm-bindgen": lockedVersion("wasm-bindgen") };
   const wasmBindgen = await cargoTool("wasm-bindgen-cli", "wasm-bindgen", versions["wasm-bindgen"]);
   rmSync(join(toolsDirectory, "target"), { recursive: true, force: true });
-  return { workerBuild, wasmBindgen, versions };
+  return { wasmBindgen, versions };
 }

@@ -4,45 +4,34 @@
 // Types in the signature of an export must be public.
 #![allow(unreachable_pub)]
 
-use js_sys::{Array, Promise, Uint8Array};
+use js_sys::{Array, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-#[wasm_bindgen(module = "/src/edge/platform.js")]
+// The build says where that is.
+#[wasm_bindgen(raw_module = "platform")]
 extern "C" {
     /// A promise that is still to be settled.
-    pub(super) type Deferred;
-
-    #[wasm_bindgen(method, getter)]
-    pub(super) fn promise(this: &Deferred) -> Promise;
-
-    pub(super) fn begin() -> Deferred;
+    pub type Deferred;
 
     /// Settles a promise.
     pub(super) fn end(deferred: &Deferred, value: &JsValue);
 
-    /// Has `wake` called with the ticket and what the promise gives.
-    pub(super) fn settle(promise: &Promise, ticket: usize, wake: &JsValue);
-
-    pub(super) fn sleep(millis: f64) -> Promise;
+    pub(super) fn sleep(ticket: usize, millis: f64);
 
     /// A request as it came in.
     pub type Request;
 
-    /// Method, URL, and the headers `Origin`, `Authorization` and `Content-Length`, each on a line of its
-    /// own. A header that is not there is an empty line.
-    pub(super) fn head(request: &Request) -> String;
-
-    /// Any other header.
+    /// A header.
     pub(super) fn header(request: &Request, name: &str) -> Option<String>;
 
-    /// An `ArrayBuffer`, or nothing.
+    /// The bytes of a body with code 1, or code 0.
     #[wasm_bindgen(js_name = wholeBody)]
-    pub(super) fn whole_body(request: &Request, millis: f64) -> Promise;
+    pub(super) fn whole_body(ticket: usize, request: &Request, millis: f64);
 
-    /// An `ArrayBuffer` with not many more than `limit` bytes, or nothing.
+    /// The same, with not many more bytes than `limit`.
     #[wasm_bindgen(js_name = boundedBody)]
-    pub(super) fn bounded_body(request: &Request, limit: usize, millis: f64) -> Promise;
+    pub(super) fn bounded_body(ticket: usize, request: &Request, limit: usize, millis: f64);
 
     /// An answer. `headers` are names and values by turns, each on a line of its own.
     #[wasm_bindgen(catch)]
@@ -53,29 +42,30 @@ extern "C" {
 
     pub(super) fn target(url: &str, method: &str, headers: &str) -> Target;
 
-    /// A [`Reply`]; nothing when there is none in time, `null` when the request fails.
-    pub(super) fn exchange(target: &Target, body: &[u8], millis: f64) -> Promise;
+    /// The status as code, the body, and of what did not go well the [`Headers`]. Code 0 when there is no
+    /// answer in time, 1 when the request fails.
+    pub(super) fn exchange(ticket: usize, target: &Target, body: &[u8], millis: f64);
 
-    /// An answer to a request of ours.
-    pub(super) type Reply;
-
-    #[wasm_bindgen(method, getter)]
-    pub(super) fn status(this: &Reply) -> u16;
-
-    #[wasm_bindgen(method, getter)]
-    pub(super) fn body(this: &Reply) -> JsValue;
+    /// Headers of an answer to a request of ours.
+    pub(super) type Headers;
 
     #[wasm_bindgen(js_name = replyHeader)]
-    pub(super) fn reply_header(reply: &Reply, name: &str) -> Option<String>;
+    pub(super) fn reply_header(headers: &Headers, name: &str) -> Option<String>;
 
-    /// An answer with a file of the static assets, or nothing.
-    pub(super) fn asset(assets: &Assets, url: &str, headers: &str) -> Promise;
+    /// As value an answer with a file of the static assets, or nothing.
+    pub(super) fn asset(ticket: usize, assets: &Assets, url: &str, headers: &str);
 
-    /// Whether a rate limiter lets this pass; nothing when it fails.
-    pub(super) fn passes(limiter: &RateLimiter, key: &str) -> Promise;
+    /// Code 1 when a rate limiter does not let this pass.
+    pub(super) fn limit(ticket: usize, limiter: &RateLimiter, key: &str);
 
-    /// `true`, or what is said when a queue does not take messages, or nothing when that takes too long.
-    pub(super) fn store(queue: &Queue, messages: Vec<String>, delay: u32, millis: f64) -> Promise;
+    /// Code 1 when the messages are stored, 2 when they are too many now, 0 when that fails.
+    pub(super) fn store(
+        ticket: usize,
+        queue: &Queue,
+        messages: Vec<String>,
+        delay: u32,
+        millis: f64,
+    );
 
     #[wasm_bindgen(js_name = messageText)]
     pub(super) fn message_text(message: &Message) -> Option<String>;
@@ -87,8 +77,14 @@ extern "C" {
     #[wasm_bindgen(js_name = againAfter)]
     pub(super) fn again_after(message: &Message, seconds: u32);
 
-    /// The answer of the Durable Object of a name, an `ArrayBuffer`; or nothing.
-    pub(super) fn ask(namespace: &Namespace, name: &str, question: &[u8], millis: f64) -> Promise;
+    /// The answer of the Durable Object of a name with code 1, or code 0.
+    pub(super) fn ask(
+        ticket: usize,
+        namespace: &Namespace,
+        name: &str,
+        question: &[u8],
+        millis: f64,
+    );
 
     /// The rows of a statement, each an array of values.
     #[wasm_bindgen(catch)]

@@ -3,7 +3,7 @@
 use wasm_bindgen::JsValue;
 
 use super::bindings::{self, Request};
-use super::task::settled;
+use super::task::{Settlement, begun};
 use crate::segment::answer::{Answer, Failure, FailureCode};
 use crate::segment::body::too_large;
 use crate::segment::cors::Origin;
@@ -29,7 +29,8 @@ pub(super) struct Head<'h> {
 }
 
 impl<'h> Head<'h> {
-    /// Takes apart what [`bindings::head`] gives. The URL is one that the platform has parsed.
+    /// Takes apart what `head` of `platform.js` gives: method, URL, and a few headers, each on a line of its
+    /// own, which is empty where there is none. The URL is one that the platform has parsed.
     pub(super) fn of(text: &'h str) -> Self {
         let mut lines = text.split('\n');
         let mut line = || lines.next().filter(|line| !line.is_empty());
@@ -55,14 +56,14 @@ pub(super) async fn read_body(
 ) -> Result<Vec<u8>, Failure> {
     let body = match length {
         Some(length) if length > limit as u64 => return Err(too_large(limit)),
-        Some(_) => bindings::whole_body(request, BODY_PATIENCE),
-        None => bindings::bounded_body(request, limit, BODY_PATIENCE),
+        Some(_) => begun(|ticket| bindings::whole_body(ticket, request, BODY_PATIENCE)),
+        None => begun(|ticket| bindings::bounded_body(ticket, request, limit, BODY_PATIENCE)),
     };
-    match bindings::bytes(&settled(&body).await) {
-        Some(body) if body.len() > limit => Err(too_large(limit)),
-        Some(body) => Ok(body),
+    match body.await {
+        Settlement { code: 1, bytes, .. } if bytes.len() > limit => Err(too_large(limit)),
+        Settlement { code: 1, bytes, .. } => Ok(bytes),
         // An upload that stops is a fault of the network: it may well succeed the next time.
-        None => Err(Failure::new(
+        _ => Err(Failure::new(
             FailureCode::UpstreamUnavailable,
             "body: expected more bytes, and none came",
         )),

@@ -17,10 +17,6 @@ mod task;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-// Its start function and its state are what worker-build's shim recovers from a panic by.
-use worker as _;
-
-use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -36,21 +32,19 @@ use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::route::Route;
 use crate::segment::{body, credential, health, library_settings, operator, pixel, query, webhook};
 use crate::settings::Settings;
-use bindings::{Env, Request};
+use bindings::{Deferred, Env, Request};
 use health::Delivery;
 use http::Head;
 use log::Line;
 use outbound::{Targets, Upstream};
-use task::settled;
+use task::begun;
 
 /// A request, under the name that the platform calls it by.
 #[wasm_bindgen]
 #[allow(unreachable_pub)]
-pub fn fetch(request: Request, env: Env) -> Promise {
-    task::run(async move {
-        let head = bindings::head(&request);
-        visit(&request, &Head::of(&head), env).await
-    })
+pub fn fetch(promise: Deferred, request: Request, env: Env, head: String) {
+    let answered = async move { visit(&request, &Head::of(&head), env).await };
+    task::run(promise, Box::pin(answered));
 }
 
 async fn visit(request: &Request, head: &Head<'_>, env: Env) -> JsValue {
@@ -328,9 +322,9 @@ impl Visit<'_> {
     async fn limit(&self, write_key: &str) -> Fallible<()> {
         let Some(limiter) = self.env.rate_limiter() else { return Ok(()) };
         let address = bindings::header(self.request, "CF-Connecting-IP").unwrap_or_default();
-        let passes = bindings::passes(&limiter, &format!("{write_key} {address}"));
-        match settled(&passes).await.as_bool() {
-            Some(false) => Err(Failure::new(
+        let key = format!("{write_key} {address}");
+        match begun(|ticket| bindings::limit(ticket, &limiter, &key)).await.code {
+            1 => Err(Failure::new(
                 FailureCode::RateLimited,
                 "there are too many requests with this write key from this address",
             )),

@@ -1,12 +1,12 @@
 //! What both Durable Objects have in common: how they are asked, and their database.
 
-use js_sys::{Array, Promise};
+use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::bindings::{self, Namespace, Request, Sql, State};
+use super::bindings::{self, Deferred, Namespace, Request, Sql, State};
 use super::http;
 use super::outbound;
-use super::task::{self, settled};
+use super::task::{self, begun};
 use crate::Millis;
 
 /// Most bytes of a question.
@@ -22,23 +22,27 @@ impl From<serde_json::Error> for Fault {
     }
 }
 
-/// Asks the object of a name. `None` where it does not answer.
-pub(super) async fn ask(
+/// Asks the object of a name, at once. `None` where it does not answer.
+pub(super) fn ask(
     namespace: &Namespace,
     name: &str,
     question: &[u8],
     patience: Millis,
-) -> Option<Vec<u8>> {
-    let answer = bindings::ask(namespace, name, question, outbound::millis(patience));
-    bindings::bytes(&settled(&answer).await)
+) -> impl Future<Output = Option<Vec<u8>>> + use<> {
+    let patience = outbound::millis(patience);
+    let asked = begun(|ticket| bindings::ask(ticket, namespace, name, question, patience));
+    async {
+        let answer = asked.await;
+        (answer.code == 1).then_some(answer.bytes)
+    }
 }
 
+/// What an object makes of a question.
+type Answerer = Box<dyn FnOnce(&[u8]) -> Result<Vec<u8>, Fault>>;
+
 /// Answers a question.
-pub(super) fn answer(
-    request: Request,
-    answer: impl FnOnce(&[u8]) -> Result<Vec<u8>, Fault> + 'static,
-) -> Promise {
-    task::run(async move {
+pub(super) fn answer(promise: Deferred, request: Request, answer: Answerer) {
+    let answered = async move {
         let question = http::read_body(&request, None, MAX_QUESTION).await.unwrap_or_default();
         let response = match answer(&question) {
             Ok(bytes) => bindings::respond(200, "", &bytes),
@@ -46,7 +50,8 @@ pub(super) fn answer(
             Err(Fault) => bindings::respond(503, "", b"what is stored cannot be read"),
         };
         response.unwrap_or_default()
-    })
+    };
+    task::run(promise, Box::pin(answered));
 }
 
 /// The database of an object.

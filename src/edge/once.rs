@@ -4,11 +4,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use futures_util::future::join_all;
-use js_sys::{Promise, Uint8Array};
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::bindings::{self, Env, Request, State};
+use super::bindings::{self, Deferred, Env, Request, State};
 use super::object::{self, Database, Fault};
 use super::{now, random};
 use crate::Millis;
@@ -33,13 +32,15 @@ pub(super) async fn claim(env: &Env, claims: &[(EventId, Owner)], shards: u32) -
     let parts = places
         .iter()
         .flat_map(|(shard, places)| places.chunks(MAX_EVENTS).map(move |places| (*shard, places)));
-    let asked = parts.map(|(shard, places)| async move {
-        let part = places.iter().filter_map(|place| claims.get(*place).copied()).collect();
-        (places, ask(env, shard, &Question::Claim(part)).await)
-    });
+    let asked: Vec<_> = parts
+        .map(|(shard, places)| {
+            let part = places.iter().filter_map(|place| claims.get(*place).copied()).collect();
+            (places, ask(env, shard, &Question::Claim(part)))
+        })
+        .collect();
     let mut answers = vec![Claim::Unknown; claims.len()];
-    for (places, answer) in join_all(asked).await {
-        let part = match answer {
+    for (places, answer) in asked {
+        let part = match answer.await {
             Answered::Bytes(bytes) => read_answers(&bytes),
             Answered::Unbound => vec![Claim::Granted; places.len()],
             Answered::Silent => continue,
@@ -61,16 +62,20 @@ pub(super) async fn tell(env: &Env, question: &Question, shards: u32) {
     for id in ids {
         parts.entry(shard(*id, shards)).or_default().push(*id);
     }
-    let told = parts.iter().flat_map(|(shard, ids)| {
-        ids.chunks(MAX_EVENTS).map(move |ids| async move {
+    let told: Vec<_> = parts
+        .iter()
+        .flat_map(|(shard, ids)| ids.chunks(MAX_EVENTS).map(move |ids| (*shard, ids)))
+        .map(|(shard, ids)| {
             let question = Question::Done(ids.to_vec());
-            // Once more, since a part of a message that comes again must be known to be done.
-            if let Answered::Silent = ask(env, *shard, &question).await {
-                _ = ask(env, *shard, &question).await;
-            }
+            (shard, ask(env, shard, &question), question)
         })
-    });
-    join_all(told).await;
+        .collect();
+    for (shard, answer, question) in told {
+        // Once more, since a part of a message that comes again must be known to be done.
+        if let Answered::Silent = answer.await {
+            _ = ask(env, shard, &question).await;
+        }
+    }
 }
 
 /// Whose the points of these seconds are that one delivery holds. One object answers for all: two would
@@ -86,16 +91,14 @@ pub(super) async fn writer(env: &Env, seconds: Vec<u32>, patience: Millis) -> Op
 
 /// How full the objects are, together. `None` where one does not answer.
 pub(super) async fn figures(env: &Env, shards: u32) -> Option<Figures> {
-    let asked = (0..shards).map(|shard| async move {
-        match fetch(env, shard, &[], PATIENCE).await {
-            Answered::Bytes(bytes) => serde_json::from_slice::<(usize, usize)>(&bytes).ok(),
-            _ => None,
-        }
-    });
-    join_all(asked).await.into_iter().try_fold(Figures { events: 0, waiting: 0 }, |all, part| {
-        let (events, waiting) = part?;
-        Some(Figures { events: all.events + events, waiting: all.waiting + waiting })
-    })
+    let asked: Vec<_> = (0..shards).map(|shard| fetch(env, shard, &[], PATIENCE)).collect();
+    let mut all = Figures { events: 0, waiting: 0 };
+    for answer in asked {
+        let Answered::Bytes(bytes) = answer.await else { return None };
+        let (events, waiting) = serde_json::from_slice::<(usize, usize)>(&bytes).ok()?;
+        all = Figures { events: all.events + events, waiting: all.waiting + waiting };
+    }
+    Some(all)
 }
 
 enum Answered {
@@ -104,15 +107,23 @@ enum Answered {
     Silent,
 }
 
-async fn ask(env: &Env, shard: u32, question: &Question) -> Answered {
-    fetch(env, shard, &question.write(), PATIENCE).await
+fn ask(env: &Env, shard: u32, question: &Question) -> impl Future<Output = Answered> + use<> {
+    fetch(env, shard, &question.write(), PATIENCE)
 }
 
-async fn fetch(env: &Env, shard: u32, question: &[u8], patience: Millis) -> Answered {
-    let Some(namespace) = env.once() else { return Answered::Unbound };
-    match object::ask(&namespace, &format!("once-{shard}"), question, patience).await {
-        Some(bytes) => Answered::Bytes(bytes),
-        None => Answered::Silent,
+/// Asks at once.
+fn fetch(
+    env: &Env,
+    shard: u32,
+    question: &[u8],
+    patience: Millis,
+) -> impl Future<Output = Answered> + use<> {
+    let asked = env
+        .once()
+        .map(|namespace| object::ask(&namespace, &format!("once-{shard}"), question, patience));
+    async {
+        let Some(asked) = asked else { return Answered::Unbound };
+        asked.await.map_or(Answered::Silent, Answered::Bytes)
     }
 }
 
@@ -134,9 +145,9 @@ impl Once {
     }
 
     /// A question, and its answers.
-    pub fn fetch(&self, request: Request) -> Promise {
+    pub fn fetch(&self, promise: Deferred, request: Request) {
         let memory = Rc::clone(&self.0);
-        object::answer(request, move |body| memory.answer(body))
+        object::answer(promise, request, Box::new(move |body| memory.answer(body)));
     }
 }
 

@@ -1,18 +1,13 @@
 //! Requests to others: the destination, and the static assets beside the Worker.
 
-use std::pin::pin;
-
-use futures_util::StreamExt;
-use futures_util::future::{Either, select};
-use futures_util::stream::FuturesUnordered;
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::bindings::{self, Env, Target};
+use super::bindings::{self, Env, Headers, Target};
 use super::http::Lines;
 use super::now;
-use super::task::settled;
+use super::task::{Begun, Settlement, begun, first};
 use crate::Millis;
-use crate::delivery::{Arrival, Delivery, Lot, Outcome, Policy, Shipment, Step};
+use crate::delivery::{Arrival, Delivery, Lot, Outcome, Policy, Step};
 use crate::destination::{Check, Destination, Remark, Reply};
 use crate::measurement::Measurement;
 use crate::segment::answer::Failure;
@@ -94,35 +89,27 @@ pub(super) async fn deliver(
 ) -> Report {
     let destination = upstream.destination;
     let mut delivery = Delivery::of_lots(destination, measurements, lots, policy);
-    let mut in_flight = FuturesUnordered::new();
+    let mut begun: Vec<(Option<u64>, Begun)> = Vec::new();
     loop {
         let until = match delivery.next(now()) {
             Step::Send(shipment) => {
-                in_flight.push(post(upstream, shipment));
+                let sent = exchange(&upstream.targets.posts, &shipment.body, shipment.timeout);
+                begun.push((Some(shipment.id), sent));
                 continue;
             }
             Step::Wait(until) => until,
             Step::Done => break,
         };
-        let arrived = match until {
-            Some(until) if in_flight.is_empty() => {
-                sleep(until - now()).await;
-                None
-            }
-            Some(until) => match select(in_flight.next(), pin!(sleep(until - now()))).await {
-                Either::Left((arrived, _)) => arrived,
-                Either::Right(_) => None,
-            },
-            None => match in_flight.next().await {
-                Some(arrived) => Some(arrived),
-                None => break,
-            },
-        };
-        if let Some((id, arrival)) = arrived {
-            delivery.settle(id, &arrival, now());
+        if let Some(until) = until {
+            begun.push((None, sleep(until - now())));
         }
+        let Some((id, settlement)) = first(&mut begun).await else { break };
+        if let Some(id) = id {
+            delivery.settle(id, &arrival(destination, settlement), now());
+        }
+        // A pause is over with whatever comes first.
+        begun.retain(|(id, _)| id.is_some());
     }
-    drop(in_flight);
     let unnamed = (delivery.unnamed() > 0).then(|| {
         let name = destination.names().destination;
         format!("{name} refused some of a request without saying which")
@@ -136,54 +123,40 @@ pub(super) async fn deliver(
     }
 }
 
-async fn post(upstream: Upstream<'_>, shipment: Shipment) -> (u64, Arrival) {
-    let Upstream { destination, targets } = upstream;
-    let arrival = exchange(destination, &targets.posts, &shipment.body, shipment.timeout).await;
-    (shipment.id, arrival)
+/// Sends a request. The time limit covers the answer's body too.
+fn exchange(target: &Target, body: &[u8], timeout: Millis) -> Begun {
+    begun(|ticket| bindings::exchange(ticket, target, body, millis(timeout)))
 }
 
-/// Sends a request and reads its answer. The time limit covers the answer's body too.
-async fn exchange(
-    destination: &dyn Destination,
-    target: &Target,
-    body: &[u8],
-    timeout: Millis,
-) -> Arrival {
-    let reply = settled(&bindings::exchange(target, body, millis(timeout))).await;
-    if reply.is_undefined() {
-        return Arrival::TimedOut;
-    }
-    if reply.is_null() {
-        return Arrival::Lost;
-    }
-    let reply: bindings::Reply = reply.unchecked_into();
-    let status = reply.status();
-    // What went well is asked for nothing more.
-    let header = |name: &str| match status {
-        200..=299 => None,
-        _ => bindings::reply_header(&reply, name),
+/// What came of a request.
+fn arrival(destination: &dyn Destination, exchanged: Settlement) -> Arrival {
+    let Settlement { code, bytes, value } = exchanged;
+    let status = match code {
+        0 => return Arrival::TimedOut,
+        1 => return Arrival::Lost,
+        status => u16::try_from(status).unwrap_or_default(),
     };
+    let headers: Option<Headers> = value.is_object().then(|| value.unchecked_into());
+    let header = |name: &str| bindings::reply_header(headers.as_ref()?, name);
+    let names = destination.limit_headers().iter();
+    let rate_limits = names.filter_map(|name| header(name).map(|value| (*name, value))).collect();
     Arrival::Answered(Reply {
         status,
         retry_after: header("retry-after"),
-        rate_limits: destination
-            .limit_headers()
-            .iter()
-            .filter_map(|name| header(name).map(|value| (*name, value)))
-            .collect(),
-        body: bindings::bytes(&reply.body()).unwrap_or_default(),
+        rate_limits,
+        body: bytes,
     })
 }
 
 /// Asks whether the credentials are good.
 pub(super) async fn check(upstream: Upstream<'_>) -> Result<(), Failure> {
     let Upstream { destination, targets } = upstream;
-    let arrival = exchange(destination, &targets.check, &[], CHECK_TIMEOUT).await;
-    health::checked(destination, &arrival)
+    let exchanged = exchange(&targets.check, &[], CHECK_TIMEOUT).await;
+    health::checked(destination, &arrival(destination, exchanged))
 }
 
-pub(super) async fn sleep(time: Millis) {
-    settled(&bindings::sleep(millis(time))).await;
+fn sleep(time: Millis) -> Begun {
+    begun(|ticket| bindings::sleep(ticket, millis(time)))
 }
 
 /// A time as JavaScript takes it.
@@ -201,6 +174,6 @@ pub(super) async fn library(env: &Env, origin: Origin<'_>) -> Option<JsValue> {
     headers.push("Content-Type", "text/javascript; charset=utf-8");
     headers.push("Cache-Control", "public, max-age=3600");
     let url = "https://assets.invalid/analytics.min.js";
-    let found = settled(&bindings::asset(&assets, url, headers.as_str())).await;
+    let found = begun(|ticket| bindings::asset(ticket, &assets, url, headers.as_str())).await.value;
     found.is_object().then_some(found)
 }

@@ -1,54 +1,87 @@
 /**
  * What the Worker asks of the platform, each in one call: values are moved here, and every decision is made in Rust
- * (`bindings.rs`). No promise that is handed over is ever rejected.
+ * (`bindings.rs`).
+ *
+ * What is waited for has a ticket, by which the module knows it, and comes back by `wake` as a code, bytes and a value.
  */
 
 /**
- * A promise and the functions that settle it.
+ * What settles the promise of a task.
  *
- * @typedef {{ promise: Promise<unknown>, resolve: (value: unknown) => void, reject: (reason: unknown) => void }} Deferred
+ * @typedef {{ resolve: (value: unknown) => void, reject: (reason: unknown) => void }} Task
  */
 
-/** Those whose tasks are under way. A trap ends the instance of the module, and with it all of them. @type {Set<Deferred>} */
+/** The module's exports. */
+let module;
+
+/** Counts the module's instances: a trap ends one, and with it all that it had begun. */
+export let generation = 0;
+
+/** What the present instance has begun. @type {Set<Task>} */
 const open = new Set();
 
-/** @returns {Deferred} */
-export function begin() {
-  const deferred = {};
-  deferred.promise = new Promise((resolve, reject) => {
-    deferred.resolve = resolve;
-    deferred.reject = reject;
-  });
-  open.add(deferred);
-  return deferred;
+/** @param {object} exports what the module exports */
+export function use(exports) {
+  module = exports;
 }
 
 /**
- * @param {Deferred} deferred
+ * Begins a task of the module, and gives the promise of what comes of it.
+ *
+ * @param {(task: Task) => void} begin
+ */
+export function run(begin) {
+  return new Promise((resolve, reject) => {
+    const task = { resolve, reject };
+    open.add(task);
+    try {
+      begin(task);
+    } catch (error) {
+      beginAnew(error);
+    }
+  });
+}
+
+/**
+ * @param {Task} task
  * @param {unknown} value
  */
-export function end(deferred, value) {
-  open.delete(deferred);
-  deferred.resolve(value);
+export function end(task, value) {
+  open.delete(task);
+  task.resolve(value);
 }
+
+/** Nothing is thrown here but by a trap, after which an instance cannot be trusted. */
+function beginAnew(error) {
+  console.error("the module stopped and begins anew", error);
+  generation += 1;
+  for (const { reject } of open) reject(error);
+  open.clear();
+  module.__wbg_reset_state();
+}
+
+const NO_BYTES = new Uint8Array();
 
 /**
  * Hands over what a promise gives.
  *
- * @param {Promise<unknown>} promise
- * @param {number} ticket what Rust knows it by
- * @param {(ticket: number, value: unknown) => void} wake of the instance that waits
+ * @param {number} ticket
+ * @param {Promise<{ code?: number, bytes?: Uint8Array, value?: unknown } | undefined>} promise never rejected
  */
-export function settle(promise, ticket, wake) {
-  promise.then((value) => {
+function settle(ticket, promise) {
+  const since = generation;
+  promise.then(({ code = 0, bytes = NO_BYTES, value } = {}) => {
+    if (since !== generation) return;
     try {
-      wake(ticket, value);
+      module.wake(ticket, code, bytes, value);
     } catch (error) {
-      for (const { reject } of open) reject(error);
-      open.clear();
+      beginAnew(error);
     }
   });
 }
+
+/** Code 1, and all the bytes that a body has. */
+const whole = async (body) => ({ code: 1, bytes: new Uint8Array(await body.arrayBuffer()) });
 
 /**
  * What a promise gives; nothing when it fails, or gives nothing in time.
@@ -74,11 +107,11 @@ function within(promise, millis, late) {
 }
 
 /**
+ * @param {number} ticket
  * @param {number} millis
- * @returns {Promise<void>}
  */
-export function sleep(millis) {
-  return new Promise((resolve) => setTimeout(resolve, millis));
+export function sleep(ticket, millis) {
+  settle(ticket, new Promise((resolve) => setTimeout(resolve, millis)));
 }
 
 /**
@@ -101,38 +134,41 @@ export function header(request, name) {
 }
 
 /**
- * The bytes of a body whose length is known. Nothing when it does not come in time, or breaks off.
+ * The bytes of a body whose length is known. Code 0 when it does not come in time, or breaks off.
  *
+ * @param {number} ticket
  * @param {Request} request
  * @param {number} millis
  */
-export function wholeBody(request, millis) {
-  return within(request.arrayBuffer(), millis);
+export function wholeBody(ticket, request, millis) {
+  settle(ticket, within(whole(request), millis));
 }
 
 /**
- * The bytes of a body: not many more than `limit`, of one that is longer. Nothing when they do not come in time, or
- * break off.
+ * The bytes of a body: not many more than `limit`, of one that is longer. Code 0 when they do not come in time, or break
+ * off.
  *
+ * @param {number} ticket
  * @param {Request} request
  * @param {number} limit
  * @param {number} millis
  */
-export function boundedBody({ body }, limit, millis) {
-  let reader;
+export function boundedBody(ticket, { body }, limit, millis) {
+  const reader = body?.getReader();
   const read = async () => {
     const parts = [];
-    let length = 0;
-    reader = body?.getReader();
-    while (reader && length <= limit) {
+    for (let length = 0; reader && length <= limit; ) {
       const { done, value } = await reader.read();
       if (done) break;
       parts.push(value);
       length += value.length;
     }
-    return new Blob(parts).arrayBuffer();
+    return whole(new Blob(parts));
   };
-  return within(read(), millis, () => reader?.cancel().catch(() => {}));
+  settle(
+    ticket,
+    within(read(), millis, () => reader?.cancel().catch(() => {})),
+  );
 }
 
 /**
@@ -170,13 +206,15 @@ export function target(url, method, headers) {
 }
 
 /**
- * Sends a request and reads all of its answer. Gives nothing when that takes too long, and `null` when it fails.
+ * Sends a request and reads all of its answer: the status as code, the body, and the headers of what did not go well.
+ * Code 0 when that takes too long, 1 when it fails.
  *
+ * @param {number} ticket
  * @param {Target} target
  * @param {Uint8Array} bytes of the body, a view of memory that will change; empty for none
  * @param {number} millis
  */
-export function exchange({ url, method, headers }, bytes, millis) {
+export function exchange(ticket, { url, method, headers }, bytes, millis) {
   const controller = new AbortController();
   const body = bytes.length > 0 ? bytes.slice() : undefined;
   // Followed, a redirect would turn a POST into a GET of some page that answers 200.
@@ -184,77 +222,86 @@ export function exchange({ url, method, headers }, bytes, millis) {
   const answer = async () => {
     try {
       const response = await fetch(url, init);
-      return { status: response.status, headers: response.headers, body: await response.arrayBuffer() };
+      const bytes = new Uint8Array(await response.arrayBuffer());
+      return { code: response.status, bytes, value: response.ok ? undefined : response.headers };
     } catch {
-      return null;
+      return { code: 1 };
     }
   };
-  return within(answer(), millis, () => controller.abort());
+  settle(
+    ticket,
+    within(answer(), millis, () => controller.abort()),
+  );
 }
 
 /**
  * A header of an answer.
  *
- * @param {{ headers: Headers }} reply
+ * @param {Headers} headers
  * @param {string} name
  */
-export function replyHeader({ headers }, name) {
+export function replyHeader(headers, name) {
   return headers.get(name) ?? undefined;
 }
 
 /**
- * A file of the static assets, with other headers. Nothing where there is none.
+ * A file of the static assets, with other headers. No value where there is none.
  *
+ * @param {number} ticket
  * @param {Fetcher} assets
  * @param {string} url
  * @param {string} headers as `headersOf` has them
  */
-export async function asset(assets, url, headers) {
-  try {
+export function asset(ticket, assets, url, headers) {
+  const answer = async () => {
     const { status, body } = await assets.fetch(url);
-    return status === 200 ? new Response(body, { headers: headersOf(headers) }) : undefined;
-  } catch {
-    return undefined;
-  }
+    return status === 200 ? { value: new Response(body, { headers: headersOf(headers) }) } : undefined;
+  };
+  settle(
+    ticket,
+    answer().catch(() => {}),
+  );
 }
 
 /**
- * Whether a rate limiter lets something pass. Nothing when it fails.
+ * Code 1 when a rate limiter does not let something pass. One that fails limits nobody.
  *
+ * @param {number} ticket
  * @param {RateLimit} limiter
  * @param {string} key
  */
-export async function passes(limiter, key) {
-  try {
-    return (await limiter.limit({ key })).success;
-  } catch {
-    return undefined;
-  }
+export function limit(ticket, limiter, key) {
+  const ask = async () => ({ code: (await limiter.limit({ key })).success ? 0 : 1 });
+  settle(
+    ticket,
+    ask().catch(() => {}),
+  );
 }
 
 /**
- * Stores messages in a queue, all or none. Gives `true` when they are stored, what is said when they are not, and
- * nothing when that takes too long.
+ * Stores messages in a queue, all or none. Code 1 when they are stored, 2 when there are too many now, 0 when that fails
+ * or takes too long.
  *
  * As text, since other forms are known to arrive changed.
  *
+ * @param {number} ticket
  * @param {Queue} queue
  * @param {string[]} messages
  * @param {number} delaySeconds
  * @param {number} millis
  */
-export function store(queue, messages, delaySeconds, millis) {
+export function store(ticket, queue, messages, delaySeconds, millis) {
   const options = { contentType: "text", delaySeconds };
   const send = async () => {
     try {
       if (messages.length === 1) await queue.send(messages[0], options);
       else await queue.sendBatch(messages.map((body) => ({ body, ...options })));
-      return true;
+      return { code: 1 };
     } catch (error) {
-      return String(error);
+      return { code: /too many requests/i.test(String(error)) ? 2 : 0 };
     }
   };
-  return within(send(), millis);
+  settle(ticket, within(send(), millis));
 }
 
 /**
@@ -292,20 +339,21 @@ export function againAfter(message, delaySeconds) {
 }
 
 /**
- * Asks a Durable Object: bytes for bytes. Gives nothing when it does not answer with 200 in time.
+ * Asks a Durable Object: bytes for bytes. Code 0 when it does not answer with 200 in time.
  *
+ * @param {number} ticket
  * @param {DurableObjectNamespace} namespace
  * @param {string} name
  * @param {Uint8Array} question a view of memory that will change; empty for none
  * @param {number} millis
  */
-export function ask(namespace, name, question, millis) {
+export function ask(ticket, namespace, name, question, millis) {
   const body = question.slice();
   const answer = async () => {
     const response = await namespace.getByName(name).fetch("https://object.invalid/", { method: "POST", body });
-    return response.status === 200 ? response.arrayBuffer() : undefined;
+    return response.status === 200 ? whole(response) : undefined;
   };
-  return within(answer(), millis);
+  settle(ticket, within(answer(), millis));
 }
 
 /**

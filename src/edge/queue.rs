@@ -4,13 +4,11 @@
 //! message by itself. A handler that failed would bring back even what was acknowledged, so it never
 //! does.
 
-use futures_util::future::join_all;
-use js_sys::Promise;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::bindings::{self, Env, Message, MessageBatch, Queue};
-use super::task::{self, settled};
+use super::bindings::{self, Deferred, Env, Message, MessageBatch, Queue};
+use super::task::{self, Begun, Settlement, begun};
 use super::{Isolate, log, now, once, outbound, random, set_aside};
 use crate::Millis;
 use crate::delivery::{Outcome, Policy};
@@ -74,28 +72,31 @@ async fn send(queue: &Queue, messages: Vec<String>) -> Result<(), QueueError> {
         };
         let count = rest.iter().take(MAX_MESSAGES).take_while(fits).count().max(1);
         let others = rest.split_off(count);
-        call(queue, rest, 0).await?;
+        stored(&call(queue, rest, 0).await)?;
         rest = others;
     }
     Ok(())
 }
 
-/// Stores messages in one call, to be delivered after some seconds.
-async fn call(queue: &Queue, messages: Vec<String>, delay: u32) -> Result<(), QueueError> {
-    let stored = settled(&bindings::store(queue, messages, delay, STORE_TIMEOUT)).await;
-    if stored.is_truthy() && !stored.is_string() {
-        return Ok(());
+/// Begins to store messages in one call, to be delivered after some seconds.
+fn call(queue: &Queue, messages: Vec<String>, delay: u32) -> Begun {
+    begun(|ticket| bindings::store(ticket, queue, messages, delay, STORE_TIMEOUT))
+}
+
+/// What came of it.
+fn stored(called: &Settlement) -> Result<(), QueueError> {
+    match called.code {
+        1 => Ok(()),
+        2 => Err(QueueError::TooMany),
+        _ => Err(QueueError::Unavailable),
     }
-    let said = stored.as_string().unwrap_or_default().to_ascii_lowercase();
-    let is_limit = said.contains("too many requests");
-    Err(if is_limit { QueueError::TooMany } else { QueueError::Unavailable })
 }
 
 /// The consumer of both queues, under the name that the platform calls it by.
 #[wasm_bindgen]
 #[allow(unreachable_pub)]
-pub fn queue(batch: MessageBatch, env: Env) -> Promise {
-    task::run(async move {
+pub fn queue(promise: Deferred, batch: MessageBatch, env: Env) {
+    let consumed = async move {
         let messages = batch.messages();
         if batch.queue().ends_with(SET_ASIDE_SUFFIX) {
             keep(&messages, &env).await;
@@ -103,7 +104,8 @@ pub fn queue(batch: MessageBatch, env: Env) -> Promise {
             consume(&messages, &env).await;
         }
         JsValue::UNDEFINED
-    })
+    };
+    task::run(promise, Box::pin(consumed));
 }
 
 async fn consume(messages: &[Message], env: &Env) {
@@ -155,11 +157,15 @@ async fn consume(messages: &[Message], env: &Env) {
     let attempts: Vec<_> = messages.iter().map(Message::attempts).collect();
     let decisions = consumption.decide(&attempts, &mut random_below);
     line.retried = decisions.iter().filter(|decision| **decision != Decision::Acknowledge).count();
-    let settled = messages.iter().zip(&bodies).zip(decisions);
-    join_all(
-        settled.map(|((message, body), decision)| settle(message, body.as_ref(), decision, env)),
-    )
-    .await;
+    let renewed: Vec<_> = messages
+        .iter()
+        .zip(&bodies)
+        .zip(decisions)
+        .filter_map(|((message, body), decision)| settle(message, body.as_ref(), decision, env))
+        .collect();
+    for renewed in renewed {
+        renewed.end().await;
+    }
     line.write(now() - started);
 }
 
@@ -167,10 +173,11 @@ async fn consume(messages: &[Message], env: &Env) {
 async fn seal(consumption: &mut Consumption, failed: &[Vec<usize>], env: &Env) -> u64 {
     let Some(queue) = env.measurements() else { return 0 };
     let seals = consumption.seal(failed, &mut random_below, &mut random);
-    let stored = seals.iter().map(|seal| call(&queue, vec![seal.message.clone()], seal.delay));
+    let called: Vec<_> =
+        seals.iter().map(|seal| call(&queue, vec![seal.message.clone()], seal.delay)).collect();
     let mut count = 0;
-    for (seal, stored) in seals.iter().zip(join_all(stored).await) {
-        if stored.is_ok() {
+    for (seal, called) in seals.iter().zip(called) {
+        if stored(&called.await).is_ok() {
             consumption.sealed(seal);
             count += 1;
         }
@@ -182,21 +189,38 @@ fn random_below(limit: u32) -> u32 {
     u32::try_from(random() % u64::from(limit.max(1))).unwrap_or_default()
 }
 
-async fn settle(message: &Message, body: Option<&String>, decision: Decision, env: &Env) {
+/// Settles a message; one that is sent anew only once its copy is stored.
+fn settle<'m>(
+    message: &'m Message,
+    body: Option<&String>,
+    decision: Decision,
+    env: &Env,
+) -> Option<Renewal<'m>> {
     match decision {
         Decision::Acknowledge => bindings::acknowledge(message),
         Decision::Retry(seconds) => bindings::again_after(message, seconds),
-        Decision::Renew(seconds) => {
-            // Only once the copy is stored may the original go.
-            let is_stored = match env.measurements().zip(body.cloned()) {
-                Some((queue, body)) => call(&queue, vec![body], seconds).await.is_ok(),
-                None => false,
-            };
-            if is_stored {
-                bindings::acknowledge(message);
-            } else {
-                bindings::again_after(message, seconds);
+        Decision::Renew(seconds) => match env.measurements().zip(body.cloned()) {
+            Some((queue, body)) => {
+                return Some(Renewal { message, copy: call(&queue, vec![body], seconds), seconds });
             }
+            None => bindings::again_after(message, seconds),
+        },
+    }
+    None
+}
+
+/// A message that is being sent anew.
+struct Renewal<'m> {
+    message: &'m Message,
+    copy: Begun,
+    seconds: u32,
+}
+
+impl Renewal<'_> {
+    async fn end(self) {
+        match stored(&self.copy.await) {
+            Ok(()) => bindings::acknowledge(self.message),
+            Err(_) => bindings::again_after(self.message, self.seconds),
         }
     }
 }

@@ -2,12 +2,11 @@
 
 use std::rc::Rc;
 
-use js_sys::Promise;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::bindings::{Env, Request, State};
+use super::bindings::{Deferred, Env, Request, State};
 use super::now;
 use super::object::{self, Database, Fault};
 use super::once;
@@ -81,12 +80,13 @@ impl SetAside {
     }
 
     /// A wish, and what came of it.
-    pub fn fetch(&self, request: Request) -> Promise {
+    pub fn fetch(&self, promise: Deferred, request: Request) {
         let database = Rc::clone(&self.0);
-        object::answer(request, move |body| {
+        let answer = move |body: &[u8]| {
             let letters = fulfil(&database, serde_json::from_slice(body)?)?;
             Ok(serde_json::to_vec(&letters)?)
-        })
+        };
+        object::answer(promise, request, Box::new(answer));
     }
 }
 

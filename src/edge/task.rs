@@ -1,51 +1,62 @@
 //! Futures on the platform's promises.
 //!
 //! `wasm-bindgen-futures` makes two closures for each promise that is waited for and takes each step
-//! through `queueMicrotask`. Here a promise is known by a number, one closure says of all of them
-//! which is settled, and the task that waits for it goes on at once.
+//! through `queueMicrotask`. Here a promise is known by a ticket from the moment it is made, one function
+//! says of all of them which is settled ([`wake`]), and the task that waits for it goes on at once.
 
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
-use js_sys::Promise;
 use slab::Slab;
 use wasm_bindgen::JsValue;
-use wasm_bindgen::closure::Closure;
+use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::bindings;
+use super::bindings::{self, Deferred};
 
-/// Runs a future up to where it first waits, and the rest when that is there. Gives the promise of what
-/// comes of it.
-pub(super) fn run(future: impl Future<Output = JsValue> + 'static) -> Promise {
-    let deferred = bindings::begin();
-    let promise = deferred.promise();
-    let future = Box::pin(async move { bindings::end(&deferred, &future.await) });
-    with(|executor| {
-        let number = executor.tasks.vacant_key();
-        let waker = Waker::from(Arc::new(Number(number)));
-        executor.tasks.insert(Some(Task { future, waker }));
-        executor.ready.push(number);
-    });
-    go_on();
-    promise
+/// Runs a future up to where it first waits, and the rest when that is there. The promise gets what comes
+/// of it. It may wait for nothing but what is [`begun`].
+pub(super) fn run(promise: Deferred, future: Pin<Box<dyn Future<Output = JsValue>>>) {
+    let number = with(|executor| executor.tasks.insert(Some(Task { future, promise })));
+    go_on(number);
 }
 
-/// What a promise gives. It must never be rejected.
-pub(super) fn settled(promise: &Promise) -> Settled {
-    with(|executor| {
-        let ticket = executor.waits.insert(Wait::Open(None));
-        bindings::settle(promise, ticket, &executor.wake);
-        Settled(ticket)
+/// What a promise came to.
+pub(super) struct Settlement {
+    /// What it means depends on what was begun; 0 where there is nothing to tell.
+    pub(super) code: u32,
+    pub(super) bytes: Vec<u8>,
+    pub(super) value: JsValue,
+}
+
+/// Begins something that takes its time, whether it is waited for or not. `begin` is handed the ticket.
+pub(super) fn begun(begin: impl FnOnce(usize)) -> Begun {
+    let ticket = with(|executor| executor.waits.insert(Wait::Open(None)));
+    begin(ticket);
+    Begun(ticket)
+}
+
+/// What is settled first of these, with its key; it is taken out. `None` of none.
+pub(super) async fn first<T>(begun: &mut Vec<(T, Begun)>) -> Option<(T, Settlement)> {
+    poll_fn(|context| {
+        for place in 0..begun.len() {
+            if let Some((_, wait)) = begun.get_mut(place)
+                && let Poll::Ready(settlement) = Pin::new(wait).poll(context)
+            {
+                let (key, _) = begun.swap_remove(place);
+                return Poll::Ready(Some((key, settlement)));
+            }
+        }
+        if begun.is_empty() { Poll::Ready(None) } else { Poll::Pending }
     })
+    .await
 }
 
 struct Task {
-    future: Pin<Box<dyn Future<Output = ()>>>,
-    waker: Waker,
+    future: Pin<Box<dyn Future<Output = JsValue>>>,
+    promise: Deferred,
 }
 
 struct Executor {
@@ -53,26 +64,22 @@ struct Executor {
     tasks: Slab<Option<Task>>,
     /// By ticket.
     waits: Slab<Wait>,
-    /// Tasks that can go on.
-    ready: Vec<usize>,
-    /// What JavaScript calls when a promise is settled.
-    wake: JsValue,
+    /// The task that is polled: whatever waits then is its own.
+    polled: usize,
 }
 
 enum Wait {
-    Open(Option<Waker>),
-    Settled(JsValue),
+    /// With the task that waits, once it does.
+    Open(Option<usize>),
+    Settled(Settlement),
     /// Nobody waits any more.
     Over,
 }
 
 thread_local! {
-    static EXECUTOR: RefCell<Executor> = RefCell::new(Executor {
-        tasks: Slab::new(),
-        waits: Slab::new(),
-        ready: Vec::new(),
-        wake: Closure::<dyn Fn(usize, JsValue)>::new(wake).into_js_value(),
-    });
+    static EXECUTOR: RefCell<Executor> = const {
+        RefCell::new(Executor { tasks: Slab::new(), waits: Slab::new(), polled: 0 })
+    };
 }
 
 /// Nothing is woken or polled within: that comes back here.
@@ -80,58 +87,55 @@ fn with<T>(change: impl FnOnce(&mut Executor) -> T) -> T {
     EXECUTOR.with_borrow_mut(change)
 }
 
-fn wake(ticket: usize, value: JsValue) {
+/// What JavaScript calls when something that was begun is settled.
+#[wasm_bindgen]
+#[allow(unreachable_pub)]
+pub fn wake(ticket: usize, code: u32, bytes: Vec<u8>, value: JsValue) {
+    let settled = Wait::Settled(Settlement { code, bytes, value });
     let before = with(|executor| match executor.waits.get_mut(ticket) {
-        Some(wait @ Wait::Open(_)) => Some(mem::replace(wait, Wait::Settled(value))),
+        Some(wait @ Wait::Open(_)) => Some(mem::replace(wait, settled)),
         _ => executor.waits.try_remove(ticket),
     });
-    if let Some(Wait::Open(Some(waker))) = before {
-        waker.wake();
-        go_on();
+    if let Some(Wait::Open(Some(task))) = before {
+        go_on(task);
     }
 }
 
-/// Polls the tasks that can go on.
-fn go_on() {
-    while let Some(number) = with(|executor| executor.ready.pop()) {
-        // A waker may outlive its task, whose number may then be another's: that one is polled for nothing.
-        let task = with(|executor| executor.tasks.get_mut(number).and_then(Option::take));
-        let Some(mut task) = task else { continue };
-        let is_done = task.future.as_mut().poll(&mut Context::from_waker(&task.waker)).is_ready();
-        with(|executor| match executor.tasks.get_mut(number) {
-            Some(slot) if !is_done => *slot = Some(task),
-            _ => _ = executor.tasks.try_remove(number),
-        });
+/// Polls a task.
+fn go_on(number: usize) {
+    let task = with(|executor| {
+        executor.polled = number;
+        executor.tasks.get_mut(number).and_then(Option::take)
+    });
+    // The number may be another's by now: that one is polled for nothing.
+    let Some(mut task) = task else { return };
+    match task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Pending => with(|executor| {
+            if let Some(slot) = executor.tasks.get_mut(number) {
+                *slot = Some(task);
+            }
+        }),
+        Poll::Ready(value) => {
+            _ = with(|executor| executor.tasks.try_remove(number));
+            bindings::end(&task.promise, &value);
+        }
     }
 }
 
-/// Wakes the task of a number.
-struct Number(usize);
+/// See [`begun`].
+pub(super) struct Begun(usize);
 
-impl Wake for Number {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
+impl Future for Begun {
+    type Output = Settlement;
 
-    fn wake_by_ref(self: &Arc<Self>) {
-        with(|executor| executor.ready.push(self.0));
-    }
-}
-
-/// See [`settled`].
-pub(super) struct Settled(usize);
-
-impl Future for Settled {
-    type Output = JsValue;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context) -> Poll<JsValue> {
+    fn poll(self: Pin<&mut Self>, _: &mut Context) -> Poll<Settlement> {
         with(|executor| match executor.waits.get_mut(self.0) {
             Some(wait @ Wait::Settled(_)) => match mem::replace(wait, Wait::Over) {
-                Wait::Settled(value) => Poll::Ready(value),
+                Wait::Settled(settlement) => Poll::Ready(settlement),
                 Wait::Open(_) | Wait::Over => Poll::Pending,
             },
-            Some(Wait::Open(waker)) => {
-                *waker = Some(context.waker().clone());
+            Some(Wait::Open(task)) => {
+                *task = Some(executor.polled);
                 Poll::Pending
             }
             _ => Poll::Pending,
@@ -139,7 +143,7 @@ impl Future for Settled {
     }
 }
 
-impl Drop for Settled {
+impl Drop for Begun {
     fn drop(&mut self) {
         with(|executor| match executor.waits.get_mut(self.0) {
             // The ticket is given back when the promise is settled.

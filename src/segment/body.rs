@@ -1,10 +1,7 @@
 //! The bytes of a request.
 
-use std::io::Read;
-
-use flate2::read::MultiGzDecoder;
-
 use super::answer::{Failure, FailureCode};
+use super::gzip;
 
 /// Longest request that is read, in bytes, before and after unpacking (Segment documents 500 KB;
 /// the libraries of Ruby, PHP and Java count 512,000).
@@ -31,7 +28,7 @@ pub fn text(
     content_encoding: Option<&str>,
     limit: usize,
 ) -> Result<String, Failure> {
-    let body = if body.starts_with(&[0x1f, 0x8b]) { unzip(&body, limit)? } else { body };
+    let body = if gzip::is_gzip(&body) { unzip(&body, limit)? } else { body };
     if body.len() > limit {
         return Err(too_large(limit));
     }
@@ -45,11 +42,9 @@ pub fn text(
 }
 
 fn unzip(packed: &[u8], limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    MultiGzDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut body).map_err(|_| {
+    gzip::unpack(packed, limit).map_err(|gzip::Damaged| {
         Failure::new(FailureCode::UnsupportedEncoding, "body: expected gzip, found a damaged one")
-    })?;
-    Ok(body)
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod body;
 pub mod cors;
 pub mod credential;
 pub mod event;
+mod gzip;
 pub mod health;
 pub mod library_settings;
 pub mod operator;

@@ -1,0 +1,46 @@
+/**
+ * What the platform calls. Each call becomes a task of the module, and the objects' state lives in the module.
+ */
+
+import * as module from "librato_edge";
+import { generation, head, run, use } from "platform";
+
+use(module);
+
+export default {
+  fetch: (request, env) => run((task) => module.fetch(task, request, env, head(request))),
+  queue: (batch, env) => run((task) => module.queue(task, batch, env)),
+};
+
+/** A Durable Object, whose part in the module is made again when the module begins anew. */
+class Part {
+  #make;
+  #part;
+  #since;
+
+  constructor(make) {
+    this.#make = make;
+  }
+
+  fetch(request) {
+    return run((task) => {
+      if (this.#since !== generation) {
+        this.#part = this.#make();
+        this.#since = generation;
+      }
+      this.#part.fetch(task, request);
+    });
+  }
+}
+
+export class Once extends Part {
+  constructor(state) {
+    super(() => new module.Once(state));
+  }
+}
+
+export class SetAside extends Part {
+  constructor(state) {
+    super(() => new module.SetAside(state));
+  }
+}
