@@ -73,7 +73,7 @@ export async function buildWorker({ wasmBindgen, versions }) {
     await run([wasmBindgen, wasm, ...glue, "--out-name", "index", "--out-dir", GLUE], { show });
 
     // The names of functions are a ninth of the module, and nothing panics here whose trace they would make readable.
-    const strip = ["--strip-debug", "--strip-producers"];
+    const strip = process.env.NAMES ? ["-g"] : ["--strip-debug", "--strip-producers"];
     const features = WASM_FEATURES.map((name) => `--enable-${name}`);
     await run(["wasm-opt", `${GLUE}/index_bg.wasm`, "--output", OUTPUT.wasm, "-O3", ...strip, ...features], { show });
 

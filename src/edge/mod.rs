@@ -37,7 +37,7 @@ use health::Delivery;
 use http::Head;
 use log::Line;
 use outbound::{Targets, Upstream};
-use task::begun;
+use task::{begun, now};
 
 /// A request, under the name that the platform calls it by.
 #[wasm_bindgen]
@@ -389,10 +389,6 @@ fn is_get(method: &str) -> bool {
     matches!(method, "GET" | "HEAD")
 }
 
-fn now() -> Millis {
-    millis(js_sys::Date::now())
-}
-
 /// Somewhere to begin: the pauses of many isolates must only differ.
 fn random() -> u64 {
     js_sys::Math::random().to_bits()
@@ -401,11 +397,7 @@ fn random() -> u64 {
 /// The engine's `Date.parse`. Workers live in UTC.
 fn native_date(text: &str) -> Option<Millis> {
     let date = js_sys::Date::parse(text);
-    date.is_finite().then(|| millis(date))
-}
-
-/// A JavaScript date is a whole number of milliseconds and fits.
-#[allow(clippy::cast_possible_truncation)]
-fn millis(date: f64) -> Millis {
-    date as Millis
+    // A JavaScript date is a whole number of milliseconds and fits.
+    #[allow(clippy::cast_possible_truncation)]
+    date.is_finite().then_some(date as Millis)
 }

@@ -215,23 +215,19 @@ export function target(url, method, headers) {
  * @param {number} millis
  */
 export function exchange(ticket, { url, method, headers }, bytes, millis) {
-  const controller = new AbortController();
+  const signal = AbortSignal.timeout(millis);
   const body = bytes.length > 0 ? bytes.slice() : undefined;
-  // Followed, a redirect would turn a POST into a GET of some page that answers 200.
-  const init = { method, headers, body, redirect: "manual", signal: controller.signal };
   const answer = async () => {
     try {
-      const response = await fetch(url, init);
+      // Followed, a redirect would turn a POST into a GET of some page that answers 200.
+      const response = await fetch(url, { method, headers, body, redirect: "manual", signal });
       const bytes = new Uint8Array(await response.arrayBuffer());
       return { code: response.status, bytes, value: response.ok ? undefined : response.headers };
     } catch {
-      return { code: 1 };
+      return { code: signal.aborted ? 0 : 1 };
     }
   };
-  settle(
-    ticket,
-    within(answer(), millis, () => controller.abort()),
-  );
+  settle(ticket, answer());
 }
 
 /**

@@ -15,12 +15,20 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::bindings::{self, Deferred};
+use crate::Millis;
 
 /// Runs a future up to where it first waits, and the rest when that is there. The promise gets what comes
 /// of it. It may wait for nothing but what is [`begun`].
 pub(super) fn run(promise: Deferred, future: Pin<Box<dyn Future<Output = JsValue>>>) {
     let number = with(|executor| executor.tasks.insert(Some(Task { future, promise })));
     go_on(number);
+}
+
+/// The time within a task.
+pub(super) fn now() -> Millis {
+    // A JavaScript date is a whole number of milliseconds and fits.
+    #[allow(clippy::cast_possible_truncation)]
+    with(|executor| *executor.now.get_or_insert_with(|| js_sys::Date::now() as Millis))
 }
 
 /// What a promise came to.
@@ -60,6 +68,8 @@ struct Task {
 }
 
 struct Executor {
+    /// The time, once it was asked for: it stands still until something is settled.
+    now: Option<Millis>,
     /// By number; `None` while it is polled.
     tasks: Slab<Option<Task>>,
     /// By ticket.
@@ -78,7 +88,7 @@ enum Wait {
 
 thread_local! {
     static EXECUTOR: RefCell<Executor> = const {
-        RefCell::new(Executor { tasks: Slab::new(), waits: Slab::new(), polled: 0 })
+        RefCell::new(Executor { now: None, tasks: Slab::new(), waits: Slab::new(), polled: 0 })
     };
 }
 
@@ -104,6 +114,7 @@ pub fn wake(ticket: usize, code: u32, bytes: Vec<u8>, value: JsValue) {
 /// Polls a task.
 fn go_on(number: usize) {
     let task = with(|executor| {
+        executor.now = None;
         executor.polled = number;
         executor.tasks.get_mut(number).and_then(Option::take)
     });
