@@ -207,3 +207,43 @@ fn optional<T>(value: Option<&Value>, read: impl Fn(&Value) -> Option<T>) -> Opt
         Some(value) => read(value).map(Some),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GAUGE: &str = r#"{"name":"a","source":"b","measure_time":60,"count":2,"sum":3.0,"min":1,"max":2e0,"sum_squares":5.5}"#;
+
+    fn letter(more: &str) -> String {
+        format!(
+            r#"{{"schemaVersion":1,"reason":"r","receivedAt":"t","measurement":{GAUGE}{more}}}"#
+        )
+    }
+
+    #[test]
+    fn a_letter_is_read_as_it_was_written_by_any_writer() {
+        let read = DeadLetter::read(&letter(""), 0);
+        let sums = read.measurement.as_ref().map(|gauge| (gauge.count, gauge.sum, gauge.max));
+        assert_eq!(sums, Some((2, 3.0, 2.0)));
+        for more in [r#","message":null,"original":null"#, r#","x":[{}],"reason":"r""#] {
+            assert_eq!(DeadLetter::read(&letter(more), 0), read, "{more}");
+        }
+        assert_eq!(DeadLetter::read(&read.write(), 0), read);
+    }
+
+    #[test]
+    fn what_is_no_letter_is_kept_whole() {
+        for text in [
+            "x".to_owned(),
+            "{}".to_owned(),
+            letter(r#","message":1"#),
+            letter(r#","schemaVersion":1.0"#),
+            letter(r#","measurement":{}"#),
+            letter(r#","x":1e999"#),
+        ] {
+            let read = DeadLetter::read(&text, 0);
+            assert_eq!(read.original.as_ref(), Some(&text));
+            assert_eq!(read.measurement, None);
+        }
+    }
+}
