@@ -1,16 +1,15 @@
 //! From the text of a request to measurements, and from their fate to the answer.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use rustc_hash::{FxBuildHasher, FxHashSet};
-use serde::Serialize;
 
 use crate::Millis;
 use crate::delivery::Outcome;
 use crate::destination::{Names, Trouble, TroubleKind};
 use crate::json::Scalar;
 use crate::json::reader::Raw;
+use crate::json::writer::{ToJson, Writer};
 use crate::mapping::rejection::{Code, Rejection};
 use crate::mapping::{self, Circumstances, Verdict};
 use crate::measurement::Measurement;
@@ -75,7 +74,7 @@ enum Fate {
 }
 
 /// Figures of a request, for its log line.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Events in the request.
     pub events: usize,
@@ -84,7 +83,35 @@ pub struct Counts {
     /// Events that are in a measurement.
     pub measured: usize,
     /// Refused events by code.
-    pub rejected: BTreeMap<&'static str, usize>,
+    pub rejected: Tally,
+}
+
+/// How often which code, by the code.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally(Vec<(&'static str, usize)>);
+
+impl Tally {
+    fn add(&mut self, code: &'static str) {
+        match self.0.binary_search_by_key(&code, |(code, _)| code) {
+            Ok(place) => self.0.get_mut(place).map_or((), |(_, count)| *count += 1),
+            Err(place) => self.0.insert(place, (code, 1)),
+        }
+    }
+
+    /// The figures.
+    pub fn values(&self) -> impl Iterator<Item = &usize> {
+        self.0.iter().map(|(_, count)| count)
+    }
+}
+
+impl ToJson for Tally {
+    fn write(&self, json: &mut Writer) {
+        json.object(|json| {
+            for (code, count) in &self.0 {
+                json.field(code, count);
+            }
+        });
+    }
 }
 
 /// Reads a request.
@@ -309,7 +336,7 @@ impl Intake<'_> {
                     counts.measured += 1;
                 }
                 Fate::Rejected(rejection) => {
-                    *counts.rejected.entry(rejection.code.as_str()).or_default() += 1;
+                    counts.rejected.add(rejection.code.as_str());
                 }
             }
         }

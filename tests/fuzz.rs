@@ -30,7 +30,9 @@ use common::{gauges, post, settings};
 use hmac::{Hmac, KeyInit, Mac};
 use librato_edge::delivery::{Arrival, Delivery, Judgement, Outcome, Policy, Reply, Step};
 use librato_edge::ingest::{self, Call, Intake, Kind};
-use librato_edge::json::reader::{Malformed, Raw, Reader};
+use librato_edge::json::reader::{Malformed, Raw, Reader, unescaped};
+use librato_edge::json::tree;
+use librato_edge::json::writer::to_json;
 use librato_edge::json::{Scalar, is_too_deep};
 use librato_edge::librato::WINDOW;
 use librato_edge::mapping::name::MAX_LENGTH;
@@ -40,6 +42,7 @@ use librato_edge::segment::payload::{self, Envelope, Member};
 use librato_edge::segment::{credential, pixel, query, webhook};
 use librato_edge::settings::Settings;
 use librato_edge::time::{Timestamp, http_date};
+use serde::Deserializer;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha1::Sha1;
@@ -66,6 +69,8 @@ macro_rules! targets {
 
 targets! {
     fuzz_reader: "event", reader;
+    fuzz_tree: "event", tree;
+    fuzz_string: "string", string;
     fuzz_event: "event", event;
     fuzz_envelope: "envelope", envelope;
     fuzz_timestamp: "timestamp", timestamp;
@@ -89,7 +94,7 @@ impl Drop for Shown<'_> {
 /// What inputs that mean something are made of.
 static PIECES: LazyLock<Vec<&str>> = LazyLock::new(|| {
     r#"{ } [ ] " \ , : null true false 0 -0 1e999 9 \ud800 \u0000 "" é 😀 & = % + . - -- Z T12:00
-    +02:00 2026 "value": "source": "Librato": "All": "providers": "type":"track" "batch":[
+    \ud83d \ude00 +02:00 2026 "value": "source": "Librato": "All": "providers": "type":"track" "batch":[
     "sentAt": "timestamp": data= Basic errors Signed-Up remaining=0"#
         .split_whitespace()
         .collect()
@@ -212,6 +217,72 @@ fn reader(input: &[u8]) {
         }
         _ => assert_eq!(raw.members(), None),
     }
+}
+
+/// A tree is the one that another reader makes, and is written again as such.
+fn tree(input: &[u8]) {
+    // What is written as an integer and fits none of 64 bits is as good as any other number; just below
+    // the end of the range another reader may be off.
+    fn same(ours: &tree::Value, other: &Value) -> bool {
+        match (ours, other) {
+            (tree::Value::Null, Value::Null) => true,
+            (tree::Value::Bool(ours), Value::Bool(other)) => ours == other,
+            (tree::Value::Number(_), Value::Number(other)) => {
+                let (number, expected) = (ours.as_f64().unwrap(), other.as_f64().unwrap());
+                ours.as_integer() == other.as_u64()
+                    && ours.as_integer() == other.as_i64()
+                    && (number - expected).abs() <= 1e-12 * expected.abs()
+            }
+            (tree::Value::Text(ours), Value::String(other)) => ours == other,
+            (tree::Value::Array(ours), Value::Array(other)) => {
+                ours.len() == other.len()
+                    && ours.iter().zip(other).all(|(ours, other)| same(ours, other))
+            }
+            (tree::Value::Object(entries), Value::Object(other)) => {
+                entries.iter().all(|(key, _)| other.contains_key(&**key))
+                    && other.iter().all(|(key, other)| same(ours.get(key).unwrap(), other))
+            }
+            _ => false,
+        }
+    }
+    let ours = tree::Value::read_bytes(input);
+    let Ok(text) = std::str::from_utf8(input) else { return assert_eq!(ours, None) };
+    if text.contains("$serde_json::private") || is_too_deep(input) {
+        return;
+    }
+    let other = serde_json::from_str::<Value>(text).ok();
+    match (&ours, &other) {
+        (None, None) => {}
+        (Some(ours), Some(other)) => {
+            assert!(same(ours, other), "{ours:?}");
+            let written = serde_json::from_str::<Value>(&to_json(ours));
+            assert_eq!(written.ok().as_ref(), Some(other));
+        }
+        _ => panic!("{ours:?} and not {other:?}"),
+    }
+}
+
+/// A string means what it means to another reader, and to a lenient one where it holds half a character;
+/// what is written of it reads as the same.
+fn string(input: &[u8]) {
+    struct Bytes;
+    impl serde::de::Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+        fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            f.write_str("a string")
+        }
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
+    }
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    assert_eq!(to_json(text), serde_json::to_string(text).unwrap());
+    let quoted = format!("\"{text}\"");
+    let Ok(raw) = Raw::read(&quoted) else { return };
+    let other = serde_json::Deserializer::from_str(&quoted).deserialize_bytes(Bytes);
+    assert_eq!(unescaped(text), other.unwrap());
+    let other: Option<String> = serde_json::from_str(&quoted).ok();
+    assert_eq!(Scalar::of(raw).into_text().as_deref(), other.as_deref());
 }
 
 /// An event means the same whether it comes alone or as a batch of one.

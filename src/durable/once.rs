@@ -172,6 +172,20 @@ pub fn read_number(bytes: &[u8]) -> Option<u32> {
     bytes.try_into().ok().map(u32::from_le_bytes)
 }
 
+/// How full a ledger is, as it travels.
+#[must_use]
+pub fn write_figures(Figures { events, waiting }: Figures) -> Vec<u8> {
+    format!("[{events},{waiting}]").into_bytes()
+}
+
+/// Reads figures again.
+#[must_use]
+pub fn read_figures(bytes: &[u8]) -> Option<Figures> {
+    let list = std::str::from_utf8(bytes).ok()?.strip_prefix('[')?.strip_suffix(']')?;
+    let (events, waiting) = list.split_once(',')?;
+    Some(Figures { events: events.parse().ok()?, waiting: waiting.parse().ok()? })
+}
+
 /// Who owns which event.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -298,4 +312,22 @@ impl Ledger {
 pub fn shard(id: EventId, shards: u32) -> u32 {
     let [a, b, c, d, ..] = id.0;
     u32::from_le_bytes([a, b, c, d]) % shards.max(1)
+}
+
+/// What goes with each event, by the ledger to which the event belongs.
+#[must_use]
+pub fn by_shard<T>(events: impl Iterator<Item = (EventId, T)>, shards: u32) -> Vec<(u32, Vec<T>)> {
+    let mut parts: Vec<(u32, Vec<T>)> = Vec::new();
+    for (id, with) in events {
+        let shard = shard(id, shards);
+        let place = parts.binary_search_by_key(&shard, |(shard, _)| *shard);
+        let place = place.unwrap_or_else(|place| {
+            parts.insert(place, (shard, Vec::new()));
+            place
+        });
+        if let Some((_, part)) = parts.get_mut(place) {
+            part.push(with);
+        }
+    }
+    parts
 }

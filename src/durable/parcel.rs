@@ -3,17 +3,18 @@
 //! A message costs by its number and not by its size, so one request is one message wherever the
 //! platform's limit allows, and names and sources stand in it once.
 
+use std::borrow::Cow;
 use std::rc::Rc;
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustc_hash::FxHashMap;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use sha1::{Digest, Sha1};
 
 use crate::destination::Writer;
-use crate::json::{number, writer as json};
+use crate::json::reader::{Malformed, Raw, Reader};
+use crate::json::{Scalar, number, writer as json};
 use crate::measurement::{Measurement, Samples, is_in_range};
 
 /// The shape of messages that this version writes and reads.
@@ -95,15 +96,75 @@ pub struct Parcel {
 /// A message: version, owner, receipt, writer of what is sealed, texts, and rows, each of which is the
 /// place of the name, the place of the source, seconds from the receipt, `value` or `[count, sum, min,
 /// max, sum_squares]`, and the id.
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Read<'a> {
-    v: u32,
-    o: String,
-    r: i64,
-    w: Option<String>,
-    n: Vec<String>,
-    #[serde(borrow)]
-    m: Vec<(usize, usize, i64, &'a RawValue, Option<String>)>,
+    version: Option<u32>,
+    owner: Option<Cow<'a, str>>,
+    received_at: Option<i64>,
+    writer: Option<Cow<'a, str>>,
+    texts: Option<Vec<Rc<str>>>,
+    rows: Option<Vec<Row<'a>>>,
+}
+
+struct Row<'a> {
+    name: usize,
+    source: usize,
+    offset: i64,
+    values: Raw<'a>,
+    id: Option<Cow<'a, str>>,
+}
+
+impl<'a> Read<'a> {
+    fn of(message: &'a str) -> Result<Self, Malformed> {
+        let mut read = Self::default();
+        let mut reader = Reader::new(message);
+        reader.object(|key, reader| {
+            match key.plain() {
+                Some("v") => read.version = Some(integer(reader.raw()?)?),
+                Some("o") => read.owner = Some(text(reader.raw()?)?),
+                Some("r") => read.received_at = Some(integer(reader.raw()?)?),
+                Some("w") => read.writer = reader.raw()?.unless_null().map(text).transpose()?,
+                Some("n") => {
+                    let texts = read.texts.insert(Vec::new());
+                    reader.array(|reader| {
+                        texts.push(Rc::from(text(reader.raw()?)?));
+                        Ok(())
+                    })?;
+                }
+                Some("m") => {
+                    let rows = read.rows.insert(Vec::new());
+                    reader.array(|reader| {
+                        rows.push(Row::of(reader.raw()?)?);
+                        Ok(())
+                    })?;
+                }
+                _ => reader.pass()?,
+            }
+            Ok(())
+        })?;
+        reader.end().map(|()| read)
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(row: Raw<'a>) -> Result<Self, Malformed> {
+        let [name, source, offset, values, id] = row.row()?;
+        Ok(Self {
+            name: integer(name)?,
+            source: integer(source)?,
+            offset: integer(offset)?,
+            values,
+            id: id.unless_null().map(text).transpose()?,
+        })
+    }
+}
+
+fn integer<T: FromStr>(raw: Raw) -> Result<T, Malformed> {
+    raw.text().parse().map_err(|_| Malformed)
+}
+
+fn text(raw: Raw<'_>) -> Result<Cow<'_, str>, Malformed> {
+    Scalar::of(raw).into_text().ok_or(Malformed)
 }
 
 /// A measurement to pack, with the identity that its client gave its event.
@@ -149,35 +210,45 @@ impl Parcel {
     ///
     /// In words, when it is none of this version's.
     pub fn read(message: &str) -> Result<Self, &'static str> {
-        let read: Read = serde_json::from_str(message).map_err(|_| "not a parcel")?;
-        if read.v != VERSION {
+        let Ok(Read {
+            version: Some(version),
+            owner: Some(owner),
+            received_at: Some(received_at),
+            writer,
+            texts: Some(texts),
+            rows: Some(rows),
+        }) = Read::of(message)
+        else {
+            return Err("not a parcel");
+        };
+        if version != VERSION {
             return Err("a parcel of another version");
         }
-        let owner = Owner::from_str_radix(&read.o, 16).map_err(|_| "a parcel without an owner")?;
-        let texts: Vec<Rc<str>> = read.n.into_iter().map(Rc::from).collect();
-        let entries = read.m.into_iter().enumerate().map(|(place, row)| {
-            let (name, source, offset, values, id) = row;
-            let text = |place: usize| texts.get(place).cloned();
-            Some(Entry {
-                id: match id {
-                    Some(id) => EventId::read(&id)?,
-                    None => EventId::placed(owner, place),
-                },
-                measurement: Measurement {
-                    name: text(name)?,
-                    source: text(source)?,
-                    time: read.r.checked_add(offset)?,
-                    samples: samples(values)?,
-                },
-            })
-        });
-        let entries: Option<Vec<Entry>> = entries.collect();
-        let entries = entries.ok_or("a parcel with a broken entry")?;
-        let sealed = match read.w {
+        let owner = Owner::from_str_radix(&owner, 16).map_err(|_| "a parcel without an owner")?;
+        let text = |place: usize| texts.get(place).cloned();
+        let mut entries = Vec::with_capacity(rows.len());
+        for (place, row) in rows.iter().enumerate() {
+            let entry = || {
+                Some(Entry {
+                    id: match &row.id {
+                        Some(id) => EventId::read(id)?,
+                        None => EventId::placed(owner, place),
+                    },
+                    measurement: Measurement {
+                        name: text(row.name)?,
+                        source: text(row.source)?,
+                        time: received_at.checked_add(row.offset)?,
+                        samples: samples(row.values)?,
+                    },
+                })
+            };
+            entries.push(entry().ok_or("a parcel with a broken entry")?);
+        }
+        let sealed = match writer {
             Some(text) => Some(Writer::read(&text).ok_or("a parcel of a strange writer")?),
             None => None,
         };
-        Ok(Self { owner, received_at: read.r, entries, sealed })
+        Ok(Self { owner, received_at, entries, sealed })
     }
 }
 
@@ -187,7 +258,9 @@ fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Wri
     const ROW: usize = 40;
     let mut places = FxHashMap::default();
     let mut texts = json::Writer::default();
+    texts.raw("[");
     let mut rows = json::Writer::with_capacity(measured.len() * ROW);
+    rows.raw("[");
     let mut place = |text| {
         let next = places.len();
         *places.entry(text).or_insert_with(|| {
@@ -195,17 +268,24 @@ fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Wri
             next
         })
     };
-    for (measurement, id) in measured {
+    for (place_of_row, (measurement, id)) in measured.iter().enumerate() {
         let samples = measurement.samples;
-        rows.raw(",[");
+        rows.raw(if place_of_row == 0 { "[" } else { ",[" });
         rows.value(&place(&*measurement.name));
         rows.item(&place(&*measurement.source));
         rows.item(&(measurement.time - received_at));
         if samples.count == 1 {
-            rows.item(&samples.sum);
+            rows.raw(",");
+            rows.number(samples.sum);
         } else {
             let Samples { count, sum, min, max, sum_squares } = samples;
-            rows.item(&(count, sum, min, max, sum_squares));
+            rows.raw(",[");
+            rows.value(&count);
+            for value in [sum, min, max, sum_squares] {
+                rows.raw(",");
+                rows.number(value);
+            }
+            rows.raw("]");
         }
         match id {
             Some(id) => rows.item(id.write(&mut [0; EventId::TEXT])),
@@ -215,38 +295,34 @@ fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Wri
     }
     let (texts, rows) = (texts.finish_text(), rows.finish_text());
     let mut message = json::Writer::with_capacity(texts.len() + rows.len() + 100);
-    message.raw("{\"v\":");
-    message.value(&VERSION);
-    message.field("o", &format!("{owner:016x}"));
-    message.field("r", &received_at);
-    if let Some(writer) = sealed {
-        message.field("w", &writer.to_string());
-    }
-    // Both begin with the comma of what would stand before them.
-    for (name, list) in [(",\"n\":[", &texts), ("],\"m\":[", &rows)] {
-        message.raw(name);
-        message.raw(list.get(1..).unwrap_or_default());
-    }
-    message.raw("]}");
+    message.object(|message| {
+        message.field("v", &VERSION);
+        message.field("o", &format!("{owner:016x}"));
+        message.field("r", &received_at);
+        message.field_of("w", sealed.map(|writer| writer.to_string()));
+        for (name, list) in [("n", &texts), ("m", &rows)] {
+            message.name(name);
+            message.raw(list);
+            message.raw("]");
+        }
+    });
     message.finish_text()
 }
 
-fn samples(raw: &RawValue) -> Option<Samples> {
-    let is_number =
-        |raw: &&RawValue| raw.get().starts_with(|c: char| c.is_ascii_digit() || c == '-');
-    let finite = |raw: &RawValue| Some(number(raw.get())).filter(|value| value.is_finite());
-    if is_number(&raw) {
-        return finite(raw).filter(|value| is_in_range(*value)).map(Samples::one);
-    }
-    let parts: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
-    match parts.as_slice() {
-        [count, sum, min, max, sum_squares] => Some(Samples {
-            count: count.get().parse().ok().filter(|count| *count > 0)?,
-            sum: finite(sum).filter(|sum| is_in_range(*sum))?,
-            min: finite(min)?,
-            max: finite(max)?,
-            sum_squares: finite(sum_squares)?,
-        }),
+fn samples(raw: Raw) -> Option<Samples> {
+    let finite = |raw: Raw| match Scalar::of(raw) {
+        Scalar::Number(text) => Some(number(text)).filter(|value| value.is_finite()),
         _ => None,
-    }
+    };
+    let in_range = |raw: Raw| finite(raw).filter(|value| is_in_range(*value));
+    let Ok([count, sum, min, max, sum_squares]) = raw.row() else {
+        return in_range(raw).map(Samples::one);
+    };
+    Some(Samples {
+        count: integer(count).ok().filter(|count| *count > 0)?,
+        sum: in_range(sum)?,
+        min: finite(min)?,
+        max: finite(max)?,
+        sum_squares: finite(sum_squares)?,
+    })
 }

@@ -16,12 +16,6 @@ const MAX_QUESTION: usize = 32_000_000;
 #[derive(Debug)]
 pub(super) struct Fault;
 
-impl From<serde_json::Error> for Fault {
-    fn from(_: serde_json::Error) -> Self {
-        Self
-    }
-}
-
 /// Asks the object of a name, at once. `None` where it does not answer.
 pub(super) fn ask(
     namespace: &Namespace,

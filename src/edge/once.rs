@@ -1,7 +1,6 @@
 //! The memory of seen events: a Durable Object around [`Ledger`].
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use js_sys::Uint8Array;
@@ -13,7 +12,8 @@ use super::{now, random};
 use crate::Millis;
 use crate::destination::Writer;
 use crate::durable::once::{
-    Claim, Figures, Ledger, Question, hour_of, read_answers, read_number, shard, write_answer,
+    Claim, Figures, Ledger, Question, by_shard, hour_of, read_answers, read_figures, read_number,
+    write_answer, write_figures,
 };
 use crate::durable::parcel::{EventId, Owner};
 
@@ -25,10 +25,8 @@ const MAX_EVENTS: usize = 50_000;
 /// Whose these events are. Where no object is bound, everybody's are granted: then nothing is
 /// remembered. An object that does not answer leaves its events unknown.
 pub(super) async fn claim(env: &Env, claims: &[(EventId, Owner)], shards: u32) -> Vec<Claim> {
-    let mut places: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    for (place, (id, _)) in claims.iter().enumerate() {
-        places.entry(shard(*id, shards)).or_default().push(place);
-    }
+    let places = claims.iter().enumerate().map(|(place, (id, _))| (*id, place));
+    let places = by_shard(places, shards);
     let parts = places
         .iter()
         .flat_map(|(shard, places)| places.chunks(MAX_EVENTS).map(move |places| (*shard, places)));
@@ -58,10 +56,7 @@ pub(super) async fn claim(env: &Env, claims: &[(EventId, Owner)], shards: u32) -
 /// else's copy counts.
 pub(super) async fn tell(env: &Env, question: &Question, shards: u32) {
     let Question::Done(ids) = question else { return };
-    let mut parts: BTreeMap<u32, Vec<EventId>> = BTreeMap::new();
-    for id in ids {
-        parts.entry(shard(*id, shards)).or_default().push(*id);
-    }
+    let parts = by_shard(ids.iter().map(|id| (*id, *id)), shards);
     let told: Vec<_> = parts
         .iter()
         .flat_map(|(shard, ids)| ids.chunks(MAX_EVENTS).map(move |ids| (*shard, ids)))
@@ -95,7 +90,7 @@ pub(super) async fn figures(env: &Env, shards: u32) -> Option<Figures> {
     let mut all = Figures { events: 0, waiting: 0 };
     for answer in asked {
         let Answered::Bytes(bytes) = answer.await else { return None };
-        let (events, waiting) = serde_json::from_slice::<(usize, usize)>(&bytes).ok()?;
+        let Figures { events, waiting } = read_figures(&bytes)?;
         all = Figures { events: all.events + events, waiting: all.waiting + waiting };
     }
     Some(all)
@@ -167,8 +162,7 @@ impl Memory {
             empty => empty.insert(self.load()?),
         };
         if body.is_empty() {
-            let Figures { events, waiting } = ledger.figures();
-            return Ok(format!("[{events},{waiting}]").into_bytes());
+            return Ok(write_figures(ledger.figures()));
         }
         let question = Question::read(body).ok_or(Fault)?;
         let hour = hour_of(now().div_euclid(1_000));

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -11,9 +10,10 @@ use super::now;
 use super::object::{self, Database, Fault};
 use super::once;
 use crate::durable::dead_letter::DeadLetter;
+use crate::json::tree::Value;
+use crate::json::writer::{ToJson, Writer, to_json};
 
 /// What the object is asked for.
-#[derive(Serialize, Deserialize)]
 enum Wish {
     Keep(Vec<String>),
     /// The newest before a number.
@@ -31,11 +31,89 @@ enum Wish {
     },
 }
 
+impl Wish {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let Some(Value::Object(wish)) = Value::read_bytes(bytes) else { return None };
+        let [(name, wish)] = wish.as_slice() else { return None };
+        let integer = |name| wish.get(name)?.as_integer();
+        let numbers = || -> Option<Vec<u32>> {
+            wish.get("numbers")?.as_array()?.iter().map(Value::as_integer).collect()
+        };
+        match &**name {
+            "Keep" => {
+                let letters = wish.as_array()?.iter();
+                letters
+                    .map(|letter| letter.as_str().map(str::to_owned))
+                    .collect::<Option<_>>()
+                    .map(Self::Keep)
+            }
+            "List" => Some(Self::List { before: integer("before")?, limit: integer("limit")? }),
+            "Find" => Some(Self::Find { numbers: numbers()?, limit: integer("limit")? }),
+            "Forget" => Some(Self::Forget { numbers: numbers()? }),
+            _ => None,
+        }
+    }
+}
+
+impl ToJson for Wish {
+    fn write(&self, json: &mut Writer) {
+        json.object(|json| match self {
+            Self::Keep(letters) => json.field("Keep", letters),
+            Self::List { before, limit } => {
+                json.name("List");
+                json.object(|json| {
+                    json.field("before", before);
+                    json.field("limit", limit);
+                });
+            }
+            Self::Find { numbers, limit } => {
+                json.name("Find");
+                json.object(|json| {
+                    json.field("numbers", numbers);
+                    json.field("limit", limit);
+                });
+            }
+            Self::Forget { numbers } => {
+                json.name("Forget");
+                json.object(|json| json.field("numbers", numbers));
+            }
+        });
+    }
+}
+
 /// Letters with their numbers, and how many there are in all.
-#[derive(Serialize, Deserialize)]
 pub(super) struct Letters {
     pub(super) count: i64,
     pub(super) letters: Vec<(u32, DeadLetter)>,
+}
+
+impl Letters {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let answer = Value::read_bytes(bytes)?;
+        let mut letters = Vec::new();
+        for numbered in answer.get("letters")?.as_array()? {
+            let [number, letter] = numbered.as_array()? else { return None };
+            letters.push((number.as_integer()?, DeadLetter::of_json(letter)?));
+        }
+        Some(Self { count: answer.get("count")?.as_integer()?, letters })
+    }
+}
+
+impl ToJson for Letters {
+    fn write(&self, json: &mut Writer) {
+        json.object(|json| {
+            json.field("count", &self.count);
+            json.name("letters");
+            json.raw("[");
+            for (place, (number, letter)) in self.letters.iter().enumerate() {
+                json.raw(if place == 0 { "[" } else { ",[" });
+                json.value(number);
+                json.item(letter);
+                json.raw("]");
+            }
+            json.raw("]");
+        });
+    }
 }
 
 /// Keeps letters. Tells whether they are kept.
@@ -60,10 +138,10 @@ pub(super) async fn forget(env: &Env, numbers: Vec<u32>) -> Result<Letters, Faul
 
 async fn ask(env: &Env, wish: &Wish) -> Result<Letters, Fault> {
     let namespace = env.letters().ok_or(Fault)?;
-    let question = serde_json::to_vec(wish)?;
+    let question = to_json(wish).into_bytes();
     let answer =
         object::ask(&namespace, "letters", &question, once::PATIENCE).await.ok_or(Fault)?;
-    Ok(serde_json::from_slice(&answer)?)
+    Letters::read(&answer).ok_or(Fault)
 }
 
 /// The table of what was set aside.
@@ -83,8 +161,8 @@ impl SetAside {
     pub fn fetch(&self, promise: Deferred, request: Request) {
         let database = Rc::clone(&self.0);
         let answer = move |body: &[u8]| {
-            let letters = fulfil(&database, serde_json::from_slice(body)?)?;
-            Ok(serde_json::to_vec(&letters)?)
+            let letters = fulfil(&database, Wish::read(body).ok_or(Fault)?)?;
+            Ok(to_json(&letters).into_bytes())
         };
         object::answer(promise, request, Box::new(answer));
     }

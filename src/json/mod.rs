@@ -5,11 +5,12 @@
 //! and not of the whole request.
 
 pub mod reader;
+pub mod tree;
 pub mod writer;
 
 use std::borrow::Cow;
 
-use reader::{Key, MAX_DEPTH, Raw};
+use reader::{Key, MAX_DEPTH, Raw, unescaped};
 
 /// One JSON value, as far as the protocol looks into it.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +44,7 @@ impl<'a> Scalar<'a> {
             Some(b'[') => Self::Array,
             Some(b'"') => match text.get(1..text.len() - 1) {
                 Some(plain) if !plain.contains('\\') => Self::Text(Cow::Borrowed(plain)),
-                _ => serde_json::from_str(text)
+                escaped => String::from_utf8(unescaped(escaped.unwrap_or_default()))
                     .map_or(Self::LoneSurrogate, |text| Self::Text(Cow::Owned(text))),
             },
             _ => Self::Number(text),
@@ -54,6 +55,15 @@ impl<'a> Scalar<'a> {
     #[must_use]
     pub fn of_field(raw: Option<Raw<'a>>) -> Self {
         raw.map_or(Self::Null, Self::of)
+    }
+
+    /// The text of a string.
+    #[must_use]
+    pub fn into_text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// Whether JavaScript takes the value for true.

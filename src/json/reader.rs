@@ -5,6 +5,7 @@
 //! is told by its place in the text, as [`Raw`]. It takes what any reader of RFC 8259 takes, and
 //! nothing else (`tests/fuzz.rs` compares it with `serde_json`).
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Deepest nesting that is read. The deepest payload of a real client library is below ten.
@@ -61,6 +62,21 @@ impl<'a> Raw<'a> {
         read.ok().map(|()| members)
     }
 
+    /// The members of an array that has so many.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`], also for what is no array, or one of another length.
+    pub fn row<const N: usize>(self) -> Result<[Self; N], Malformed> {
+        let mut members = [Self::default(); N];
+        let mut slots = members.iter_mut();
+        Reader::new(self.0).array(|reader| {
+            *slots.next().ok_or(Malformed)? = reader.raw()?;
+            Ok(())
+        })?;
+        if slots.next().is_none() { Ok(members) } else { Err(Malformed) }
+    }
+
     /// The value, where `null` counts as absent.
     #[must_use]
     pub fn unless_null(self) -> Option<Self> {
@@ -99,11 +115,20 @@ impl<'a> Key<'a> {
     /// half stands as its three bytes.
     #[must_use]
     #[inline]
-    pub fn bytes(self) -> std::borrow::Cow<'a, [u8]> {
+    pub fn bytes(self) -> Cow<'a, [u8]> {
         if !self.is_escaped {
             return self.text.as_bytes().into();
         }
         unescaped(self.text).into()
+    }
+
+    /// The key's text without escapes; `None` when it is no Unicode.
+    #[must_use]
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        if !self.is_escaped {
+            return Some(self.text.into());
+        }
+        String::from_utf8(unescaped(self.text)).ok().map(Cow::Owned)
     }
 
     /// Whether it is this one.
@@ -123,28 +148,82 @@ impl<'a> Key<'a> {
     }
 }
 
-/// A string's bytes without its escapes, which have been checked.
-fn unescaped(text: &str) -> Vec<u8> {
-    use serde::Deserializer;
-    struct Bytes;
-    impl serde::de::Visitor<'_> for Bytes {
-        type Value = Vec<u8>;
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("a string")
-        }
-        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-            Ok(bytes.to_vec())
+/// The bytes of what stands between a string's quotation marks, without its escapes, which have been
+/// checked. Half of a surrogate pair stands as its three bytes, with which it is no UTF-8.
+#[must_use]
+pub fn unescaped(text: &str) -> Vec<u8> {
+    let text = text.as_bytes();
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut at = 0;
+    loop {
+        let end = plain_until(text, at);
+        bytes.extend_from_slice(text.get(at..end).unwrap_or_default());
+        let Some(escape) = text.get(end + 1) else { return bytes };
+        at = end + 2;
+        bytes.push(match escape {
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => {
+                let (code, end) = code_point(text, at);
+                at = end;
+                push_code_point(&mut bytes, code);
+                continue;
+            }
+            itself => *itself,
+        });
+    }
+}
+
+/// The code point of an escape, from behind its `u`, and where it ends: one half of a pair takes the
+/// other half's escape with it.
+fn code_point(text: &[u8], at: usize) -> (u32, usize) {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 4).unwrap_or_default().iter();
+        digits.fold(0, |unit, digit| unit << 4 | char::from(*digit).to_digit(16).unwrap_or(0))
+    };
+    let (first, end) = (unit(at), at + 4);
+    if (0xd800..0xdc00).contains(&first) && text.get(end..end + 2) == Some(b"\\u") {
+        let second = unit(end + 2);
+        if (0xdc00..0xe000).contains(&second) {
+            return (0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00), end + 6);
         }
     }
-    // As bytes, and not as text, it reads halves of surrogate pairs as well.
-    serde_json::Deserializer::from_str(&format!("\"{text}\""))
-        .deserialize_bytes(Bytes)
-        .unwrap_or_default()
+    (first, end)
+}
+
+fn push_code_point(bytes: &mut Vec<u8>, code: u32) {
+    match char::from_u32(code) {
+        Some(c) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        None => {
+            // What passes is six bits.
+            #[allow(clippy::cast_possible_truncation)]
+            let last = |bits: u32| 0x80 | (bits & 0x3f) as u8;
+            bytes.extend([0xed, last(code >> 6), last(code)]);
+        }
+    }
 }
 
 /// A text is not JSON, or nests deeper than [`MAX_DEPTH`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
+
+/// Where a text ceases to be JSON: the line and the column, which counts bytes, both from 1. It is the
+/// beginning of what does not belong there, or the last byte where more was expected.
+///
+/// Whatever reads in earnest need not keep that in mind, and is faster for it.
+#[must_use]
+pub fn stopped(text: &str) -> (usize, usize) {
+    let mut reader = Reader::new(text);
+    _ = reader.step().and_then(|()| reader.end());
+    reader.peek();
+    let bytes = text.as_bytes();
+    let mut lines = bytes.get(..=reader.at).unwrap_or(bytes).rsplit(|byte| *byte == b'\n');
+    let column = lines.next().map_or(0, <[u8]>::len);
+    (1 + lines.count(), column)
+}
 
 /// Where reading has come to in a text.
 #[derive(Debug, Clone)]
@@ -242,8 +321,17 @@ impl<'a> Reader<'a> {
     /// # Errors
     ///
     /// [`Malformed`] when something does.
-    pub fn end(mut self) -> Result<(), Malformed> {
+    pub fn end(&mut self) -> Result<(), Malformed> {
         self.peek().map_or(Ok(()), |_| Err(Malformed))
+    }
+
+    /// Passes over one value, step by step: where that fails, it stands at what does not belong there.
+    fn step(&mut self) -> Result<(), Malformed> {
+        match self.peek() {
+            Some(b'{') => self.object(|_, reader| reader.step()),
+            Some(b'[') => self.array(Self::step),
+            _ => self.pass(),
+        }
     }
 
     #[inline]
@@ -391,7 +479,7 @@ fn string(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
 
 /// Where in a string, from a place in it, its end comes, an escape, or what may not stand in one.
 #[inline]
-fn plain_until(text: &[u8], mut at: usize) -> usize {
+pub(super) fn plain_until(text: &[u8], mut at: usize) -> usize {
     while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let special = special(u64::from_le_bytes(*word));
         if special != 0 {

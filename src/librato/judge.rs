@@ -1,12 +1,11 @@
 //! What Librato's answers mean, in one place.
 
-use serde_json::{Map, Value};
-
 use super::WINDOW;
 use crate::Millis;
 use crate::destination::{
     Judgement, Refusal, Reply, Trouble, TroubleKind, passed_on, retry_after, seconds_until,
 };
+use crate::json::tree::Value;
 use crate::measurement::Measurement;
 use crate::settings::Secret;
 
@@ -79,15 +78,16 @@ fn used_up(reply: &Reply) -> Option<i64> {
 }
 
 enum Body<'a> {
-    Json(Map<String, Value>),
+    /// An object.
+    Json(Value<'a>),
     Other(std::borrow::Cow<'a, str>),
 }
 
 impl<'a> Body<'a> {
     fn read(body: &'a [u8]) -> Self {
-        match serde_json::from_slice(body) {
-            Ok(object) => Self::Json(object),
-            Err(_) => Self::Other(String::from_utf8_lossy(body)),
+        match Value::read_bytes(body) {
+            Some(object @ Value::Object(_)) => Self::Json(object),
+            _ => Self::Other(String::from_utf8_lossy(body)),
         }
     }
 
@@ -98,7 +98,7 @@ impl<'a> Body<'a> {
             None | Some(Value::Null | Value::Bool(false)) => false,
             Some(Value::Array(errors)) => !errors.is_empty(),
             Some(Value::Object(errors)) => !errors.is_empty(),
-            Some(Value::String(error)) => !error.is_empty(),
+            Some(Value::Text(error)) => !error.is_empty(),
             Some(_) => true,
         }
     }
@@ -112,14 +112,14 @@ impl<'a> Body<'a> {
     /// A figure of the tagged API's summary.
     fn summary(&self, figure: &str) -> Option<u64> {
         let Self::Json(object) = self else { return None };
-        object.get("measurements")?.get("summary")?.get(figure)?.as_u64()
+        object.get("measurements")?.get("summary")?.get(figure)?.as_integer()
     }
 
     /// All that it says, in one line: bodies come in a handful of shapes, and as plain text.
     fn text(&self) -> String {
         match self {
             Self::Json(object) => {
-                let said = ["errors", "error", "message"].iter().find_map(|key| object.get(*key));
+                let said = ["errors", "error", "message"].iter().find_map(|key| object.get(key));
                 said.map(words).unwrap_or_default()
             }
             Self::Other(text) => text.trim().to_owned(),
@@ -130,7 +130,7 @@ impl<'a> Body<'a> {
     fn named(&self) -> Vec<String> {
         fn collect(value: &Value, names: &mut Vec<String>) {
             match value {
-                Value::String(text) => {
+                Value::Text(text) => {
                     // Between every other pair of marks stands a quotation.
                     let parts = text.split(['\'', '"', '`']);
                     names.extend(parts.skip(1).step_by(2).map(str::to_owned));
@@ -138,8 +138,8 @@ impl<'a> Body<'a> {
                 Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
                 Value::Object(object) => {
                     for (key, value) in object {
-                        match (key.as_str(), value) {
-                            ("name", Value::String(name)) => names.push(name.clone()),
+                        match (&**key, value) {
+                            ("name", Value::Text(name)) => names.push(name.to_string()),
                             ("name", Value::Array(values)) => {
                                 names.extend(
                                     values.iter().filter_map(Value::as_str).map(str::to_owned),
@@ -167,14 +167,14 @@ impl<'a> Body<'a> {
             Self::Json(object) => object.get("errors"),
             Self::Other(_) => None,
         };
-        let params = errors.and_then(|errors| errors.get("params")).and_then(Value::as_object);
+        let params = errors.and_then(|errors| errors.get("params"));
         let said_of = |field: &str| params.and_then(|params| params.get(field)).map(words);
         let find = |is_suspect: &dyn Fn(&Measurement) -> bool| -> Vec<usize> {
             let members = batch.iter().enumerate();
             members.filter(|(_, member)| is_suspect(member)).map(|(place, _)| place).collect()
         };
         let request_time = match self {
-            Self::Json(object) => object.get("request_time").and_then(Value::as_i64),
+            Self::Json(object) => object.get("request_time").and_then(Value::as_integer),
             Self::Other(_) => None,
         };
         let librato_now = request_time.unwrap_or(now.div_euclid(1_000));
@@ -218,7 +218,7 @@ impl<'a> Body<'a> {
 /// The texts in a value of any shape, with the keys that they stand under.
 fn words(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::Text(text) => text.to_string(),
         Value::Array(values) => values.iter().map(words).collect::<Vec<_>>().join("; "),
         Value::Object(object) => object
             .iter()
@@ -226,7 +226,8 @@ fn words(value: &Value) -> String {
             .collect::<Vec<_>>()
             .join("; "),
         Value::Null => String::new(),
-        other => other.to_string(),
+        Value::Bool(value) => value.to_string(),
+        Value::Number(text) => (*text).to_owned(),
     }
 }
 

@@ -1,12 +1,12 @@
 //! What answers to OTLP/HTTP mean, in one place (OTLP 1.9, "OTLP/HTTP Response").
 
 use prost::Message;
-use serde_json::Value;
 
 use super::NAME;
 use super::proto::{ExportResponse, PartialSuccess, Status};
 use crate::Millis;
 use crate::destination::{Judgement, Remark, Reply, Trouble, TroubleKind, passed_on, retry_after};
+use crate::json::tree::Value;
 use crate::settings::Secret;
 
 /// Judges an answer. The secrets are taken out of what is passed on of its words.
@@ -57,12 +57,12 @@ struct NotOtlp;
 /// In protobuf; or in JSON, which some answer whatever they were sent.
 fn partial_success(body: &[u8]) -> Result<PartialSuccess, NotOtlp> {
     if body.trim_ascii_start().first() == Some(&b'{') {
-        let body: Value = serde_json::from_slice(body).map_err(|_| NotOtlp)?;
+        let body = Value::read_bytes(body).ok_or(NotOtlp)?;
         let partial = body.get("partialSuccess");
         let field = |name| partial.and_then(|partial| partial.get(name));
         let rejected = field("rejectedDataPoints");
         // A 64-bit integer is a string in protobuf's JSON.
-        let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
+        let number = |value: &Value| value.as_integer().or_else(|| value.as_str()?.parse().ok());
         let message = field("errorMessage").and_then(Value::as_str);
         return Ok(PartialSuccess {
             rejected_data_points: rejected.and_then(number).unwrap_or_default(),
@@ -82,11 +82,12 @@ fn words(body: &[u8]) -> String {
     {
         return status.message;
     }
-    if let Ok(Value::Object(object)) = serde_json::from_slice(body) {
-        let said = ["message", "error"].iter().find_map(|key| object.get(*key)?.as_str());
-        if let Some(said) = said {
-            return said.to_owned();
-        }
+    let json = Value::read_bytes(body);
+    let said = json
+        .as_ref()
+        .and_then(|json| ["message", "error"].into_iter().find_map(|key| json.get(key)?.as_str()));
+    if let Some(said) = said {
+        return said.to_owned();
     }
     String::from_utf8_lossy(body).trim().to_owned()
 }

@@ -1,7 +1,7 @@
 //! What clients are told. Their retry behaviour hangs on it: a refusal of events is always 400,
 //! because older libraries send every other 4xx again, and what should be sent again is 429 or 503.
 
-use serde::Serialize;
+use crate::json::writer::{ToJson, Writer};
 
 /// An HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +48,17 @@ impl Body {
 impl Answer {
     /// An answer of 200 in JSON.
     #[must_use]
-    pub fn ok(body: &impl Serialize) -> Self {
-        Self { status: 200, code: None, headers: Vec::new(), body: Body::Json(to_json(body)) }
+    pub fn ok(body: &impl ToJson) -> Self {
+        let mut json = Writer::default();
+        json.value(body);
+        Self::of(json)
+    }
+
+    /// The same of what has been written.
+    #[must_use]
+    pub(super) fn of(json: Writer) -> Self {
+        let body = Body::Json(json.finish_text());
+        Self { status: 200, code: None, headers: Vec::new(), body }
     }
 
     /// The body's text; empty for a picture.
@@ -63,8 +72,7 @@ impl Answer {
 }
 
 /// An event that was refused, by its place in the request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
     /// Place in the batch, from 0.
     pub index: usize,
@@ -74,6 +82,24 @@ pub struct Rejected {
     pub code: &'static str,
     /// The field and what was expected.
     pub message: String,
+}
+
+impl ToJson for Rejected {
+    fn write(&self, json: &mut Writer) {
+        json.object(|json| {
+            json.field("index", &self.index);
+            json.field("messageId", &self.message_id);
+            json.field("code", self.code);
+            json.field("message", &self.message);
+        });
+    }
+}
+
+/// The refused events of an answer, if there are any.
+fn write_rejected(rejected: &[Rejected], json: &mut Writer) {
+    if !rejected.is_empty() {
+        json.field("rejected", rejected);
+    }
 }
 
 /// Why a whole request failed.
@@ -155,16 +181,6 @@ impl Failure {
     /// The answer. Clients understand a pause of 1 to 300 seconds.
     #[must_use]
     pub fn answer(&self) -> Answer {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            success: bool,
-            code: &'a str,
-            message: &'a str,
-            /// The Ruby library reads this one.
-            error: &'a str,
-            #[serde(skip_serializing_if = "<[_]>::is_empty")]
-            rejected: &'a [Rejected],
-        }
         let (code, status) = self.code.parts();
         let mut headers = Vec::new();
         if let FailureCode::MethodNotAllowed(methods) = self.code {
@@ -177,14 +193,21 @@ impl Failure {
             }
             headers.push(("Retry-After", seconds));
         }
-        let body = Fields {
-            success: false,
-            code,
-            message: &self.message,
-            error: &self.message,
-            rejected: &self.rejected,
-        };
-        Answer { status, code: Some(code), headers, body: Body::Json(to_json(&body)) }
+        let mut json = Writer::default();
+        json.object(|json| {
+            self.write_fields(json);
+            write_rejected(&self.rejected, json);
+        });
+        Answer { status, code: Some(code), headers, body: Body::Json(json.finish_text()) }
+    }
+
+    /// Writes into an object what every failure tells.
+    pub(super) fn write_fields(&self, json: &mut Writer) {
+        json.field("success", &false);
+        json.field("code", self.code.parts().0);
+        json.field("message", &self.message);
+        // The Ruby library reads this one.
+        json.field("error", &self.message);
     }
 }
 
@@ -195,19 +218,11 @@ const DEFAULT_RETRY_AFTER: u32 = 10;
 /// what was refused.
 #[must_use]
 pub fn success(accepted: usize, rejected: &[Rejected]) -> Answer {
-    #[derive(Serialize)]
-    struct Fields<'a> {
-        success: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        accepted: Option<usize>,
-        #[serde(skip_serializing_if = "<[_]>::is_empty")]
-        rejected: &'a [Rejected],
-    }
-    let accepted = (!rejected.is_empty()).then_some(accepted);
-    Answer::ok(&Fields { success: true, accepted, rejected })
-}
-
-/// Serialises what cannot fail: strings, numbers and lists of them.
-fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+    let mut json = Writer::default();
+    json.object(|json| {
+        json.field("success", &true);
+        json.field_of("accepted", (!rejected.is_empty()).then_some(accepted));
+        write_rejected(rejected, json);
+    });
+    Answer::of(json)
 }

@@ -1,11 +1,10 @@
 //! Whether the Worker is set up, by `GET /health`.
 
-use serde::Serialize;
-
 use super::answer::{Answer, Failure, FailureCode};
 use crate::delivery::Arrival;
 use crate::destination::Destination;
 use crate::ingest::bad_credentials;
+use crate::json::writer::{ToJson, Writer};
 use crate::settings::{Problem, Settings};
 
 /// Fails a route that needs settings which are missing or malformed. Names all of them and shows no
@@ -59,13 +58,11 @@ pub struct Deep {
 }
 
 /// How measurements get to the destination.
-#[derive(Debug, Serialize)]
-#[serde(tag = "mode", rename_all = "camelCase")]
+#[derive(Debug)]
 pub enum Delivery {
     /// While the client waits.
     Direct,
     /// Through the queue.
-    #[serde(rename_all = "camelCase")]
     Durable {
         /// Events that a consumer has seen and not yet delivered. `None` when that is not known.
         waiting: Option<usize>,
@@ -83,7 +80,12 @@ pub fn answer(settings: &Settings, deep: Option<Deep>) -> Answer {
     };
     let asked = destination.is_some();
     let failure = require(settings, |_| true).and_then(|()| destination.unwrap_or(Ok(()))).err();
-    let report = Answer::ok(&Report::of(settings, failure.as_ref(), asked, delivery.as_ref()));
+    let report = Answer::ok(&Report {
+        settings,
+        failure: failure.as_ref(),
+        asked,
+        delivery: delivery.as_ref(),
+    });
     let mut answer = match &failure {
         None => report,
         Some(failure) => Answer { body: report.body, ..failure.answer() },
@@ -92,62 +94,55 @@ pub fn answer(settings: &Settings, deep: Option<Deep>) -> Answer {
     answer
 }
 
-#[derive(Serialize)]
 struct Report<'a> {
-    status: &'a str,
-    version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    destination: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: &'a Settings,
+    failure: Option<&'a Failure>,
+    /// Whether the destination was asked about the credentials.
+    asked: bool,
     delivery: Option<&'a Delivery>,
-    #[serde(flatten)]
-    failure: Option<Told<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    missing: Vec<Missing<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<&'a str>,
 }
 
-/// What every failure tells.
-#[derive(Serialize)]
-struct Told<'a> {
-    success: bool,
-    code: &'a str,
-    message: &'a str,
-    error: &'a str,
+impl ToJson for Report<'_> {
+    fn write(&self, json: &mut Writer) {
+        json.object(|json| {
+            json.field("status", self.failure.map_or("ok", |failure| failure.code.parts().0));
+            json.field("version", env!("CARGO_PKG_VERSION"));
+            if self.asked && self.failure.is_none() {
+                json.field("destination", "it takes the credentials");
+            }
+            json.field_of("delivery", self.delivery);
+            if let Some(failure) = self.failure {
+                failure.write_fields(json);
+            }
+            if !self.settings.problems.is_empty() {
+                json.field("missing", &self.settings.problems);
+            }
+            let destination = self.settings.destination.as_ref();
+            if let Some(note) = destination.and_then(|destination| destination.note()) {
+                json.field("notes", &[note][..]);
+            }
+        });
+    }
 }
 
-#[derive(Serialize)]
-struct Missing<'a> {
-    setting: &'a str,
-    expected: &'a str,
+impl ToJson for Delivery {
+    fn write(&self, json: &mut Writer) {
+        json.object(|json| match self {
+            Self::Direct => json.field("mode", "direct"),
+            Self::Durable { waiting, set_aside } => {
+                json.field("mode", "durable");
+                json.field("waiting", waiting);
+                json.field("setAside", set_aside);
+            }
+        });
+    }
 }
 
-impl<'a> Report<'a> {
-    fn of(
-        settings: &'a Settings,
-        failure: Option<&'a Failure>,
-        asked: bool,
-        delivery: Option<&'a Delivery>,
-    ) -> Self {
-        let note = settings.destination.as_ref().and_then(|destination| destination.note());
-        Self {
-            status: failure.map_or("ok", |failure| failure.code.parts().0),
-            version: env!("CARGO_PKG_VERSION"),
-            destination: (asked && failure.is_none()).then_some("it takes the credentials"),
-            delivery,
-            failure: failure.map(|failure| Told {
-                success: false,
-                code: failure.code.parts().0,
-                message: &failure.message,
-                error: &failure.message,
-            }),
-            missing: settings
-                .problems
-                .iter()
-                .map(|problem| Missing { setting: problem.setting, expected: problem.expected })
-                .collect(),
-            notes: note.into_iter().collect(),
-        }
+impl ToJson for Problem {
+    fn write(&self, json: &mut Writer) {
+        json.object(|json| {
+            json.field("setting", self.setting);
+            json.field("expected", self.expected);
+        });
     }
 }

@@ -1,15 +1,15 @@
 //! What an operator asks about the events that were set aside.
 
-use serde::{Deserialize, Serialize};
-
 use super::answer::{Failure, FailureCode};
 use crate::durable::dead_letter::DeadLetter;
+use crate::json::tree::Value;
+use crate::json::writer::{ToJson, Writer};
 
 /// Most letters that one request is about.
 pub const MAX_LETTERS: u32 = 500;
 
 /// A page of letters, the newest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Page {
     /// How many there are in all.
     pub count: i64,
@@ -18,11 +18,10 @@ pub struct Page {
 }
 
 /// A letter with its number.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Numbered {
     /// The number by which it is named.
     pub id: u32,
-    #[serde(flatten)]
     letter: DeadLetter,
 }
 
@@ -32,6 +31,24 @@ impl Page {
     pub fn of(count: i64, letters: Vec<(u32, DeadLetter)>) -> Self {
         let letters = letters.into_iter().map(|(id, letter)| Numbered { id, letter }).collect();
         Self { count, letters }
+    }
+}
+
+impl ToJson for Page {
+    fn write(&self, json: &mut Writer) {
+        json.object(|json| {
+            json.field("count", &self.count);
+            json.field("letters", &self.letters);
+        });
+    }
+}
+
+impl ToJson for Numbered {
+    fn write(&self, json: &mut Writer) {
+        json.object(|json| {
+            json.field("id", &self.id);
+            self.letter.write_fields(json);
+        });
     }
 }
 
@@ -51,33 +68,41 @@ impl Wish {
     ///
     /// [`FailureCode::InvalidEvent`] for anything else: nothing is sent or forgotten by mistake.
     pub fn read(body: &[u8]) -> Result<Self, Failure> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Fields {
-            #[serde(default)]
-            ids: Vec<u32>,
-            #[serde(default)]
-            all: bool,
-            time: Option<String>,
-        }
-        let fields: Option<Fields> = serde_json::from_slice(body).ok();
-        let is_clear = |fields: &Fields| {
-            fields.ids.is_empty() == fields.all
-                && fields.ids.len() <= MAX_LETTERS as usize
-                && matches!(fields.time.as_deref(), None | Some("now"))
-        };
-        match fields.filter(is_clear) {
-            Some(fields) => Ok(Self { ids: fields.ids, now: fields.time.is_some() }),
-            None => Err(Failure::new(
+        Self::of(body).ok_or_else(|| {
+            Failure::new(
                 FailureCode::InvalidEvent,
                 "body: expected {\"ids\": [1, 2]} or {\"all\": true}, with \"time\": \"now\" if wanted",
-            )),
+            )
+        })
+    }
+
+    fn of(body: &[u8]) -> Option<Self> {
+        let Some(Value::Object(fields)) = Value::read_bytes(body) else { return None };
+        let (mut ids, mut all, mut time) = (None, None, None);
+        for (key, value) in &fields {
+            // Whoever says a thing twice may have meant either.
+            let is_new = match (&**key, value) {
+                ("ids", Value::Array(numbers)) => {
+                    let numbers: Option<Vec<u32>> = numbers.iter().map(Value::as_integer).collect();
+                    ids.replace(numbers?).is_none()
+                }
+                ("all", Value::Bool(is_all)) => all.replace(*is_all).is_none(),
+                ("time", Value::Null) => time.replace(false).is_none(),
+                ("time", Value::Text(moment)) if moment == "now" => time.replace(true).is_none(),
+                _ => false,
+            };
+            if !is_new {
+                return None;
+            }
         }
+        let ids = ids.unwrap_or_default();
+        let is_clear = ids.is_empty() == all.unwrap_or(false) && ids.len() <= MAX_LETTERS as usize;
+        is_clear.then(|| Self { ids, now: time.unwrap_or(false) })
     }
 }
 
 /// What came of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Done {
     /// Always true.
     pub success: bool,
@@ -85,6 +110,16 @@ pub struct Done {
     pub changed: usize,
     /// How many are left.
     pub left: i64,
+}
+
+impl ToJson for Done {
+    fn write(&self, json: &mut Writer) {
+        json.object(|json| {
+            json.field("success", &self.success);
+            json.field("changed", &self.changed);
+            json.field("left", &self.left);
+        });
+    }
 }
 
 #[cfg(test)]

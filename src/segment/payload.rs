@@ -3,7 +3,7 @@
 use super::answer::{Failure, FailureCode};
 use super::event::{Event, Section};
 use crate::json::is_too_deep;
-use crate::json::reader::{MAX_DEPTH, Malformed, Raw, Reader};
+use crate::json::reader::{MAX_DEPTH, Malformed, Raw, Reader, stopped};
 use crate::mapping::rejection::{Code, Rejection};
 
 /// Longest event, in bytes as it was sent (Segment documents 32 KB; its libraries count 32,768).
@@ -163,28 +163,70 @@ fn read<'a>(
     let mut reader = Reader::new(body);
     match reader.peek() {
         Some(b'{') => {
-            read(&mut reader).and_then(|()| reader.end()).map_err(|Malformed| malformed(body))
+            let read = read(&mut reader).and_then(|()| reader.end());
+            read.map_err(|Malformed| malformed(body))
         }
-        Some(_) if Raw::read(body).is_ok() => {
-            Err(Failure::new(FailureCode::InvalidEvent, "body: expected a JSON object"))
-        }
-        _ => Err(malformed(body)),
+        _ => match reader.pass().and_then(|()| reader.end()) {
+            Ok(()) => Err(Failure::new(FailureCode::InvalidEvent, "body: expected a JSON object")),
+            Err(Malformed) => Err(malformed(body)),
+        },
     }
 }
 
-/// What is wrong with a body that could not be read: another reader tells where.
+/// What is wrong with a body that could not be read.
 fn malformed(body: &str) -> Failure {
     let message = if body.trim_ascii().is_empty() {
         "body: expected a JSON object, found nothing".to_owned()
     } else if is_too_deep(body.as_bytes()) {
         format!("body: expected at most {MAX_DEPTH} levels of nesting")
     } else {
-        let (line, column) = match serde_json::from_str::<serde::de::IgnoredAny>(body) {
-            Err(error) => (error.line(), error.column()),
-            Ok(_) => (1, 0),
-        };
-        // The error's own text may quote the payload.
+        let (line, column) = stopped(body);
         format!("body: expected JSON, stopped at line {line}, column {column}")
     };
     Failure::new(FailureCode::MalformedJson, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_read_as_far_as_another_reader_comes() {
+        for body in [
+            "{",
+            "{\"a\"",
+            "{\"a\": }",
+            "{\"a\":1,\n \"b\":2,\n}",
+            "{\"a\":1}\n\n}",
+            "{\"context\":{\"page\":[1 2]}}",
+            "{\"name\":1 }\n [",
+            "{\"name\":[1,\n2,x]}",
+            "[]]",
+            "x",
+        ] {
+            let error = serde_json::from_str::<serde::de::IgnoredAny>(body).unwrap_err();
+            let (line, column) = (error.line(), error.column());
+            assert_eq!(
+                single(body).unwrap_err().message,
+                format!("body: expected JSON, stopped at line {line}, column {column}"),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_broken_in_itself_is_told_by_its_beginning() {
+        for (body, column) in [
+            ("{\"a\":\"b", 6),
+            ("{\"a\":\"b\\q\"}", 6),
+            ("{\"a\":{\"b\":1.}}", 11),
+            ("{\"a\":nul}", 6),
+        ] {
+            assert_eq!(
+                single(body).unwrap_err().message,
+                format!("body: expected JSON, stopped at line 1, column {column}"),
+                "{body}"
+            );
+        }
+    }
 }

@@ -1,12 +1,15 @@
 //! Events in a query: the tracking pixel, and the scripts that the classic library loads where it
 //! can do no better.
 
+use std::borrow::Cow;
+
 use base64::Engine;
-use serde_json::{Map, Value};
 
 use super::answer::{Answer, Body, Failure, FailureCode};
 use super::credential::LENIENT_BASE64;
 use super::query;
+use crate::json::tree::Value;
+use crate::json::writer::to_json;
 
 /// Most parts of a dotted name; a longer one is left out.
 const MAX_PARTS: usize = 16;
@@ -20,7 +23,7 @@ const MAX_PARTS: usize = 16;
 pub fn event(query: &str) -> Result<String, Failure> {
     match query::parameter(query, "data") {
         Some(data) => decode(&data),
-        None => Ok(Value::Object(unfold(query)).to_string()),
+        None => Ok(to_json(&Value::Object(unfold(query)))),
     }
 }
 
@@ -47,8 +50,11 @@ pub fn decode(data: &str) -> Result<String, Failure> {
     })
 }
 
-fn unfold(query: &str) -> Map<String, Value> {
-    let mut event = Map::new();
+/// The entries of an object, by key: which of those is first does not hang on a parameter's place.
+type Entries = Vec<(Cow<'static, str>, Value<'static>)>;
+
+fn unfold(query: &str) -> Entries {
+    let mut event = Entries::new();
     for (name, value) in query::parameters(query) {
         let parts: Vec<&str> = name.split('.').collect();
         if parts.len() <= MAX_PARTS {
@@ -58,19 +64,22 @@ fn unfold(query: &str) -> Map<String, Value> {
     event
 }
 
-fn insert(object: &mut Map<String, Value>, path: &[&str], value: String) {
-    match path {
-        [] => {}
-        [name] => _ = object.insert((*name).to_owned(), Value::String(value)),
-        [name, rest @ ..] => {
-            let inner = object.entry(*name).or_insert(Value::Null);
-            if !inner.is_object() {
-                *inner = Value::Object(Map::new());
-            }
-            if let Value::Object(inner) = inner {
-                insert(inner, rest, value);
-            }
-        }
+fn insert(object: &mut Entries, path: &[&str], value: String) {
+    let Some((name, rest)) = path.split_first() else { return };
+    let place = object.binary_search_by(|(key, _)| (**key).cmp(name)).unwrap_or_else(|place| {
+        object.insert(place, ((*name).to_owned().into(), Value::Null));
+        place
+    });
+    let Some((_, slot)) = object.get_mut(place) else { return };
+    if rest.is_empty() {
+        *slot = Value::Text(value.into());
+        return;
+    }
+    if !matches!(slot, Value::Object(_)) {
+        *slot = Value::Object(Entries::new());
+    }
+    if let Value::Object(inner) = slot {
+        insert(inner, rest, value);
     }
 }
 
@@ -112,7 +121,7 @@ pub fn script(of_event: Answer, callback: &str) -> Answer {
 mod tests {
     use super::*;
 
-    fn parsed(query: &str) -> Value {
+    fn parsed(query: &str) -> serde_json::Value {
         serde_json::from_str(&event(query).unwrap()).unwrap()
     }
 
