@@ -1,6 +1,7 @@
 //! Calendar arithmetic and the timestamp forms that the original destination understood.
 
 use crate::Millis;
+use crate::json::number::parse;
 use crate::json::{Scalar, number};
 
 /// Milliseconds in a second, for readable sums.
@@ -75,7 +76,7 @@ fn parse_int(text: &str) -> Option<f64> {
     let text = text.trim_start();
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    let value: f64 = digits.get(..end)?.parse().ok()?;
+    let value = parse(digits.get(..end)?)?;
     Some(if text.starts_with('-') { -value } else { value })
 }
 

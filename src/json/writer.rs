@@ -1,7 +1,9 @@
 //! JSON as it is written, piece by piece: what is the same in every member of a list is text, and is
 //! not made of values each time.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+use super::number;
 
 /// JSON that is being written.
 #[derive(Debug, Default)]
@@ -38,6 +40,19 @@ impl Writer {
         self.value(value);
     }
 
+    /// A finite number, without a needless fraction: `2` and not `2.0`.
+    pub fn number(&mut self, value: f64) {
+        number::write(value, &mut self.0);
+    }
+
+    /// One more field with such a number.
+    pub fn number_field(&mut self, name: &str, value: f64) {
+        self.raw(",\"");
+        self.raw(name);
+        self.raw("\":");
+        self.number(value);
+    }
+
     /// What has been written.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
@@ -48,23 +63,5 @@ impl Writer {
     #[must_use]
     pub fn finish_text(self) -> String {
         String::from_utf8(self.0).unwrap_or_default()
-    }
-}
-
-/// A number without a needless fraction: `2` and not `2.0`.
-#[derive(Debug, Clone, Copy)]
-pub struct Number(pub f64);
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        /// Every whole number up to here is exact in an `f64`.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
-        // What passes fits an i64 and is whole.
-        #[allow(clippy::cast_possible_truncation)]
-        if self.0.fract() == 0.0 && self.0.abs() <= EXACT {
-            serializer.serialize_i64(self.0 as i64)
-        } else {
-            serializer.serialize_f64(self.0)
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! A batch on the wire.
 
-use crate::json::writer::{Number, Writer};
+use crate::json::writer::Writer;
 use crate::measurement::{Measurement, is_in_range};
 
 /// The body of `POST /v1/metrics`.
@@ -8,7 +8,7 @@ pub(super) fn gauges(batch: &[&Measurement], period: Option<u32>) -> Vec<u8> {
     list("gauges", batch, period, |json, measurement| {
         let samples = measurement.samples;
         if samples.count > 1 && is_in_range(samples.sum_squares) {
-            json.field("sum_squares", &Number(samples.sum_squares));
+            json.number_field("sum_squares", samples.sum_squares);
         }
         json.field("source", &*measurement.source);
         json.field("measure_time", &measurement.time);
@@ -52,12 +52,12 @@ fn list(
         let samples = measurement.samples;
         // `value` and `count` exclude each other.
         if samples.count == 1 {
-            json.field("value", &Number(samples.sum));
+            json.number_field("value", samples.sum);
         } else {
             json.field("count", &samples.count);
-            json.field("sum", &Number(samples.sum));
-            json.field("min", &Number(samples.min));
-            json.field("max", &Number(samples.max));
+            json.number_field("sum", samples.sum);
+            json.number_field("min", samples.min);
+            json.number_field("max", samples.max);
         }
         json.raw(&creation);
         own(&mut json, measurement);
