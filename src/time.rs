@@ -3,6 +3,7 @@
 use crate::Millis;
 use crate::json::number::parse;
 use crate::json::{Scalar, number};
+use crate::text::split_once;
 
 /// Milliseconds in a second, for readable sums.
 const SECOND: Millis = 1_000;
@@ -157,7 +158,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 pub fn http_date(text: &str) -> Option<Millis> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = text.split_once(", ")?.1.split([' ', ':']);
+    let mut words = split_once(text, ", ")?.1.split([' ', ':']);
     let mut next = || words.next();
     let number = |word: Option<&str>| word?.parse::<i64>().ok();
     let day = number(next())?;
