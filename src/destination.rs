@@ -8,9 +8,18 @@ use std::fmt::{self, Debug};
 use crate::Millis;
 use crate::measurement::Measurement;
 use crate::settings::Secret;
+use crate::text::replace;
+
+/// By its name, as the whole of it is nobody's business: what is derived for what is behind a pointer is
+/// compiled in, whether it is used or not.
+impl Debug for dyn Destination {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.names().destination)
+    }
+}
 
 /// A destination, made once from the settings.
-pub trait Destination: Debug + Send + Sync {
+pub trait Destination: Send + Sync {
     /// How messages and log lines call it and its settings.
     fn names(&self) -> Names;
 
@@ -243,7 +252,7 @@ const MAX_WORDS: usize = 300;
 #[must_use]
 pub fn passed_on(text: &str, secrets: &[Secret]) -> String {
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    let redacted = secrets.iter().fold(text, |text, secret| text.replace(secret.expose(), "…"));
+    let redacted = secrets.iter().fold(text, |text, secret| replace(&text, secret.expose(), "…"));
     redacted.chars().take(MAX_WORDS).collect()
 }
 

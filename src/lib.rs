@@ -39,6 +39,7 @@ pub mod otlp;
 pub mod rollup;
 pub mod segment;
 pub mod settings;
+pub mod text;
 pub mod time;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.

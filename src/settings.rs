@@ -8,6 +8,7 @@ use crate::destination::{Destination, Window};
 use crate::librato::{self, Librato};
 use crate::mapping::name;
 use crate::otlp::{Otlp, Profile};
+use crate::text::split_once;
 
 /// A value that must never be printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -373,7 +374,7 @@ fn patterns(names: &[String]) -> Vec<String> {
 
 /// A star, `null` as pages without an origin send it, or scheme and host as browsers write them.
 fn is_origin(text: &str) -> bool {
-    let host = text.split_once("://").map(|(_, rest)| rest.trim_end_matches('/'));
+    let host = split_once(text, "://").map(|(_, rest)| rest.trim_end_matches('/'));
     matches!(text, "*" | "null")
         || host
             .is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']))
@@ -382,7 +383,7 @@ fn is_origin(text: &str) -> bool {
 /// A URL with a path, and with a query if need be.
 fn is_whole_url(text: &str) -> bool {
     let (url, query) = text.split_once('?').unwrap_or((text, ""));
-    let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    let path = split_once(url, "://").and_then(|(_, rest)| rest.split_once('/'));
     is_base_url(url) && path.is_some() && is_in_url(query)
 }
 

@@ -1,7 +1,9 @@
 //! Calendar arithmetic and the timestamp forms that the original destination understood.
 
 use crate::Millis;
+use crate::json::number::parse;
 use crate::json::{Scalar, number};
+use crate::text::split_once;
 
 /// Milliseconds in a second, for readable sums.
 const SECOND: Millis = 1_000;
@@ -75,7 +77,7 @@ fn parse_int(text: &str) -> Option<f64> {
     let text = text.trim_start();
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    let value: f64 = digits.get(..end)?.parse().ok()?;
+    let value = parse(digits.get(..end)?)?;
     Some(if text.starts_with('-') { -value } else { value })
 }
 
@@ -156,7 +158,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 pub fn http_date(text: &str) -> Option<Millis> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = text.split_once(", ")?.1.split([' ', ':']);
+    let mut words = split_once(text, ", ")?.1.split([' ', ':']);
     let mut next = || words.next();
     let number = |word: Option<&str>| word?.parse::<i64>().ok();
     let day = number(next())?;

@@ -2,8 +2,8 @@
 //! not made of values each time.
 
 use std::borrow::Cow;
-use std::io::Write;
 
+use super::number;
 use super::reader::plain_until;
 
 /// JSON that is being written.
@@ -76,15 +76,7 @@ impl Writer {
 
     /// A finite number, without a needless fraction: `2` and not `2.0`.
     pub fn number(&mut self, value: f64) {
-        /// Every whole number up to here is exact in an `f64`.
-        const EXACT: f64 = 9_007_199_254_740_992.0;
-        // What passes fits an i64 and is whole.
-        #[allow(clippy::cast_possible_truncation)]
-        if value.fract() == 0.0 && value.abs() <= EXACT {
-            self.value(&(value as i64));
-        } else {
-            _ = write!(self.0, "{value:?}");
-        }
+        number::write(value, &mut self.0);
     }
 
     /// One more field with such a number.

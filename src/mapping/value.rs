@@ -1,6 +1,7 @@
 //! The magnitude of a measurement.
 
 use super::rejection::{Code, Rejection};
+use crate::json::number::parse;
 use crate::json::{Scalar, number};
 use crate::measurement::is_in_range;
 use crate::segment::event::Event;
@@ -50,13 +51,11 @@ fn numeric(text: &str) -> Option<f64> {
         None => (text.strip_prefix('+').unwrap_or(text), false),
     };
     let (text, second_dollar) = strip(text, '$');
-    // `parse` also takes words such as "inf".
-    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && text.contains(|c: char| c.is_ascii_digit());
-    if !is_number || (dollar && second_dollar) {
+    // `parse` takes a sign of its own.
+    if text.starts_with(['+', '-']) || (dollar && second_dollar) {
         return None;
     }
-    let value: f64 = text.parse().ok()?;
+    let value = parse(text)?;
     Some(if negative { -value } else { value })
 }
 

@@ -58,7 +58,8 @@ pub fn preflight_headers(requested: Option<&str>) -> Vec<(&'static str, String)>
     };
     let mut allowed = "Authorization, Content-Type, X-Retry-Count".to_owned();
     for name in requested.filter(is_header_list).unwrap_or_default().split(',').map(str::trim) {
-        let is_listed = allowed.split(", ").any(|listed| listed.eq_ignore_ascii_case(name));
+        let is_listed =
+            allowed.split(',').map(str::trim).any(|listed| listed.eq_ignore_ascii_case(name));
         if !name.is_empty() && !is_listed {
             allowed.push_str(", ");
             allowed.push_str(name);
