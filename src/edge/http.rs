@@ -7,6 +7,7 @@ use super::task::{Settlement, begun};
 use crate::segment::answer::{Answer, Failure, FailureCode};
 use crate::segment::body::too_large;
 use crate::segment::cors::Origin;
+use crate::text;
 
 /// How long a body is waited for, in milliseconds. An answer takes seven seconds at the most.
 const BODY_PATIENCE: f64 = 5_000.0;
@@ -31,8 +32,8 @@ pub(super) struct Head<'h> {
 impl<'h> Head<'h> {
     /// Takes apart what `head` of `platform.js` gives: method, URL, and a few headers, each on a line of its
     /// own, which is empty where there is none. The URL is one that the platform has parsed.
-    pub(super) fn of(text: &'h str) -> Self {
-        let mut lines = text.split('\n');
+    pub(super) fn of(head: &'h str) -> Self {
+        let mut lines = head.split('\n');
         let mut line = || lines.next().filter(|line| !line.is_empty());
         let method = line().unwrap_or_default();
         let url = line().unwrap_or_default();
@@ -40,7 +41,7 @@ impl<'h> Head<'h> {
         let content_length = line().and_then(|length| length.parse().ok());
         let url = url.split_once('#').map_or(url, |(url, _)| url);
         let (rest, query) = url.split_once('?').unwrap_or((url, ""));
-        let host_at = rest.find("://").map_or(0, |at| at + 3);
+        let host_at = text::find(rest, "://").map_or(0, |at| at + 3);
         let host_and_path = rest.get(host_at..).unwrap_or_default();
         let path_at = host_at + host_and_path.find('/').unwrap_or(host_and_path.len());
         let (origin, path) = rest.split_at_checked(path_at).unwrap_or((rest, ""));

@@ -8,6 +8,7 @@ use crate::destination::{
 use crate::json::tree::Value;
 use crate::measurement::Measurement;
 use crate::settings::Secret;
+use crate::text::contains;
 
 /// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`. The secrets are taken out of what
 /// is passed on of its words.
@@ -38,7 +39,7 @@ pub(super) fn reply(
         400 => Judgement::Refused(body.refusal(batch, now, secrets)),
         // The one status stands for limits, plain HTTP, a read-only token and a closed account; only
         // its text tells them apart.
-        403 if body.text().to_ascii_lowercase().contains("api limit") => {
+        403 if contains(&body.text().to_ascii_lowercase(), "api limit") => {
             later(TroubleKind::Throttled)
         }
         401 | 403 => later(TroubleKind::Unauthorized),
@@ -184,7 +185,7 @@ impl<'a> Body<'a> {
             find(&|member| named.iter().any(|name| name.eq_ignore_ascii_case(&member.name)));
         // ... or by the field that is complained about ...
         if let Some(said) = said_of("measure_time") {
-            suspects = if said.contains("future") {
+            suspects = if contains(&said, "future") {
                 find(&|member| member.time > librato_now.saturating_add(WINDOW.max_ahead))
             } else {
                 find(&|member| member.time < librato_now.saturating_sub(WINDOW.max_age))
@@ -233,13 +234,13 @@ fn words(value: &Value) -> String {
 
 /// Whether a text holds a metric's or source's name as a word of its own, in any case.
 fn mentions(text: &str, name: &str) -> bool {
-    let is_part = |c: Option<char>| {
-        c.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))
+    let is_part = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
     };
     let (text, name) = (text.to_ascii_lowercase(), name.to_ascii_lowercase());
-    text.match_indices(&name).any(|(at, found)| {
-        let before = text.get(..at).and_then(|text| text.chars().next_back());
-        let after = text.get(at + found.len()..).and_then(|text| text.chars().next());
-        !is_part(before) && !is_part(after)
+    let (text, name) = (text.as_bytes(), name.as_bytes());
+    text.windows(name.len().max(1)).enumerate().any(|(at, found)| {
+        let before = at.checked_sub(1).and_then(|at| text.get(at));
+        found == name && !is_part(before) && !is_part(text.get(at + found.len()))
     })
 }

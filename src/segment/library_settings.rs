@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use crate::json::writer::Writer;
+use crate::text::split_once;
 
 /// Points a library back to this host and to nothing else.
 ///
@@ -12,7 +13,7 @@ use crate::json::writer::Writer;
 /// `origin` is scheme and host as the client addressed them, `base` the path of our routes there.
 #[must_use]
 pub fn answer(write_key: &str, origin: &str, base: &str) -> Answer {
-    let (protocol, host) = origin.split_once("://").unwrap_or(("https", origin));
+    let (protocol, host) = split_once(origin, "://").unwrap_or(("https", origin));
     let mut json = Writer::default();
     json.raw(r#"{"integrations":{"Segment.io":"#);
     json.object(|json| {
