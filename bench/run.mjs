@@ -68,12 +68,11 @@ await main(async () => {
 
   const names = Object.keys(PARTS).filter((name) => positionals.includes(name));
   if (names.length === 0) names.push(...(positionals.length > 0 ? ["cpu"] : Object.keys(PARTS)));
-  const texts = [];
   const summary = [];
   for (const name of names) {
     const { title, work } = PARTS[name];
     const made = await step(title, work);
-    texts.push(made.text);
+    console.log(`\n${made.text}\n`);
     summary.push(...(made.summary ?? []));
   }
   const rows = summary.map(({ what, figure, value, target, means }) => [
@@ -82,7 +81,6 @@ await main(async () => {
     means ?? `at most ${target}`,
     value <= target ? "✓" : "✗",
   ]);
-  console.log(`\n${texts.join("\n\n")}\n`);
   if (rows.length > 0) console.log(`${table(["against the targets", "median (quarters)", "target", ""], rows)}\n`);
   console.log(await versions());
 });

@@ -7,10 +7,10 @@ import { startWorkers } from "./lib/workers.mjs";
 
 const versionOf = (name) =>
   JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), "utf8")).version;
-const locked = (crate) =>
+const locked = (crate, lock) =>
   new RegExp(`^name = "${crate}"\nversion = "([^"]+)"$`, "m").exec(
-    readFileSync(new URL("../Cargo.lock", import.meta.url), "utf8"),
-  )[1];
+    readFileSync(new URL(lock, import.meta.url), "utf8"),
+  )?.[1];
 
 /** One line with the versions of everything. */
 export async function versions() {
@@ -19,8 +19,8 @@ export async function versions() {
     `workerd ${versionOf("workerd")} (V8 ${await engine()})`,
     `wrangler ${versionOf("wrangler")}`,
     ask("rustc", "--version"),
-    `worker ${locked("worker")}`,
-    `wasm-bindgen ${locked("wasm-bindgen")}`,
+    `worker ${locked("worker", "bare/Cargo.lock")} (of the bare program)`,
+    `wasm-bindgen ${locked("wasm-bindgen", "../Cargo.lock")}`,
     `binaryen ${versionOf("binaryen")}`,
     `node ${process.versions.node}`,
     `${cpus().length} × ${model.trim()}`,

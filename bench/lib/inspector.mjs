@@ -1,15 +1,21 @@
 // The Chrome DevTools Protocol of a Worker in workerd.
 
+/** How long an answer is waited for, in milliseconds. */
+const PATIENCE = 30_000;
+
 /** A connection to a Worker's inspector. */
 export class Inspector {
   #socket;
   #next = 1;
   #waiting = new Map();
+  /** What the code of the Worker runs in, once `Runtime.enable` is answered. */
+  context;
 
   constructor(socket) {
     this.#socket = socket;
     socket.addEventListener("message", ({ data }) => {
-      const { id, result, error } = JSON.parse(data);
+      const { id, result, error, method, params } = JSON.parse(data);
+      if (method === "Runtime.executionContextCreated") this.context = params.context.id;
       const waiting = this.#waiting.get(id);
       if (!waiting) return;
       this.#waiting.delete(id);
@@ -39,7 +45,14 @@ export class Inspector {
     const id = this.#next;
     this.#next += 1;
     this.#socket.send(JSON.stringify({ id, method, params }));
-    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`the inspector does not answer ${method}`)), PATIENCE);
+      const ended = (settle) => (value) => {
+        clearTimeout(late);
+        settle(value);
+      };
+      this.#waiting.set(id, { resolve: ended(resolve), reject: ended(reject) });
+    });
   }
 
   close() {

@@ -55,13 +55,15 @@ function kilobytes(path) {
  * Always the release build, so what is developed and tested with is what is deployed.
  *
  * @param {Awaited<ReturnType<typeof import("./setup.mjs").setup>>} tools
+ * @param {object} [wish]
+ * @param {boolean} [wish.named] with the names of functions, for a profile
  */
-export async function buildWorker({ wasmBindgen, versions }) {
+export async function buildWorker({ wasmBindgen, versions }, { named = false } = {}) {
   await step("Worker (release, WebAssembly)", async (show) => {
     // Only cargo knows whether the source has changed; what comes after it takes seconds even when nothing has.
     const cargo = ["--lib", "--release", "--target", "wasm32-unknown-unknown", "--package", "librato-edge"];
     const wasm = await cargoBuild("cdylib", cargo, { show });
-    const hash = createHash("sha256").update(readFileSync(wasm)).update(JSON.stringify(versions));
+    const hash = createHash("sha256").update(readFileSync(wasm)).update(JSON.stringify({ ...versions, named }));
     for (const path of ["package-lock.json", "scripts/lib/build.mjs", ...SCRIPTS]) hash.update(read(path));
     const madeOf = hash.digest("hex");
     const made = Object.values(OUTPUT).every((path) => existsSync(inProject(path)));
@@ -73,7 +75,7 @@ export async function buildWorker({ wasmBindgen, versions }) {
     await run([wasmBindgen, wasm, ...glue, "--out-name", "index", "--out-dir", GLUE], { show });
 
     // The names of functions are a ninth of the module, and nothing panics here whose trace they would make readable.
-    const strip = process.env.NAMES ? ["-g"] : ["--strip-debug", "--strip-producers"];
+    const strip = named ? ["-g"] : ["--strip-debug", "--strip-producers"];
     const features = WASM_FEATURES.map((name) => `--enable-${name}`);
     await run(["wasm-opt", `${GLUE}/index_bg.wasm`, "--output", OUTPUT.wasm, "-O3", ...strip, ...features], { show });
 

@@ -53,7 +53,13 @@ export function end(task, value) {
 
 /** Nothing is thrown here but by a trap, after which an instance cannot be trusted. */
 function beginAnew(error) {
-  console.error("the module stopped and begins anew", error);
+  // The places alone: what is thrown may quote a request.
+  const places = String(error?.stack).match(/^\s+at .+/gm) ?? [];
+  const trouble = `the module stopped and begins anew: ${places
+    .slice(0, 9)
+    .map((place) => place.trim())
+    .join(", ")}`;
+  console.error(JSON.stringify({ event: "stop", trouble }));
   generation += 1;
   for (const { reject } of open) reject(error);
   open.clear();

@@ -7,8 +7,17 @@ import { generation, head, run, use } from "platform";
 
 use(module);
 
+/** The answer when the module has stopped: what was asked may or may not have been done. */
+function stopped() {
+  const message = "the Worker begins anew: send again later";
+  const body = JSON.stringify({ success: false, code: "upstream_unavailable", message, error: message });
+  const headers = { "Content-Type": "application/json", "Access-Control-Allow-Origin": "*", "Retry-After": "10" };
+  return new Response(body, { status: 503, headers });
+}
+
 export default {
-  fetch: (request, env) => run((task) => module.fetch(task, request, env, head(request))),
+  fetch: (request, env) => run((task) => module.fetch(task, request, env, head(request))).catch(stopped),
+  // What is neither acknowledged nor retried when this fails comes again.
   queue: (batch, env) => run((task) => module.queue(task, batch, env)),
 };
 

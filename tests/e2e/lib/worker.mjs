@@ -44,6 +44,7 @@ export function basic(user, password = "") {
  * @param {boolean} [options.queues] with the queues of `wrangler.toml`, so that delivery is durable; without, it is direct
  * @param {object} [options.platform] further bindings, as options of Miniflare's, for what `wrangler.toml` does not bind
  * @param {object[]} [options.beside] further Workers, as options of Miniflare's
+ * @param {string} [options.front] a main module in front of the artefact, which is `./index.js` to it
  * @param {boolean} [options.https] reached by https as well, at `entry`, with a certificate that nobody signed
  * @param {string} [options.storage] where Durable Objects are stored; unless given, they end with the Worker
  * @returns {Promise<Worker>}
@@ -54,6 +55,7 @@ export async function startWorker({
   queues = false,
   platform = {},
   beside = [],
+  front,
   https = false,
   storage,
 } = {}) {
@@ -69,7 +71,9 @@ export async function startWorker({
           ...(queues ? {} : { queueProducers: {}, queueConsumers: {} }),
           ...platform,
           name: config.name,
-          modules,
+          modules: front
+            ? [{ type: "ESModule", path: join(config.base_dir, "front.js"), contents: front }, ...modules]
+            : modules,
           modulesRoot: config.base_dir,
           bindings,
           // workerd's own socket, without Miniflare's entry in front: what a test sends is what the Worker gets.
