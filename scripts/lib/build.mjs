@@ -63,7 +63,9 @@ export async function buildWorker({ wasmBindgen, versions }, { named = false } =
     // Only cargo knows whether the source has changed; what comes after it takes seconds even when nothing has.
     const cargo = ["--lib", "--release", "--target", "wasm32-unknown-unknown", "--package", "librato-edge"];
     const wasm = await cargoBuild("cdylib", cargo, { show });
-    const hash = createHash("sha256").update(readFileSync(wasm)).update(JSON.stringify({ ...versions, named }));
+    const hash = createHash("sha256")
+      .update(readFileSync(wasm))
+      .update(JSON.stringify({ ...versions, named }));
     for (const path of ["package-lock.json", "scripts/lib/build.mjs", ...SCRIPTS]) hash.update(read(path));
     const madeOf = hash.digest("hex");
     const made = Object.values(OUTPUT).every((path) => existsSync(inProject(path)));

@@ -102,6 +102,7 @@ export async function cargoTool(crate, tool, version) {
       await run(install, { show, env });
     }
   });
+  rmSync(join(toolsDirectory, "target"), { recursive: true, force: true });
   return installed;
 }
 
@@ -118,6 +119,5 @@ export async function setup() {
   // The tool works with no other version of the crate than its own.
   const versions = { "wasm-bindgen": lockedVersion("wasm-bindgen") };
   const wasmBindgen = await cargoTool("wasm-bindgen-cli", "wasm-bindgen", versions["wasm-bindgen"]);
-  rmSync(join(toolsDirectory, "target"), { recursive: true, force: true });
   return { wasmBindgen, versions };
 }
