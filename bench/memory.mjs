@@ -52,21 +52,24 @@ async function held({ inspector: host, pid, urls }) {
   const inspector = await Inspector.of(host, "rust");
   // workerd looks at what the inspector says only when there is something else to do.
   const awake = setInterval(() => fetch(`${urls.rust}/health`).catch(() => {}), 50);
-  for (let times = 0; times < 3; times += 1) await inspector.send("HeapProfiler.collectGarbage");
-  await inspector.send("Runtime.enable");
-  const { usedSize, backingStorageSize = 0 } = await inspector.send("Runtime.getHeapUsage");
-  const { result: prototype } = await inspector.send("Runtime.evaluate", {
-    contextId: inspector.context,
-    expression: "WebAssembly.Memory.prototype",
-  });
-  const { objects } = await inspector.send("Runtime.queryObjects", { prototypeObjectId: prototype.objectId });
-  const { result: pages } = await inspector.send("Runtime.callFunctionOn", {
-    objectId: objects.objectId,
-    functionDeclaration: "function () { return this.reduce((sum, { buffer }) => sum + buffer.byteLength, 0); }",
-    returnByValue: true,
-  });
-  clearInterval(awake);
-  inspector.close();
-  const kilobytes = (bytes) => Math.round(bytes / 1024);
-  return [kilobytes(usedSize), kilobytes(backingStorageSize), kilobytes(pages.value), memoryOf(pid)];
+  try {
+    for (let times = 0; times < 3; times += 1) await inspector.send("HeapProfiler.collectGarbage");
+    await inspector.send("Runtime.enable");
+    const { usedSize, backingStorageSize = 0 } = await inspector.send("Runtime.getHeapUsage");
+    const { result: prototype } = await inspector.send("Runtime.evaluate", {
+      contextId: inspector.context,
+      expression: "WebAssembly.Memory.prototype",
+    });
+    const { objects } = await inspector.send("Runtime.queryObjects", { prototypeObjectId: prototype.objectId });
+    const { result: pages } = await inspector.send("Runtime.callFunctionOn", {
+      objectId: objects.objectId,
+      functionDeclaration: "function () { return this.reduce((sum, { buffer }) => sum + buffer.byteLength, 0); }",
+      returnByValue: true,
+    });
+    const kilobytes = (bytes) => Math.round(bytes / 1024);
+    return [kilobytes(usedSize), kilobytes(backingStorageSize), kilobytes(pages.value), memoryOf(pid)];
+  } finally {
+    clearInterval(awake);
+    inspector.close();
+  }
 }

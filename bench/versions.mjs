@@ -3,14 +3,11 @@
 import { readFileSync } from "node:fs";
 import { cpus, release } from "node:os";
 import { ask } from "../scripts/lib/process.mjs";
+import { lockedVersion } from "../scripts/lib/setup.mjs";
 import { startWorkers } from "./lib/workers.mjs";
 
 const versionOf = (name) =>
   JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), "utf8")).version;
-const locked = (crate, lock) =>
-  new RegExp(`^name = "${crate}"\nversion = "([^"]+)"$`, "m").exec(
-    readFileSync(new URL(lock, import.meta.url), "utf8"),
-  )?.[1];
 
 /** One line with the versions of everything. */
 export async function versions() {
@@ -19,8 +16,8 @@ export async function versions() {
     `workerd ${versionOf("workerd")} (V8 ${await engine()})`,
     `wrangler ${versionOf("wrangler")}`,
     ask("rustc", "--version"),
-    `worker ${locked("worker", "bare/Cargo.lock")} (of the bare program)`,
-    `wasm-bindgen ${locked("wasm-bindgen", "../Cargo.lock")}`,
+    `worker ${lockedVersion("worker", "bench/bare/Cargo.lock")} (of the bare program)`,
+    `wasm-bindgen ${lockedVersion("wasm-bindgen")}`,
     `binaryen ${versionOf("binaryen")}`,
     `node ${process.versions.node}`,
     `${cpus().length} × ${model.trim()}`,

@@ -6,7 +6,7 @@ import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
 import { step } from "./console.mjs";
 import { inProject, run } from "./process.mjs";
-import { cargoTool } from "./setup.mjs";
+import { cargoTool, lockedVersion } from "./setup.mjs";
 
 const OUTPUT = { script: "build/index.js", wasm: "build/index_bg.wasm", library: "build/assets/analytics.min.js" };
 const LIBRARY = "node_modules/@segment/analytics-next/dist/umd/standalone.js";
@@ -14,17 +14,6 @@ const LIBRARY = "node_modules/@segment/analytics-next/dist/umd/standalone.js";
 const SCRIPTS = ["src/edge/worker.js", "src/edge/platform.js"];
 /** Where wasm-bindgen leaves its part. */
 const GLUE = "target/glue";
-/** What WebAssembly of Rust uses beyond its first version. */
-const WASM_FEATURES = [
-  "bulk-memory",
-  "multivalue",
-  "mutable-globals",
-  "nontrapping-float-to-int",
-  "reference-types",
-  "sign-ext",
-];
-/** The version of `worker` that `bench/bare` is made with. */
-const BARE_WORKER = "0.8.7";
 /** What the build was made of, so that the same is not made again. */
 const RECORD = "build/.made-of";
 
@@ -78,8 +67,7 @@ export async function buildWorker({ wasmBindgen, versions }, { named = false } =
 
     // The names of functions are a ninth of the module, and nothing panics here whose trace they would make readable.
     const strip = named ? ["-g"] : ["--strip-debug", "--strip-producers"];
-    const features = WASM_FEATURES.map((name) => `--enable-${name}`);
-    await run(["wasm-opt", `${GLUE}/index_bg.wasm`, "--output", OUTPUT.wasm, "-O3", ...strip, ...features], { show });
+    await run(["wasm-opt", `${GLUE}/index_bg.wasm`, "--output", OUTPUT.wasm, "-O3", ...strip], { show });
 
     // The platform's way to say that a module is wanted and no instance of it.
     const script = read(`${GLUE}/index.js`).toString();
@@ -98,7 +86,9 @@ export async function buildWorker({ wasmBindgen, versions }, { named = false } =
 
 /** Builds what the benchmark holds the Worker's start against: a `worker` program that does nothing. */
 export async function buildBare({ wasmBindgen }) {
-  const workerBuild = await cargoTool("worker-build", "worker-build", BARE_WORKER);
+  // The tool and the crate are released together, under one number.
+  const version = lockedVersion("worker", "bench/bare/Cargo.lock");
+  const workerBuild = await cargoTool("worker-build", "worker-build", version);
   const env = {
     CARGO_TARGET_DIR: inProject("target"),
     WASM_BINDGEN_BIN: wasmBindgen,

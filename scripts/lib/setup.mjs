@@ -9,11 +9,11 @@ import { ask, inProject, run, toolsDirectory } from "./process.mjs";
 const NODE = "Node 20 or newer, with npm: https://nodejs.org";
 const WASM = "wasm32-unknown-unknown";
 
-/** The version of a crate in `Cargo.lock`. */
-function lockedVersion(crate) {
-  const lock = readFileSync(inProject("Cargo.lock"), "utf8");
-  const found = new RegExp(`^name = "${crate}"\nversion = "([^"]+)"$`, "m").exec(lock);
-  if (!found) throw new Problem(`Cargo.lock names no crate "${crate}".`);
+/** The version of a crate in a lock file. */
+export function lockedVersion(crate, lock = "Cargo.lock") {
+  const text = readFileSync(inProject(lock), "utf8");
+  const found = new RegExp(`^name = "${crate}"\nversion = "([^"]+)"$`, "m").exec(text);
+  if (!found) throw new Problem(`${lock} names no crate "${crate}".`);
   return found[1];
 }
 

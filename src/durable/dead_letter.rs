@@ -105,11 +105,11 @@ impl DeadLetter {
     pub fn of_json(letter: &Value) -> Option<Self> {
         Some(Self {
             schema_version: letter.get("schemaVersion")?.as_integer()?,
-            reason: text(letter.get("reason"))?,
-            message: optional(letter.get("message"), |message| text(Some(message)))?,
-            received_at: text(letter.get("receivedAt"))?,
+            reason: text(letter.get("reason")?)?,
+            message: optional(letter.get("message"), text)?,
+            received_at: text(letter.get("receivedAt")?)?,
             measurement: optional(letter.get("measurement"), Gauge::of_json)?,
-            original: optional(letter.get("original"), |original| text(Some(original)))?,
+            original: optional(letter.get("original"), text)?,
         })
     }
 
@@ -168,8 +168,8 @@ impl Gauge {
     fn of_json(gauge: &Value) -> Option<Self> {
         let number = |name| gauge.get(name)?.as_f64();
         Some(Self {
-            name: text(gauge.get("name"))?,
-            source: text(gauge.get("source"))?,
+            name: text(gauge.get("name")?)?,
+            source: text(gauge.get("source")?)?,
             measure_time: gauge.get("measure_time")?.as_integer()?,
             count: gauge.get("count")?.as_integer()?,
             sum: number("sum")?,
@@ -195,8 +195,8 @@ impl ToJson for Gauge {
     }
 }
 
-fn text(value: Option<&Value>) -> Option<String> {
-    value?.as_str().map(str::to_owned)
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 /// A field that may be absent or `null`: `None` for what is neither and cannot be read.

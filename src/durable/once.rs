@@ -10,6 +10,7 @@
 use rustc_hash::FxHashMap;
 
 use super::parcel::{EventId, Owner};
+use crate::json::reader::Raw;
 use crate::measurement::Measurement;
 
 /// How long an event is remembered after it was first seen, in hours. Segment promises 24; the hour
@@ -181,9 +182,8 @@ pub fn write_figures(Figures { events, waiting }: Figures) -> Vec<u8> {
 /// Reads figures again.
 #[must_use]
 pub fn read_figures(bytes: &[u8]) -> Option<Figures> {
-    let list = std::str::from_utf8(bytes).ok()?.strip_prefix('[')?.strip_suffix(']')?;
-    let (events, waiting) = list.split_once(',')?;
-    Some(Figures { events: events.parse().ok()?, waiting: waiting.parse().ok()? })
+    let [events, waiting] = Raw::read(std::str::from_utf8(bytes).ok()?).ok()?.row().ok()?;
+    Some(Figures { events: events.text().parse().ok()?, waiting: waiting.text().parse().ok()? })
 }
 
 /// Who owns which event.

@@ -42,15 +42,15 @@ extern "C" {
 
     pub(super) fn target(url: &str, method: &str, headers: &str) -> Target;
 
-    /// The status as code, the body, and of what did not go well the [`Headers`]. Code 0 when there is no
+    /// The status as code, the body, and of what did not go well the [`Reply`]. Code 0 when there is no
     /// answer in time, 1 when the request fails.
     pub(super) fn exchange(ticket: usize, target: &Target, body: &[u8], millis: f64);
 
-    /// Headers of an answer to a request of ours.
-    pub(super) type Headers;
+    /// An answer to a request of ours.
+    pub(super) type Reply;
 
-    #[wasm_bindgen(js_name = replyHeader)]
-    pub(super) fn reply_header(headers: &Headers, name: &str) -> Option<String>;
+    #[wasm_bindgen(js_name = header)]
+    pub(super) fn reply_header(reply: &Reply, name: &str) -> Option<String>;
 
     /// As value an answer with a file of the static assets, or nothing.
     pub(super) fn asset(ticket: usize, assets: &Assets, url: &str, headers: &str);

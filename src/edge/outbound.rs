@@ -2,7 +2,7 @@
 
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::bindings::{self, Env, Headers, Target};
+use super::bindings::{self, Env, Target};
 use super::http::Lines;
 use super::now;
 use super::task::{Begun, Settlement, begun, first};
@@ -136,8 +136,8 @@ fn arrival(destination: &dyn Destination, exchanged: Settlement) -> Arrival {
         1 => return Arrival::Lost,
         status => u16::try_from(status).unwrap_or_default(),
     };
-    let headers: Option<Headers> = value.is_object().then(|| value.unchecked_into());
-    let header = |name: &str| bindings::reply_header(headers.as_ref()?, name);
+    let reply: Option<bindings::Reply> = value.is_object().then(|| value.unchecked_into());
+    let header = |name: &str| bindings::reply_header(reply.as_ref()?, name);
     let names = destination.limit_headers().iter();
     let rate_limits = names.filter_map(|name| header(name).map(|value| (*name, value))).collect();
     Arrival::Answered(Reply {

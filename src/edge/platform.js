@@ -69,21 +69,22 @@ function beginAnew(error) {
 const NO_BYTES = new Uint8Array();
 
 /**
- * Hands over what a promise gives.
+ * Hands over what a promise gives: nothing, code 0, when it fails.
  *
  * @param {number} ticket
- * @param {Promise<{ code?: number, bytes?: Uint8Array, value?: unknown } | undefined>} promise never rejected
+ * @param {Promise<{ code?: number, bytes?: Uint8Array, value?: unknown } | undefined>} promise
  */
 function settle(ticket, promise) {
   const since = generation;
-  promise.then(({ code = 0, bytes = NO_BYTES, value } = {}) => {
+  const settled = ({ code = 0, bytes = NO_BYTES, value } = {}) => {
     if (since !== generation) return;
     try {
       module.wake(ticket, code, bytes, value);
     } catch (error) {
       beginAnew(error);
     }
-  });
+  };
+  promise.then(settled, () => settled());
 }
 
 /** Code 1, and all the bytes that a body has. */
@@ -132,11 +133,13 @@ export function head({ method, url, headers }) {
 }
 
 /**
- * @param {Request} request
+ * A header of a request, or of an answer to one of ours.
+ *
+ * @param {Request | Response} message
  * @param {string} name
  */
-export function header(request, name) {
-  return request.headers.get(name) ?? undefined;
+export function header({ headers }, name) {
+  return headers.get(name) ?? undefined;
 }
 
 /**
@@ -212,7 +215,8 @@ export function target(url, method, headers) {
 }
 
 /**
- * Sends a request and reads all of its answer: the status as code, the body, and the headers of what did not go well.
+ * Sends a request and reads all of its answer: the status as code, the body, and of what did not go well the answer
+ * itself, for its headers.
  * Code 0 when that takes too long, 1 when it fails.
  *
  * @param {number} ticket
@@ -228,22 +232,12 @@ export function exchange(ticket, { url, method, headers }, bytes, millis) {
       // Followed, a redirect would turn a POST into a GET of some page that answers 200.
       const response = await fetch(url, { method, headers, body, redirect: "manual", signal });
       const bytes = new Uint8Array(await response.arrayBuffer());
-      return { code: response.status, bytes, value: response.ok ? undefined : response.headers };
+      return { code: response.status, bytes, value: response.ok ? undefined : response };
     } catch {
       return { code: signal.aborted ? 0 : 1 };
     }
   };
   settle(ticket, answer());
-}
-
-/**
- * A header of an answer.
- *
- * @param {Headers} headers
- * @param {string} name
- */
-export function replyHeader(headers, name) {
-  return headers.get(name) ?? undefined;
 }
 
 /**
@@ -259,10 +253,7 @@ export function asset(ticket, assets, url, headers) {
     const { status, body } = await assets.fetch(url);
     return status === 200 ? { value: new Response(body, { headers: headersOf(headers) }) } : undefined;
   };
-  settle(
-    ticket,
-    answer().catch(() => {}),
-  );
+  settle(ticket, answer());
 }
 
 /**
@@ -273,11 +264,8 @@ export function asset(ticket, assets, url, headers) {
  * @param {string} key
  */
 export function limit(ticket, limiter, key) {
-  const ask = async () => ({ code: (await limiter.limit({ key })).success ? 0 : 1 });
-  settle(
-    ticket,
-    ask().catch(() => {}),
-  );
+  const ask = async () => ({ code: (await limiter.limit({ key })).success === false ? 1 : 0 });
+  settle(ticket, ask());
 }
 
 /**

@@ -195,23 +195,46 @@ const MOST_PLACES: usize = 21;
 
 /// Digits with a point before the last `places` of them.
 fn write_decimal(mut digits: u64, places: usize, text: &mut Vec<u8>) {
+    if places == 0 {
+        return write_whole(digits, text);
+    }
     let mut room = [b'.'; MOST_PLACES + 2];
     let mut length = 0;
     for slot in room.iter_mut().rev() {
-        if length != places || places == 0 {
-            // The remainder is below ten.
-            #[allow(clippy::cast_possible_truncation)]
-            let digit = b'0' + (digits % 10) as u8;
-            *slot = digit;
-            digits /= 10;
+        if length != places {
+            *slot = take_last(&mut digits);
         }
         length += 1;
         // A digit stands before the point, even if it is zero.
-        if digits == 0 && (places == 0 || length > places + 1) {
+        if digits == 0 && length > places + 1 {
             break;
         }
     }
     text.extend_from_slice(room.get(room.len() - length..).unwrap_or_default());
+}
+
+/// A whole number.
+pub(super) fn write_whole(mut digits: u64, text: &mut Vec<u8>) {
+    // As many digits as the largest has.
+    let mut room = [b'0'; 20];
+    let mut length = 0;
+    for slot in room.iter_mut().rev() {
+        *slot = take_last(&mut digits);
+        length += 1;
+        if digits == 0 {
+            break;
+        }
+    }
+    text.extend_from_slice(room.get(room.len() - length..).unwrap_or_default());
+}
+
+/// Takes the last digit off a number.
+fn take_last(digits: &mut u64) -> u8 {
+    // The remainder is below ten.
+    #[allow(clippy::cast_possible_truncation)]
+    let digit = b'0' + (*digits % 10) as u8;
+    *digits /= 10;
+    digit
 }
 
 /// The engine's own reading and writing. Outside of it the standard library's are the same, so that what

@@ -137,21 +137,7 @@ impl ToJson for str {
 
 impl ToJson for u64 {
     fn write(&self, json: &mut Writer) {
-        // As many digits as the largest has.
-        let mut digits = [b'0'; 20];
-        let (mut rest, mut count) = (*self, 0);
-        for digit in digits.iter_mut().rev() {
-            // What passes is below ten.
-            #[allow(clippy::cast_possible_truncation)]
-            let value = (rest % 10) as u8;
-            *digit += value;
-            rest /= 10;
-            count += 1;
-            if rest == 0 {
-                break;
-            }
-        }
-        json.0.extend_from_slice(digits.get(digits.len() - count..).unwrap_or_default());
+        number::write_whole(*self, &mut json.0);
     }
 }
 

@@ -198,7 +198,7 @@ impl Failure {
             self.write_fields(json);
             write_rejected(&self.rejected, json);
         });
-        Answer { status, code: Some(code), headers, body: Body::Json(json.finish_text()) }
+        Answer { status, code: Some(code), headers, ..Answer::of(json) }
     }
 
     /// Writes into an object what every failure tells.

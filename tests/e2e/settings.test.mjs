@@ -403,6 +403,29 @@ describe("PATH_PREFIX: every route under it too", () => {
   }
 });
 
+describe("RATE_LIMITER: one that fails limits nobody", () => {
+  for (const [what, says, status] of [
+    ["it lets pass", "return { success: true }", 200],
+    ["it limits", "return { success: false }", 429],
+    ["it throws", 'throw new Error("out of order")', 200],
+    ["it answers nothing", "return {}", 200],
+  ]) {
+    it(what, async () => {
+      const front = `
+        import worker from "./index.js";
+        export * from "./index.js";
+        const RATE_LIMITER = { async limit() { ${says} } };
+        export default { fetch: (request, env) => worker.fetch(request, { ...env, RATE_LIMITER }) };
+      `;
+      await withWorker({ librato: librato.url, front }, async (other) => {
+        const answer = await other.post("/v1/track", track("Limiter"));
+        if (status === 200) succeeded(answer);
+        else refused(answer, status, "rate_limited");
+      });
+    });
+  }
+});
+
 describe("RATE_LIMITER: the platform's binding", () => {
   const LIMIT = 3;
   const another = "another-key";
