@@ -1,8 +1,11 @@
 //! From the text of a request to measurements, and from their fate to the answer.
 
-use std::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
+use alloc::string::String;
+use alloc::vec::Vec;
 
-use rustc_hash::{FxBuildHasher, FxHashSet};
+use hashbrown::HashSet;
+use rustc_hash::FxBuildHasher;
 
 use crate::Millis;
 use crate::delivery::Outcome;
@@ -212,7 +215,7 @@ struct Collector<'a, 'c> {
     call: &'c Call<'c>,
     events: Vec<Judged<'a>>,
     /// The ids of what is measured.
-    seen: FxHashSet<Cow<'a, str>>,
+    seen: HashSet<Cow<'a, str>, FxBuildHasher>,
     write_key: String,
 }
 
@@ -222,7 +225,7 @@ impl<'a, 'c> Collector<'a, 'c> {
             call,
             write_key: write_key.to_owned(),
             events: Vec::with_capacity(events),
-            seen: FxHashSet::with_capacity_and_hasher(
+            seen: HashSet::with_capacity_and_hasher(
                 if events > 1 { events } else { 0 },
                 FxBuildHasher,
             ),

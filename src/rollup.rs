@@ -3,10 +3,12 @@
 //! Librato keeps only the last of two values for one second unless the metric aggregates, so this is
 //! what makes counts right and not a saving alone.
 
-use std::hash::{Hash, Hasher};
-use std::rc::Rc;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
-use rustc_hash::FxHashMap;
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
 
 use crate::measurement::Measurement;
 
@@ -16,7 +18,7 @@ pub struct Rollup {
     interval: i64,
     not_before: i64,
     /// The first spelling is the one that is sent.
-    index: FxHashMap<Interval, usize>,
+    index: HashMap<Interval, usize, FxBuildHasher>,
     measurements: Vec<Measurement>,
 }
 
@@ -28,7 +30,7 @@ impl Rollup {
         Self {
             interval: i64::from(interval.max(1)),
             not_before,
-            index: FxHashMap::default(),
+            index: HashMap::default(),
             measurements: Vec::new(),
         }
     }

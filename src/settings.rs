@@ -1,6 +1,10 @@
 //! The Worker's settings: variables and secrets of its environment, read once.
 
-use std::fmt;
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 use sha1::{Digest, Sha1};
 
@@ -321,7 +325,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         &mut self,
         setting: &'static str,
         expected: &'static str,
-        range: std::ops::RangeInclusive<u32>,
+        range: core::ops::RangeInclusive<u32>,
     ) -> Option<u32> {
         let number = self.text(setting)?.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {

@@ -3,6 +3,8 @@
 //! The standard library's search is made for long texts, and its panics write text as `{:?}` does, which
 //! brings tables of Unicode into the module.
 
+use alloc::string::String;
+
 /// Where a text begins in another. What is empty is nowhere.
 #[must_use]
 pub fn find(text: &str, wanted: &str) -> Option<usize> {

@@ -3,7 +3,11 @@
 //! A sequence of steps that the platform layer carries out in between: read, claim, deliver, set
 //! aside, tell the ledger, decide.
 
-use rustc_hash::FxHashMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
 
 use crate::Millis;
 use crate::delivery::{Lot, Outcome};
@@ -149,7 +153,7 @@ impl Consumption {
         let second = now.div_euclid(1_000);
         let oldest = settings.window().oldest(second) + MARGIN_SECONDS;
         let mut rollup = Rollup::new(settings.rollup_seconds, oldest);
-        let mut granted = FxHashMap::default();
+        let mut granted = HashMap::<_, _, FxBuildHasher>::default();
         let mut sealed: Vec<(usize, Writer, Vec<usize>)> = Vec::new();
         let knows_points = settings.destination.as_ref().is_some_and(|to| to.knows_points());
         for (place, item) in self.items.iter_mut().enumerate() {

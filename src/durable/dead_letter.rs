@@ -1,5 +1,8 @@
 //! What is set aside, with the reason, so that an operator can look at it and send it again.
 
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+
 use super::parcel::MAX_BYTES;
 use crate::Millis;
 use crate::json::tree::Value;

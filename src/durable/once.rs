@@ -7,7 +7,10 @@
 //!
 //! What is lost when it fails is nothing: events that cannot be claimed stay in the queue.
 
-use rustc_hash::FxHashMap;
+use alloc::vec::Vec;
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
 
 use super::parcel::{EventId, Owner};
 use crate::json::reader::Raw;
@@ -100,7 +103,7 @@ impl Question {
             }
             Self::Wrote(number, seconds) => {
                 let mut bytes = vec![WROTE];
-                let numbers = std::iter::once(number).chain(seconds);
+                let numbers = core::iter::once(number).chain(seconds);
                 bytes.extend(numbers.flat_map(|number| number.to_le_bytes()));
                 bytes
             }
@@ -182,14 +185,14 @@ pub fn write_figures(Figures { events, waiting }: Figures) -> Vec<u8> {
 /// Reads figures again.
 #[must_use]
 pub fn read_figures(bytes: &[u8]) -> Option<Figures> {
-    let [events, waiting] = Raw::read(std::str::from_utf8(bytes).ok()?).ok()?.row().ok()?;
+    let [events, waiting] = Raw::read(core::str::from_utf8(bytes).ok()?).ok()?.row().ok()?;
     Some(Figures { events: events.text().parse().ok()?, waiting: waiting.text().parse().ok()? })
 }
 
 /// Who owns which event.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    events: FxHashMap<EventId, Held>,
+    events: HashMap<EventId, Held, FxBuildHasher>,
     done: usize,
     /// The numbers that are taken, as a set of bits, by the second and in its order.
     writers: Vec<(u32, Vec<u64>)>,

@@ -3,13 +3,16 @@
 //! A message costs by its number and not by its size, so one request is one message wherever the
 //! platform's limit allows, and names and sources stand in it once.
 
-use std::borrow::Cow;
-use std::rc::Rc;
-use std::str::FromStr;
+use alloc::borrow::Cow;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rustc_hash::FxHashMap;
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
 use sha1::{Digest, Sha1};
 
 use crate::destination::Writer;
@@ -67,7 +70,7 @@ impl EventId {
     fn write(self, room: &mut [u8; Self::TEXT]) -> &str {
         // Twelve bytes are sixteen characters.
         _ = URL_SAFE_NO_PAD.encode_slice(self.0, room);
-        std::str::from_utf8(room).unwrap_or_default()
+        core::str::from_utf8(room).unwrap_or_default()
     }
 }
 
@@ -256,7 +259,7 @@ impl Parcel {
 fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Writer>) -> String {
     /// The bytes that a row takes as a rule.
     const ROW: usize = 40;
-    let mut places = FxHashMap::default();
+    let mut places = HashMap::<_, _, FxBuildHasher>::default();
     let mut texts = json::Writer::default();
     texts.raw("[");
     let mut rows = json::Writer::with_capacity(measured.len() * ROW);

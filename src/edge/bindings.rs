@@ -4,6 +4,9 @@
 // Types in the signature of an export must be public.
 #![allow(unreachable_pub)]
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;

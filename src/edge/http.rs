@@ -1,9 +1,12 @@
 //! Requests in, answers out.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use wasm_bindgen::JsValue;
 
 use super::bindings::{self, Request};
-use super::task::{Settlement, begun};
+use super::task::{Settlement, Tasks};
 use crate::segment::answer::{Answer, Failure, FailureCode};
 use crate::segment::body::too_large;
 use crate::segment::cors::Origin;
@@ -51,14 +54,15 @@ impl<'h> Head<'h> {
 
 /// Reads a body, and stops at the limit: what is too large is never held.
 pub(super) async fn read_body(
+    tasks: &Tasks,
     request: &Request,
     length: Option<u64>,
     limit: usize,
 ) -> Result<Vec<u8>, Failure> {
     let body = match length {
         Some(length) if length > limit as u64 => return Err(too_large(limit)),
-        Some(_) => begun(|ticket| bindings::whole_body(ticket, request, BODY_PATIENCE)),
-        None => begun(|ticket| bindings::bounded_body(ticket, request, limit, BODY_PATIENCE)),
+        Some(_) => tasks.begun(|ticket| bindings::whole_body(ticket, request, BODY_PATIENCE)),
+        None => tasks.begun(|ticket| bindings::bounded_body(ticket, request, limit, BODY_PATIENCE)),
     };
     match body.await {
         Settlement { code: 1, bytes, .. } if bytes.len() > limit => Err(too_large(limit)),

@@ -14,8 +14,11 @@ mod queue;
 mod set_aside;
 mod task;
 
-use std::cell::OnceCell;
-use std::rc::Rc;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::OnceCell;
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -32,25 +35,94 @@ use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::route::Route;
 use crate::segment::{body, credential, health, library_settings, operator, pixel, query, webhook};
 use crate::settings::Settings;
-use bindings::{Deferred, Env, Request};
+use bindings::{Deferred, Env, MessageBatch, Request};
 use health::Delivery;
 use http::Head;
 use log::Line;
 use outbound::{Targets, Upstream};
-use task::{begun, now};
+use task::{Begun, Settlement, Tasks};
 
-/// A request, under the name that the platform calls it by.
-#[wasm_bindgen]
-#[allow(unreachable_pub)]
-pub fn fetch(promise: Deferred, request: Request, env: Env, head: String) {
-    let answered = async move { visit(&request, &Head::of(&head), env).await };
-    task::run(promise, Box::pin(answered));
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
+/// A panic's message would be read by nobody, and what writes it is a tenth of the module. The trap tells
+/// the place, and `platform.js` begins anew.
+#[panic_handler]
+fn stop(_: &core::panic::PanicInfo) -> ! {
+    core::arch::wasm32::unreachable()
 }
 
-async fn visit(request: &Request, head: &Head<'_>, env: Env) -> JsValue {
-    let started = now();
-    let isolate = Isolate::of(&env);
-    let settings = &isolate.settings;
+/// What lives as long as the module does.
+#[wasm_bindgen]
+pub struct Instance {
+    tasks: Tasks,
+    account: Rc<OnceCell<Account>>,
+}
+
+#[wasm_bindgen]
+#[allow(unreachable_pub)]
+impl Instance {
+    /// Before anything was called.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new() -> Self {
+        Self { tasks: Tasks::new(), account: Rc::default() }
+    }
+
+    /// A request.
+    pub fn fetch(&self, promise: Deferred, request: Request, env: Env, head: String) {
+        let platform = self.platform(env);
+        let answered = async move { visit(&request, &Head::of(&head), &platform).await };
+        self.tasks.run(promise, Box::pin(answered));
+    }
+
+    /// Messages of either queue.
+    pub fn queue(&self, promise: Deferred, batch: MessageBatch, env: Env) {
+        let platform = self.platform(env);
+        let consumed = async move {
+            queue::handle(&batch, &platform).await;
+            JsValue::UNDEFINED
+        };
+        self.tasks.run(promise, Box::pin(consumed));
+    }
+
+    /// Something that was begun is settled.
+    pub fn wake(&self, ticket: usize, code: u32, bytes: Vec<u8>, value: JsValue) {
+        self.tasks.wake(ticket, Settlement { code, bytes, value });
+    }
+
+    fn platform(&self, env: Env) -> Platform {
+        Platform { env, tasks: self.tasks.clone(), account: Rc::clone(&self.account) }
+    }
+}
+
+/// What a call of the platform has to work with.
+struct Platform {
+    env: Env,
+    tasks: Tasks,
+    account: Rc<OnceCell<Account>>,
+}
+
+impl Platform {
+    /// Bindings do not change while an isolate lives: what they say is read once.
+    fn account(&self) -> &Account {
+        self.account.get_or_init(|| Account::of(&self.env))
+    }
+
+    fn now(&self) -> Millis {
+        self.tasks.now()
+    }
+
+    /// See [`Tasks::begun`].
+    fn begun(&self, begin: impl FnOnce(usize)) -> Begun {
+        self.tasks.begun(begin)
+    }
+}
+
+async fn visit(request: &Request, head: &Head<'_>, platform: &Platform) -> JsValue {
+    let started = platform.now();
+    let account = platform.account();
+    let settings = &account.settings;
     let route = Route::of(head.path, &settings.path_prefix);
     let origin = Origin::judge(head.from, settings);
     if head.method == "OPTIONS" {
@@ -62,38 +134,29 @@ async fn visit(request: &Request, head: &Head<'_>, env: Env) -> JsValue {
     if let Route::Library(key) = route
         && is_get(head.method)
         && settings.knows(key)
-        && let Some(response) = outbound::library(&env, origin).await
+        && let Some(response) = outbound::library(platform, origin).await
     {
         return response;
     }
     let line = Line::new(route.label());
-    let mut visit = Visit { request, head, env, isolate: &isolate, settings, started, line };
+    let mut visit = Visit { request, head, platform, account, settings, started, line };
     let answer = visit.answer(route, origin).await;
-    visit.line.write(&answer, now() - started);
+    visit.line.write(&answer, platform.now() - started);
     http::respond(&answer, origin)
 }
 
-/// What is the same for all requests of an isolate: bindings do not change while it lives.
-struct Isolate {
+/// What the settings come to.
+struct Account {
     settings: Settings,
     /// How the destination is reached, when the settings name one.
     targets: Option<Targets>,
 }
 
-impl Isolate {
-    /// Made once.
-    fn of(env: &Env) -> Rc<Self> {
-        thread_local! {
-            static ISOLATE: OnceCell<Rc<Isolate>> = const { OnceCell::new() };
-        }
-        ISOLATE.with(|known| {
-            let made = known.get_or_init(|| {
-                let settings = Settings::read(|name| env.text(name));
-                let targets = settings.destination.as_deref().map(Targets::of);
-                Rc::new(Self { settings, targets })
-            });
-            Rc::clone(made)
-        })
+impl Account {
+    fn of(env: &Env) -> Self {
+        let settings = Settings::read(|name| env.text(name));
+        let targets = settings.destination.as_deref().map(Targets::of);
+        Self { settings, targets }
     }
 
     /// Where measurements go, when the settings say it.
@@ -107,14 +170,14 @@ impl Isolate {
 const WRITER_PATIENCE: Millis = 1_000;
 
 /// What a call ends with when it does not end well.
-type Fallible<T> = std::result::Result<T, Failure>;
+type Fallible<T> = Result<T, Failure>;
 
 /// One request on its way through.
 struct Visit<'v> {
     request: &'v Request,
     head: &'v Head<'v>,
-    env: Env,
-    isolate: &'v Isolate,
+    platform: &'v Platform,
+    account: &'v Account,
     settings: &'v Settings,
     started: Millis,
     line: Line,
@@ -209,19 +272,22 @@ impl Visit<'_> {
 
     async fn health(&mut self) -> Fallible<Answer> {
         let is_deep = query::parameter(self.head.query, "deep").is_some_and(|deep| deep == "1");
-        let (true, Some(upstream)) = (is_deep, self.isolate.upstream()) else {
+        let (true, Some(upstream)) = (is_deep, self.account.upstream()) else {
             return Ok(health::answer(self.settings, None));
         };
         let key = self.header_key().or_else(|| self.query_key());
         ingest::authenticate(key.as_deref(), self.settings)?;
-        let destination = outbound::check(upstream).await;
-        let delivery = match self.env.measurements() {
+        let destination = outbound::check(upstream, self.platform).await;
+        let delivery = match self.platform.env.measurements() {
             None => Delivery::Direct,
             Some(_) => Delivery::Durable {
-                waiting: once::figures(&self.env, self.settings.once_shards)
+                waiting: once::figures(self.platform, self.settings.once_shards)
                     .await
                     .map(|figures| figures.waiting),
-                set_aside: set_aside::list(&self.env, 0, 0).await.ok().map(|letters| letters.count),
+                set_aside: set_aside::list(self.platform, 0, 0)
+                    .await
+                    .ok()
+                    .map(|letters| letters.count),
             },
         };
         Ok(health::answer(self.settings, Some(health::Deep { destination, delivery })))
@@ -246,21 +312,21 @@ impl Visit<'_> {
             let number = |name| query::parameter(self.head.query, name)?.parse::<u32>().ok();
             let before = number("before").unwrap_or(u32::MAX);
             let limit = number("limit").unwrap_or(50).clamp(1, operator::MAX_LETTERS);
-            let page = set_aside::list(&self.env, before, limit).await.map_err(unavailable)?;
+            let page = set_aside::list(self.platform, before, limit).await.map_err(unavailable)?;
             return Ok(Answer::ok(&operator::Page::of(page.count, page.letters)));
         }
         let body = self.read_body(body::MAX_REQUEST).await?;
         let wish = operator::Wish::read(&body)?;
-        let chosen = set_aside::find(&self.env, wish.ids, operator::MAX_LETTERS);
+        let chosen = set_aside::find(self.platform, wish.ids, operator::MAX_LETTERS);
         let chosen = chosen.await.map_err(unavailable)?.letters;
         let gone: Vec<u32> = if route == Route::Replay {
             let at = wish.now.then(|| self.started.div_euclid(1_000));
-            queue::replay(&self.env, &chosen, at).await?
+            queue::replay(self.platform, &chosen, at).await?
         } else {
             chosen.iter().map(|(number, _)| *number).collect()
         };
         let changed = gone.len();
-        let left = set_aside::forget(&self.env, gone).await.map_err(unavailable)?.count;
+        let left = set_aside::forget(self.platform, gone).await.map_err(unavailable)?.count;
         Ok(Answer::ok(&operator::Done { success: true, changed, left }))
     }
 
@@ -295,7 +361,7 @@ impl Visit<'_> {
     }
 
     async fn read_body(&self, limit: usize) -> Fallible<Vec<u8>> {
-        http::read_body(self.request, self.head.content_length, limit).await
+        http::read_body(&self.platform.tasks, self.request, self.head.content_length, limit).await
     }
 
     async fn take(&mut self, kind: Kind, text: &str) -> Fallible<Answer> {
@@ -320,10 +386,10 @@ impl Visit<'_> {
 
     /// Asks the rate limiter, where one is bound. One that fails limits nobody.
     async fn limit(&self, write_key: &str) -> Fallible<()> {
-        let Some(limiter) = self.env.rate_limiter() else { return Ok(()) };
+        let Some(limiter) = self.platform.env.rate_limiter() else { return Ok(()) };
         let address = bindings::header(self.request, "CF-Connecting-IP").unwrap_or_default();
         let key = format!("{write_key} {address}");
-        match begun(|ticket| bindings::limit(ticket, &limiter, &key)).await.code {
+        match self.platform.begun(|ticket| bindings::limit(ticket, &limiter, &key)).await.code {
             1 => Err(Failure::new(
                 FailureCode::RateLimited,
                 "there are too many requests with this write key from this address",
@@ -337,9 +403,10 @@ impl Visit<'_> {
         if intake.measured().next().is_none() {
             return Ok(());
         }
-        match self.env.measurements() {
+        match self.platform.env.measurements() {
             Some(bound) => {
-                self.line.messages = queue::store(&bound, intake, self.started).await?;
+                self.line.messages =
+                    queue::store(self.platform, &bound, intake, self.started).await?;
                 Ok(())
             }
             None => self.deliver_directly(intake).await,
@@ -352,13 +419,13 @@ impl Visit<'_> {
         let measured = intake.measured().map(|(measurement, _)| measurement);
         let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
         self.line.gauges = gauges.len();
-        let Some(upstream) = self.isolate.upstream() else {
+        let Some(upstream) = self.account.upstream() else {
             return health::require(self.settings, |_| true);
         };
         let writer = self.writer(upstream.destination, &gauges).await;
         let lots = [Lot { writer, members: gauges.len() }];
-        let policy = Policy::direct(self.started, now(), random());
-        let report = outbound::deliver(upstream, &gauges, &lots, policy).await;
+        let policy = Policy::direct(self.started, self.platform.now(), random());
+        let report = outbound::deliver(self.platform, upstream, &gauges, &lots, policy).await;
         (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
         self.line.refused_points = report.refused_points();
         let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));
@@ -372,7 +439,7 @@ impl Visit<'_> {
             return Writer::ANYONE;
         }
         let seconds = seconds(gauges);
-        let given = once::writer(&self.env, seconds, WRITER_PATIENCE).await;
+        let given = once::writer(self.platform, seconds, WRITER_PATIENCE).await;
         given.unwrap_or_else(|| Writer::drawn(random()))
     }
 

@@ -1,12 +1,15 @@
 //! What both Durable Objects have in common: how they are asked, and their database.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::bindings::{self, Deferred, Namespace, Request, Sql, State};
 use super::http;
 use super::outbound;
-use super::task::{self, begun};
+use super::task::Tasks;
 use crate::Millis;
 
 /// Most bytes of a question.
@@ -18,13 +21,14 @@ pub(super) struct Fault;
 
 /// Asks the object of a name, at once. `None` where it does not answer.
 pub(super) fn ask(
+    tasks: &Tasks,
     namespace: &Namespace,
     name: &str,
     question: &[u8],
     patience: Millis,
 ) -> impl Future<Output = Option<Vec<u8>>> + use<> {
     let patience = outbound::millis(patience);
-    let asked = begun(|ticket| bindings::ask(ticket, namespace, name, question, patience));
+    let asked = tasks.begun(|ticket| bindings::ask(ticket, namespace, name, question, patience));
     async {
         let answer = asked.await;
         (answer.code == 1).then_some(answer.bytes)
@@ -35,9 +39,11 @@ pub(super) fn ask(
 type Answerer = Box<dyn FnOnce(&[u8]) -> Result<Vec<u8>, Fault>>;
 
 /// Answers a question.
-pub(super) fn answer(promise: Deferred, request: Request, answer: Answerer) {
+pub(super) fn answer(tasks: &Tasks, promise: Deferred, request: Request, answer: Answerer) {
+    let reading = tasks.clone();
     let answered = async move {
-        let question = http::read_body(&request, None, MAX_QUESTION).await.unwrap_or_default();
+        let question =
+            http::read_body(&reading, &request, None, MAX_QUESTION).await.unwrap_or_default();
         let response = match answer(&question) {
             Ok(bytes) => bindings::respond(200, "", &bytes),
             // Whoever asked keeps what it has.
@@ -45,7 +51,7 @@ pub(super) fn answer(promise: Deferred, request: Request, answer: Answerer) {
         };
         response.unwrap_or_default()
     };
-    task::run(promise, Box::pin(answered));
+    tasks.run(promise, Box::pin(answered));
 }
 
 /// The database of an object.

@@ -1,14 +1,17 @@
 //! The memory of seen events: a Durable Object around [`Ledger`].
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::bindings::{self, Deferred, Env, Request, State};
+use super::bindings::{self, Deferred, Request, State};
 use super::object::{self, Database, Fault};
-use super::{now, random};
+use super::task::Tasks;
+use super::{Instance, Platform, random};
 use crate::Millis;
 use crate::destination::Writer;
 use crate::durable::once::{
@@ -24,7 +27,11 @@ const MAX_EVENTS: usize = 50_000;
 
 /// Whose these events are. Where no object is bound, everybody's are granted: then nothing is
 /// remembered. An object that does not answer leaves its events unknown.
-pub(super) async fn claim(env: &Env, claims: &[(EventId, Owner)], shards: u32) -> Vec<Claim> {
+pub(super) async fn claim(
+    platform: &Platform,
+    claims: &[(EventId, Owner)],
+    shards: u32,
+) -> Vec<Claim> {
     let places = claims.iter().enumerate().map(|(place, (id, _))| (*id, place));
     let places = by_shard(places, shards);
     let parts = places
@@ -33,7 +40,7 @@ pub(super) async fn claim(env: &Env, claims: &[(EventId, Owner)], shards: u32) -
     let asked: Vec<_> = parts
         .map(|(shard, places)| {
             let part = places.iter().filter_map(|place| claims.get(*place).copied()).collect();
-            (places, ask(env, shard, &Question::Claim(part)))
+            (places, ask(platform, shard, &Question::Claim(part)))
         })
         .collect();
     let mut answers = vec![Claim::Unknown; claims.len()];
@@ -54,7 +61,7 @@ pub(super) async fn claim(env: &Env, claims: &[(EventId, Owner)], shards: u32) -
 
 /// Tells the objects what is done. One that cannot be told still knows the owner, so that nobody
 /// else's copy counts.
-pub(super) async fn tell(env: &Env, question: &Question, shards: u32) {
+pub(super) async fn tell(platform: &Platform, question: &Question, shards: u32) {
     let Question::Done(ids) = question else { return };
     let parts = by_shard(ids.iter().map(|id| (*id, *id)), shards);
     let told: Vec<_> = parts
@@ -62,22 +69,26 @@ pub(super) async fn tell(env: &Env, question: &Question, shards: u32) {
         .flat_map(|(shard, ids)| ids.chunks(MAX_EVENTS).map(move |ids| (*shard, ids)))
         .map(|(shard, ids)| {
             let question = Question::Done(ids.to_vec());
-            (shard, ask(env, shard, &question), question)
+            (shard, ask(platform, shard, &question), question)
         })
         .collect();
     for (shard, answer, question) in told {
         // Once more, since a part of a message that comes again must be known to be done.
         if let Answered::Silent = answer.await {
-            _ = ask(env, shard, &question).await;
+            _ = ask(platform, shard, &question).await;
         }
     }
 }
 
 /// Whose the points of these seconds are that one delivery holds. One object answers for all: two would
 /// give the same number. Where none is bound a number is drawn; `None` when it does not answer in time.
-pub(super) async fn writer(env: &Env, seconds: Vec<u32>, patience: Millis) -> Option<Writer> {
+pub(super) async fn writer(
+    platform: &Platform,
+    seconds: Vec<u32>,
+    patience: Millis,
+) -> Option<Writer> {
     let question = Question::Write(seconds).write();
-    match fetch(env, 0, &question, patience).await {
+    match fetch(platform, 0, &question, patience).await {
         Answered::Bytes(bytes) => read_number(&bytes).map(Writer::Numbered),
         Answered::Unbound => Some(Writer::drawn(random())),
         Answered::Silent => None,
@@ -85,8 +96,8 @@ pub(super) async fn writer(env: &Env, seconds: Vec<u32>, patience: Millis) -> Op
 }
 
 /// How full the objects are, together. `None` where one does not answer.
-pub(super) async fn figures(env: &Env, shards: u32) -> Option<Figures> {
-    let asked: Vec<_> = (0..shards).map(|shard| fetch(env, shard, &[], PATIENCE)).collect();
+pub(super) async fn figures(platform: &Platform, shards: u32) -> Option<Figures> {
+    let asked: Vec<_> = (0..shards).map(|shard| fetch(platform, shard, &[], PATIENCE)).collect();
     let mut all = Figures { events: 0, waiting: 0 };
     for answer in asked {
         let Answered::Bytes(bytes) = answer.await else { return None };
@@ -102,20 +113,24 @@ enum Answered {
     Silent,
 }
 
-fn ask(env: &Env, shard: u32, question: &Question) -> impl Future<Output = Answered> + use<> {
-    fetch(env, shard, &question.write(), PATIENCE)
+fn ask(
+    platform: &Platform,
+    shard: u32,
+    question: &Question,
+) -> impl Future<Output = Answered> + use<> {
+    fetch(platform, shard, &question.write(), PATIENCE)
 }
 
 /// Asks at once.
 fn fetch(
-    env: &Env,
+    platform: &Platform,
     shard: u32,
     question: &[u8],
     patience: Millis,
 ) -> impl Future<Output = Answered> + use<> {
-    let asked = env
-        .once()
-        .map(|namespace| object::ask(&namespace, &format!("once-{shard}"), question, patience));
+    let asked = platform.env.once().map(|namespace| {
+        object::ask(&platform.tasks, &namespace, &format!("once-{shard}"), question, patience)
+    });
     async {
         let Some(asked) = asked else { return Answered::Unbound };
         asked.await.map_or(Answered::Silent, Answered::Bytes)
@@ -131,8 +146,9 @@ impl Once {
     /// As the platform makes it.
     #[wasm_bindgen(constructor)]
     #[must_use]
-    pub fn new(state: &State) -> Self {
+    pub fn new(instance: &Instance, state: &State) -> Self {
         Self(Rc::new(Memory {
+            tasks: instance.tasks.clone(),
             database: Database::of(state),
             ledger: RefCell::new(None),
             hour: RefCell::new(0),
@@ -142,11 +158,12 @@ impl Once {
     /// A question, and its answers.
     pub fn fetch(&self, promise: Deferred, request: Request) {
         let memory = Rc::clone(&self.0);
-        object::answer(promise, request, Box::new(move |body| memory.answer(body)));
+        object::answer(&self.0.tasks, promise, request, Box::new(move |body| memory.answer(body)));
     }
 }
 
 struct Memory {
+    tasks: Tasks,
     database: Database,
     /// Read from the log at the first question.
     ledger: RefCell<Option<Ledger>>,
@@ -165,7 +182,7 @@ impl Memory {
             return Ok(write_figures(ledger.figures()));
         }
         let question = Question::read(body).ok_or(Fault)?;
-        let hour = hour_of(now().div_euclid(1_000));
+        let hour = hour_of(self.tasks.now().div_euclid(1_000));
         if *self.hour.borrow() != hour {
             let first = ledger.forget(hour);
             self.database.run("DELETE FROM log WHERE hour < ?", &[first.into()])?;

@@ -1,11 +1,14 @@
 //! Requests to others: the destination, and the static assets beside the Worker.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use wasm_bindgen::{JsCast, JsValue};
 
-use super::bindings::{self, Env, Target};
+use super::Platform;
+use super::bindings::{self, Target};
 use super::http::Lines;
-use super::now;
-use super::task::{Begun, Settlement, begun, first};
+use super::task::{Begun, Settlement, first};
 use crate::Millis;
 use crate::delivery::{Arrival, Delivery, Lot, Outcome, Policy, Step};
 use crate::destination::{Check, Destination, Remark, Reply};
@@ -82,6 +85,7 @@ impl Report {
 
 /// Carries out a delivery.
 pub(super) async fn deliver(
+    platform: &Platform,
     upstream: Upstream<'_>,
     measurements: &[Measurement],
     lots: &[Lot],
@@ -91,9 +95,10 @@ pub(super) async fn deliver(
     let mut delivery = Delivery::of_lots(destination, measurements, lots, policy);
     let mut begun: Vec<(Option<u64>, Begun)> = Vec::new();
     loop {
-        let until = match delivery.next(now()) {
+        let until = match delivery.next(platform.now()) {
             Step::Send(shipment) => {
-                let sent = exchange(&upstream.targets.posts, &shipment.body, shipment.timeout);
+                let sent =
+                    exchange(platform, &upstream.targets.posts, &shipment.body, shipment.timeout);
                 begun.push((Some(shipment.id), sent));
                 continue;
             }
@@ -101,11 +106,11 @@ pub(super) async fn deliver(
             Step::Done => break,
         };
         if let Some(until) = until {
-            begun.push((None, sleep(until - now())));
+            begun.push((None, sleep(platform, until - platform.now())));
         }
         let Some((id, settlement)) = first(&mut begun).await else { break };
         if let Some(id) = id {
-            delivery.settle(id, &arrival(destination, settlement), now());
+            delivery.settle(id, &arrival(destination, settlement), platform.now());
         }
         // A pause is over with whatever comes first.
         begun.retain(|(id, _)| id.is_some());
@@ -124,8 +129,8 @@ pub(super) async fn deliver(
 }
 
 /// Sends a request. The time limit covers the answer's body too.
-fn exchange(target: &Target, body: &[u8], timeout: Millis) -> Begun {
-    begun(|ticket| bindings::exchange(ticket, target, body, millis(timeout)))
+fn exchange(platform: &Platform, target: &Target, body: &[u8], timeout: Millis) -> Begun {
+    platform.begun(|ticket| bindings::exchange(ticket, target, body, millis(timeout)))
 }
 
 /// What came of a request.
@@ -149,14 +154,14 @@ fn arrival(destination: &dyn Destination, exchanged: Settlement) -> Arrival {
 }
 
 /// Asks whether the credentials are good.
-pub(super) async fn check(upstream: Upstream<'_>) -> Result<(), Failure> {
+pub(super) async fn check(upstream: Upstream<'_>, platform: &Platform) -> Result<(), Failure> {
     let Upstream { destination, targets } = upstream;
-    let exchanged = exchange(&targets.check, &[], CHECK_TIMEOUT).await;
+    let exchanged = exchange(platform, &targets.check, &[], CHECK_TIMEOUT).await;
     health::checked(destination, &arrival(destination, exchanged))
 }
 
-fn sleep(time: Millis) -> Begun {
-    begun(|ticket| bindings::sleep(ticket, millis(time)))
+fn sleep(platform: &Platform, time: Millis) -> Begun {
+    platform.begun(|ticket| bindings::sleep(ticket, millis(time)))
 }
 
 /// A time as JavaScript takes it.
@@ -165,8 +170,8 @@ pub(super) fn millis(time: Millis) -> f64 {
 }
 
 /// analytics.js itself, from the static assets. `None` where they are not deployed.
-pub(super) async fn library(env: &Env, origin: Origin<'_>) -> Option<JsValue> {
-    let assets = env.assets()?;
+pub(super) async fn library(platform: &Platform, origin: Origin<'_>) -> Option<JsValue> {
+    let assets = platform.env.assets()?;
     let mut headers = Lines::default();
     for (name, value) in origin.headers() {
         headers.push(name, value);
@@ -174,6 +179,9 @@ pub(super) async fn library(env: &Env, origin: Origin<'_>) -> Option<JsValue> {
     headers.push("Content-Type", "text/javascript; charset=utf-8");
     headers.push("Cache-Control", "public, max-age=3600");
     let url = "https://assets.invalid/analytics.min.js";
-    let found = begun(|ticket| bindings::asset(ticket, &assets, url, headers.as_str())).await.value;
+    let found = platform
+        .begun(|ticket| bindings::asset(ticket, &assets, url, headers.as_str()))
+        .await
+        .value;
     found.is_object().then_some(found)
 }

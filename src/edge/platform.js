@@ -14,6 +14,9 @@
 /** The module's exports. */
 let module;
 
+/** All that lives as long as the module does. */
+export let instance;
+
 /** Counts the module's instances: a trap ends one, and with it all that it had begun. */
 export let generation = 0;
 
@@ -21,8 +24,9 @@ export let generation = 0;
 const open = new Set();
 
 /** @param {object} exports what the module exports */
-export function use(exports) {
+export function load(exports) {
   module = exports;
+  instance = new module.Instance();
 }
 
 /**
@@ -64,6 +68,7 @@ function beginAnew(error) {
   for (const { reject } of open) reject(error);
   open.clear();
   module.__wbg_reset_state();
+  instance = new module.Instance();
 }
 
 const NO_BYTES = new Uint8Array();
@@ -79,7 +84,7 @@ function settle(ticket, promise) {
   const settled = ({ code = 0, bytes = NO_BYTES, value } = {}) => {
     if (since !== generation) return;
     try {
-      module.wake(ticket, code, bytes, value);
+      instance.wake(ticket, code, bytes, value);
     } catch (error) {
       beginAnew(error);
     }

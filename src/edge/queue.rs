@@ -4,12 +4,13 @@
 //! message by itself. A handler that failed would bring back even what was acknowledged, so it never
 //! does.
 
-use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
-use super::bindings::{self, Deferred, Env, Message, MessageBatch, Queue};
-use super::task::{self, Begun, Settlement, begun};
-use super::{Isolate, log, now, once, outbound, random, set_aside};
+use super::bindings::{self, Message, MessageBatch, Queue};
+use super::task::{Begun, Settlement};
+use super::{Platform, log, once, outbound, random, set_aside};
 use crate::Millis;
 use crate::delivery::{Outcome, Policy};
 use crate::destination::{Trouble, TroubleKind};
@@ -31,6 +32,7 @@ const MAX_CALL_BYTES: usize = 250_000;
 
 /// Stores a request's measurements. Tells how many messages it took.
 pub(super) async fn store(
+    platform: &Platform,
     queue: &Queue,
     intake: &Intake<'_>,
     received_at: Millis,
@@ -41,7 +43,7 @@ pub(super) async fn store(
         .collect();
     let messages = Parcel::pack(&measured, received_at.div_euclid(1_000), &mut random);
     let count = messages.len() as u64;
-    send(queue, messages).await.map_err(|error| match error {
+    send(platform, queue, messages).await.map_err(|error| match error {
         QueueError::TooMany => {
             Failure::new(FailureCode::RateLimited, "the queue takes no more now: send again later")
         }
@@ -62,7 +64,7 @@ enum QueueError {
 }
 
 /// Sends messages in as few calls as the platform's limits allow.
-async fn send(queue: &Queue, messages: Vec<String>) -> Result<(), QueueError> {
+async fn send(platform: &Platform, queue: &Queue, messages: Vec<String>) -> Result<(), QueueError> {
     let mut rest = messages;
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -72,15 +74,15 @@ async fn send(queue: &Queue, messages: Vec<String>) -> Result<(), QueueError> {
         };
         let count = rest.iter().take(MAX_MESSAGES).take_while(fits).count().max(1);
         let others = rest.split_off(count);
-        stored(&call(queue, rest, 0).await)?;
+        stored(&call(platform, queue, rest, 0).await)?;
         rest = others;
     }
     Ok(())
 }
 
 /// Begins to store messages in one call, to be delivered after some seconds.
-fn call(queue: &Queue, messages: Vec<String>, delay: u32) -> Begun {
-    begun(|ticket| bindings::store(ticket, queue, messages, delay, STORE_TIMEOUT))
+fn call(platform: &Platform, queue: &Queue, messages: Vec<String>, delay: u32) -> Begun {
+    platform.begun(|ticket| bindings::store(ticket, queue, messages, delay, STORE_TIMEOUT))
 }
 
 /// What came of it.
@@ -92,46 +94,40 @@ fn stored(called: &Settlement) -> Result<(), QueueError> {
     }
 }
 
-/// The consumer of both queues, under the name that the platform calls it by.
-#[wasm_bindgen]
-#[allow(unreachable_pub)]
-pub fn queue(promise: Deferred, batch: MessageBatch, env: Env) {
-    let consumed = async move {
-        let messages = batch.messages();
-        if batch.queue().ends_with(SET_ASIDE_SUFFIX) {
-            keep(&messages, &env).await;
-        } else {
-            consume(&messages, &env).await;
-        }
-        JsValue::UNDEFINED
-    };
-    task::run(promise, Box::pin(consumed));
+/// The consumer of both queues.
+pub(super) async fn handle(batch: &MessageBatch, platform: &Platform) {
+    let messages = batch.messages();
+    if batch.queue().ends_with(SET_ASIDE_SUFFIX) {
+        keep(&messages, platform).await;
+    } else {
+        consume(&messages, platform).await;
+    }
 }
 
-async fn consume(messages: &[Message], env: &Env) {
-    let started = now();
-    let isolate = Isolate::of(env);
-    let settings = &isolate.settings;
+async fn consume(messages: &[Message], platform: &Platform) {
+    let started = platform.now();
+    let account = platform.account();
+    let settings = &account.settings;
     let bodies: Vec<_> = messages.iter().map(bindings::message_text).collect();
     let mut consumption = Consumption::read(&bodies, started);
     let claims = consumption.claims();
-    let answers = once::claim(env, &claims, settings.once_shards).await;
-    let gauges = consumption.plan(&answers, settings, now()).len();
+    let answers = once::claim(platform, &claims, settings.once_shards).await;
+    let gauges = consumption.plan(&answers, settings, platform.now()).len();
     let mut line = log::ConsumerLine::new(messages.len(), claims.len(), gauges);
     let mut is_silent = answers.contains(&Claim::Unknown);
     let knows_points = settings.destination.as_ref().is_some_and(|to| to.knows_points());
     let seconds = consumption.seconds();
     if knows_points && !seconds.is_empty() {
-        let writer = once::writer(env, seconds, once::PATIENCE).await;
+        let writer = once::writer(platform, seconds, once::PATIENCE).await;
         is_silent |= writer.is_none();
         consumption.write_as(writer);
     }
     line.trouble = is_silent.then(|| "ONCE does not answer: its events wait".to_owned());
     let (gauges, lots) = consumption.load();
-    let (outcomes, failed) = match isolate.upstream() {
+    let (outcomes, failed) = match account.upstream() {
         Some(upstream) if !gauges.is_empty() => {
-            let policy = Policy::durable(now(), random());
-            let report = outbound::deliver(upstream, gauges, lots, policy).await;
+            let policy = Policy::durable(platform.now(), random());
+            let report = outbound::deliver(platform, upstream, gauges, lots, policy).await;
             line.requests = report.requests;
             line.refused_points = report.refused_points();
             line.trouble = report.trouble().or(line.trouble);
@@ -144,16 +140,16 @@ async fn consume(messages: &[Message], env: &Env) {
     let letters: Vec<String> =
         consumption.delivered(&outcomes).iter().map(DeadLetter::posted).collect();
     if knows_points {
-        line.sealed = seal(&mut consumption, &failed, env).await;
+        line.sealed = seal(&mut consumption, &failed, platform).await;
     }
     line.set_aside = letters.len();
-    let is_sent = match env.set_aside() {
+    let is_sent = match platform.env.set_aside() {
         _ if letters.is_empty() => true,
-        Some(queue) => send(&queue, letters).await.is_ok(),
+        Some(queue) => send(platform, &queue, letters).await.is_ok(),
         None => false,
     };
     let done = consumption.set_aside(vec![is_sent; line.set_aside]);
-    once::tell(env, &Question::Done(done), settings.once_shards).await;
+    once::tell(platform, &Question::Done(done), settings.once_shards).await;
     let attempts: Vec<_> = messages.iter().map(Message::attempts).collect();
     let decisions = consumption.decide(&attempts, &mut random_below);
     line.retried = decisions.iter().filter(|decision| **decision != Decision::Acknowledge).count();
@@ -161,20 +157,24 @@ async fn consume(messages: &[Message], env: &Env) {
         .iter()
         .zip(&bodies)
         .zip(decisions)
-        .filter_map(|((message, body), decision)| settle(message, body.as_ref(), decision, env))
+        .filter_map(|((message, body), decision)| {
+            settle(message, body.as_ref(), decision, platform)
+        })
         .collect();
     for renewed in renewed {
         renewed.end().await;
     }
-    line.write(now() - started);
+    line.write(platform.now() - started);
 }
 
 /// Stores what failed as it was sent. Tells how many shipments that were.
-async fn seal(consumption: &mut Consumption, failed: &[Vec<usize>], env: &Env) -> u64 {
-    let Some(queue) = env.measurements() else { return 0 };
+async fn seal(consumption: &mut Consumption, failed: &[Vec<usize>], platform: &Platform) -> u64 {
+    let Some(queue) = platform.env.measurements() else { return 0 };
     let seals = consumption.seal(failed, &mut random_below, &mut random);
-    let called: Vec<_> =
-        seals.iter().map(|seal| call(&queue, vec![seal.message.clone()], seal.delay)).collect();
+    let called: Vec<_> = seals
+        .iter()
+        .map(|seal| call(platform, &queue, vec![seal.message.clone()], seal.delay))
+        .collect();
     let mut count = 0;
     for (seal, called) in seals.iter().zip(called) {
         if stored(&called.await).is_ok() {
@@ -194,14 +194,18 @@ fn settle<'m>(
     message: &'m Message,
     body: Option<&String>,
     decision: Decision,
-    env: &Env,
+    platform: &Platform,
 ) -> Option<Renewal<'m>> {
     match decision {
         Decision::Acknowledge => bindings::acknowledge(message),
         Decision::Retry(seconds) => bindings::again_after(message, seconds),
-        Decision::Renew(seconds) => match env.measurements().zip(body.cloned()) {
+        Decision::Renew(seconds) => match platform.env.measurements().zip(body.cloned()) {
             Some((queue, body)) => {
-                return Some(Renewal { message, copy: call(&queue, vec![body], seconds), seconds });
+                return Some(Renewal {
+                    message,
+                    copy: call(platform, &queue, vec![body], seconds),
+                    seconds,
+                });
             }
             None => bindings::again_after(message, seconds),
         },
@@ -235,14 +239,15 @@ fn unset(settings: &Settings) -> Outcome {
 }
 
 /// Keeps what came into the dead-letter queue where the operator finds it.
-async fn keep(messages: &[Message], env: &Env) {
+async fn keep(messages: &[Message], platform: &Platform) {
     let letters: Vec<_> = messages
         .iter()
         .map(|message| {
-            DeadLetter::read(&bindings::message_text(message).unwrap_or_default(), now()).write()
+            DeadLetter::read(&bindings::message_text(message).unwrap_or_default(), platform.now())
+                .write()
         })
         .collect();
-    let is_kept = set_aside::keep(env, &letters).await;
+    let is_kept = set_aside::keep(platform, &letters).await;
     for message in messages {
         if is_kept {
             bindings::acknowledge(message);
@@ -255,14 +260,14 @@ async fn keep(messages: &[Message], env: &Env) {
 /// Sends measurements again that had been set aside, and tells the numbers of those letters. The number
 /// is their identity, so that asking twice counts once.
 pub(super) async fn replay(
-    env: &Env,
+    platform: &Platform,
     letters: &[(u32, DeadLetter)],
     at: Option<i64>,
 ) -> Result<Vec<u32>, Failure> {
     let unavailable = || {
         Failure::new(FailureCode::UpstreamUnavailable, "the queue does not take measurements now")
     };
-    let queue = env.measurements().ok_or_else(unavailable)?;
+    let queue = platform.env.measurements().ok_or_else(unavailable)?;
     let (mut revived, mut whole, mut replayed) = (Vec::new(), Vec::new(), Vec::new());
     for (number, letter) in letters {
         match (letter.revived(), &letter.original) {
@@ -279,8 +284,8 @@ pub(super) async fn replay(
         replayed.push(*number);
     }
     let packed: Vec<_> = revived.iter().map(|(measurement, id)| (measurement, Some(*id))).collect();
-    let mut messages = Parcel::pack(&packed, now().div_euclid(1_000), &mut random);
+    let mut messages = Parcel::pack(&packed, platform.now().div_euclid(1_000), &mut random);
     messages.append(&mut whole);
-    send(&queue, messages).await.map_err(|_| unavailable())?;
+    send(platform, &queue, messages).await.map_err(|_| unavailable())?;
     Ok(replayed)
 }

@@ -1,14 +1,20 @@
 //! What was set aside, where an operator can look at it: a Durable Object with a table.
 
-use std::rc::Rc;
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::bindings::{Deferred, Env, Request, State};
-use super::now;
+use super::bindings::{Deferred, Request, State};
 use super::object::{self, Database, Fault};
 use super::once;
+use super::task::Tasks;
+use super::{Instance, Platform};
+use crate::Millis;
 use crate::durable::dead_letter::DeadLetter;
 use crate::json::tree::Value;
 use crate::json::writer::{ToJson, Writer, to_json};
@@ -117,58 +123,66 @@ impl ToJson for Letters {
 }
 
 /// Keeps letters. Tells whether they are kept.
-pub(super) async fn keep(env: &Env, letters: &[String]) -> bool {
-    ask(env, &Wish::Keep(letters.to_vec())).await.is_ok()
+pub(super) async fn keep(platform: &Platform, letters: &[String]) -> bool {
+    ask(platform, &Wish::Keep(letters.to_vec())).await.is_ok()
 }
 
 /// The newest letters before a number.
-pub(super) async fn list(env: &Env, before: u32, limit: u32) -> Result<Letters, Fault> {
-    ask(env, &Wish::List { before, limit }).await
+pub(super) async fn list(platform: &Platform, before: u32, limit: u32) -> Result<Letters, Fault> {
+    ask(platform, &Wish::List { before, limit }).await
 }
 
 /// The letters of these numbers; without numbers, the oldest.
-pub(super) async fn find(env: &Env, numbers: Vec<u32>, limit: u32) -> Result<Letters, Fault> {
-    ask(env, &Wish::Find { numbers, limit }).await
+pub(super) async fn find(
+    platform: &Platform,
+    numbers: Vec<u32>,
+    limit: u32,
+) -> Result<Letters, Fault> {
+    ask(platform, &Wish::Find { numbers, limit }).await
 }
 
 /// Forgets letters.
-pub(super) async fn forget(env: &Env, numbers: Vec<u32>) -> Result<Letters, Fault> {
-    ask(env, &Wish::Forget { numbers }).await
+pub(super) async fn forget(platform: &Platform, numbers: Vec<u32>) -> Result<Letters, Fault> {
+    ask(platform, &Wish::Forget { numbers }).await
 }
 
-async fn ask(env: &Env, wish: &Wish) -> Result<Letters, Fault> {
-    let namespace = env.letters().ok_or(Fault)?;
+async fn ask(platform: &Platform, wish: &Wish) -> Result<Letters, Fault> {
+    let namespace = platform.env.letters().ok_or(Fault)?;
     let question = to_json(wish).into_bytes();
-    let answer =
-        object::ask(&namespace, "letters", &question, once::PATIENCE).await.ok_or(Fault)?;
+    let answer = object::ask(&platform.tasks, &namespace, "letters", &question, once::PATIENCE)
+        .await
+        .ok_or(Fault)?;
     Letters::read(&answer).ok_or(Fault)
 }
 
 /// The table of what was set aside.
 #[wasm_bindgen]
-pub struct SetAside(Rc<Database>);
+pub struct SetAside {
+    tasks: Tasks,
+    database: Rc<Database>,
+}
 
 #[wasm_bindgen]
 impl SetAside {
     /// As the platform makes it.
     #[wasm_bindgen(constructor)]
     #[must_use]
-    pub fn new(state: &State) -> Self {
-        Self(Rc::new(Database::of(state)))
+    pub fn new(instance: &Instance, state: &State) -> Self {
+        Self { tasks: instance.tasks.clone(), database: Rc::new(Database::of(state)) }
     }
 
     /// A wish, and what came of it.
     pub fn fetch(&self, promise: Deferred, request: Request) {
-        let database = Rc::clone(&self.0);
+        let (tasks, database) = (self.tasks.clone(), Rc::clone(&self.database));
         let answer = move |body: &[u8]| {
-            let letters = fulfil(&database, Wish::read(body).ok_or(Fault)?)?;
+            let letters = fulfil(&database, Wish::read(body).ok_or(Fault)?, tasks.now())?;
             Ok(to_json(&letters).into_bytes())
         };
-        object::answer(promise, request, Box::new(answer));
+        object::answer(&self.tasks, promise, request, Box::new(answer));
     }
 }
 
-fn fulfil(database: &Database, wish: Wish) -> Result<Letters, Fault> {
+fn fulfil(database: &Database, wish: Wish, now: Millis) -> Result<Letters, Fault> {
     database.run(
         "CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, letter TEXT)",
         &[],
@@ -185,6 +199,7 @@ fn fulfil(database: &Database, wish: Wish) -> Result<Letters, Fault> {
                 database,
                 "SELECT number, letter FROM letters WHERE number < ? ORDER BY number DESC LIMIT ?",
                 &[before.into(), limit.into()],
+                now,
             )?;
         }
         Wish::Find { numbers, limit } if numbers.is_empty() => {
@@ -192,6 +207,7 @@ fn fulfil(database: &Database, wish: Wish) -> Result<Letters, Fault> {
                 database,
                 "SELECT number, letter FROM letters ORDER BY number LIMIT ?",
                 &[limit.into()],
+                now,
             )?;
         }
         Wish::Find { numbers, .. } => {
@@ -200,6 +216,7 @@ fn fulfil(database: &Database, wish: Wish) -> Result<Letters, Fault> {
                     database,
                     "SELECT number, letter FROM letters WHERE number = ?",
                     &[number.into()],
+                    now,
                 )?);
             }
         }
@@ -218,10 +235,11 @@ fn select(
     database: &Database,
     statement: &str,
     values: &[JsValue],
+    now: Millis,
 ) -> Result<Vec<(u32, DeadLetter)>, Fault> {
     let read = |row: &object::Row| {
         let letter = row.value(1).as_string().ok_or(Fault)?;
-        Ok((row.number(0)?, DeadLetter::read(&letter, now())))
+        Ok((row.number(0)?, DeadLetter::read(&letter, now)))
     };
     database.rows(statement, values)?.iter().map(read).collect()
 }

@@ -3,9 +3,9 @@
  */
 
 import * as module from "librato_edge";
-import { generation, head, run, use } from "platform";
+import { generation, head, instance, load, run } from "platform";
 
-use(module);
+load(module);
 
 /** The answer when the module has stopped: what was asked may or may not have been done. */
 function stopped() {
@@ -16,9 +16,9 @@ function stopped() {
 }
 
 export default {
-  fetch: (request, env) => run((task) => module.fetch(task, request, env, head(request))).catch(stopped),
+  fetch: (request, env) => run((task) => instance.fetch(task, request, env, head(request))).catch(stopped),
   // What is neither acknowledged nor retried when this fails comes again.
-  queue: (batch, env) => run((task) => module.queue(task, batch, env)),
+  queue: (batch, env) => run((task) => instance.queue(task, batch, env)),
 };
 
 /** A Durable Object, whose part in the module is made again when the module begins anew. */
@@ -44,12 +44,12 @@ class Part {
 
 export class Once extends Part {
   constructor(state) {
-    super(() => new module.Once(state));
+    super(() => new module.Once(instance, state));
   }
 }
 
 export class SetAside extends Part {
   constructor(state) {
-    super(() => new module.SetAside(state));
+    super(() => new module.SetAside(instance, state));
   }
 }

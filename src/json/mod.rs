@@ -9,7 +9,8 @@ pub mod reader;
 pub mod tree;
 pub mod writer;
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::String;
 
 pub use number::javascript_number;
 use reader::{Key, MAX_DEPTH, Raw, unescaped};

@@ -5,8 +5,10 @@
 //! is told by its place in the text, as [`Raw`]. It takes what any reader of RFC 8259 takes, and
 //! nothing else (`tests/fuzz.rs` compares it with `serde_json`).
 
-use std::borrow::Cow;
-use std::fmt;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 
 /// Deepest nesting that is read. The deepest payload of a real client library is below ten.
 pub const MAX_DEPTH: u32 = 128;
@@ -114,7 +116,7 @@ impl<'a> Key<'a> {
     /// The key's bytes without escapes. A key may hold what is no Unicode, such as half of an emoji; that
     /// half stands as its three bytes.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn bytes(self) -> Cow<'a, [u8]> {
         if !self.is_escaped {
             return self.text.as_bytes().into();
@@ -241,7 +243,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The first byte of what comes next.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&mut self) -> Option<u8> {
         self.at = space(self.text.as_bytes(), self.at);
         self.text.as_bytes().get(self.at).copied()
@@ -334,7 +336,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, wanted: u8) -> Result<(), Malformed> {
         self.at = byte(self.text.as_bytes(), self.at, wanted).ok_or(Malformed)?;
         Ok(())
@@ -346,7 +348,7 @@ impl<'a> Reader<'a> {
         if self.depth > MAX_DEPTH { Err(Malformed) } else { Ok(()) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn close(&mut self, bracket: u8) -> bool {
         let is_closed = self.peek() == Some(bracket);
         if is_closed {
@@ -356,7 +358,7 @@ impl<'a> Reader<'a> {
         is_closed
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(&mut self) -> Result<Key<'a>, Malformed> {
         self.take(b'"')?;
         let begin = self.at;
@@ -381,7 +383,7 @@ impl<'a> Reader<'a> {
 // What passes over text takes a place and returns the next, so that it stays in a register.
 
 /// Where the next thing begins.
-#[inline]
+#[inline(always)]
 fn space(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\r' | b'\t') = text.get(at) {
         at += 1;
@@ -390,14 +392,14 @@ fn space(text: &[u8], mut at: usize) -> usize {
 }
 
 /// Behind a byte that must come next.
-#[inline]
+#[inline(always)]
 fn byte(text: &[u8], at: usize, wanted: u8) -> Option<usize> {
     let at = space(text, at);
     (text.get(at) == Some(&wanted)).then_some(at + 1)
 }
 
 /// Behind a key and its colon.
-#[inline]
+#[inline(always)]
 fn key(text: &[u8], at: usize) -> Option<usize> {
     let (end, _) = string(text, byte(text, at, b'"')?)?;
     byte(text, end, b':')
@@ -460,7 +462,7 @@ fn pass(text: &[u8], mut at: usize, floor: u32) -> Option<usize> {
 }
 
 /// Behind a string, from behind its first quotation mark, and whether it holds escapes.
-#[inline]
+#[inline(always)]
 fn string(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
     let mut is_escaped = false;
     loop {
@@ -478,7 +480,7 @@ fn string(text: &[u8], mut at: usize) -> Option<(usize, bool)> {
 }
 
 /// Where in a string, from a place in it, its end comes, an escape, or what may not stand in one.
-#[inline]
+#[inline(always)]
 pub(super) fn plain_until(text: &[u8], mut at: usize) -> usize {
     while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         let special = special(u64::from_le_bytes(*word));
@@ -493,7 +495,7 @@ pub(super) fn plain_until(text: &[u8], mut at: usize) -> usize {
 
 /// Marks in the top bit of each byte whether it ends a run: a quotation mark, a backslash or a control
 /// character. Above the first mark there may be false ones (the borrow of the subtractions).
-#[inline]
+#[inline(always)]
 fn special(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = 0x80 * ONES;

@@ -1,7 +1,9 @@
 //! JSON as it is written, piece by piece: what is the same in every member of a list is text, and is
 //! not made of values each time.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::number;
 use super::reader::plain_until;

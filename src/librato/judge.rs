@@ -1,5 +1,9 @@
 //! What Librato's answers mean, in one place.
 
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use super::WINDOW;
 use crate::Millis;
 use crate::destination::{
@@ -81,7 +85,7 @@ fn used_up(reply: &Reply) -> Option<i64> {
 enum Body<'a> {
     /// An object.
     Json(Value<'a>),
-    Other(std::borrow::Cow<'a, str>),
+    Other(alloc::borrow::Cow<'a, str>),
 }
 
 impl<'a> Body<'a> {

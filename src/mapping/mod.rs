@@ -9,6 +9,8 @@ pub mod rejection;
 pub mod source;
 pub mod value;
 
+use alloc::string::String;
+
 use crate::Millis;
 use crate::json::Scalar;
 use crate::measurement::{Measurement, Samples};

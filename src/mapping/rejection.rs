@@ -1,5 +1,7 @@
 //! Why an event is refused.
 
+use alloc::string::String;
+
 /// The reasons, in the order in which they are looked for. Their names are part of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Code {

@@ -1,5 +1,9 @@
 //! A batch on the wire.
 
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use prost::Message;
 
 use super::Profile;

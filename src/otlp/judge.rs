@@ -1,5 +1,8 @@
 //! What answers to OTLP/HTTP mean, in one place (OTLP 1.9, "OTLP/HTTP Response").
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+
 use prost::Message;
 
 use super::NAME;

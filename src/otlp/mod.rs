@@ -8,6 +8,10 @@ mod encode;
 mod judge;
 pub mod proto;
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::destination::{
     Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, Writer,
 };

@@ -2,6 +2,10 @@
 //! are those of `opentelemetry/proto/{collector/metrics,metrics,resource,common}/v1`; fields that a
 //! reader meets and that are not here are skipped, as protobuf has it.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use prost::{Message, Oneof};
 
 /// `collector.metrics.v1.ExportMetricsServiceRequest`: the body of a request.

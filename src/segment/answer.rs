@@ -1,6 +1,10 @@
 //! What clients are told. Their retry behaviour hangs on it: a refusal of events is always 400,
 //! because older libraries send every other 4xx again, and what should be sent again is 429 or 503.
 
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use crate::json::writer::{ToJson, Writer};
 
 /// An HTTP answer.

@@ -1,5 +1,8 @@
 //! The bytes of a request.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use super::answer::{Failure, FailureCode};
 use super::gzip;
 

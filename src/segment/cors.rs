@@ -1,6 +1,10 @@
 //! Cross-origin requests. analytics.js 1.84 sends `Authorization` from pages, so each of its calls
 //! is preflighted.
 
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+
 use crate::settings::Settings;
 
 /// How a request relates to the pages that may send.

@@ -3,6 +3,8 @@
 //! `flate2` would do, but its checksum alone brings sixteen kilobytes of tables that no packing makes
 //! smaller: a sixth of what the Worker may weigh.
 
+use alloc::vec::Vec;
+
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};

@@ -1,5 +1,9 @@
 //! Whether the Worker is set up, by `GET /health`.
 
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
 use super::answer::{Answer, Failure, FailureCode};
 use crate::delivery::Arrival;
 use crate::destination::Destination;

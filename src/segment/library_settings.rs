@@ -1,5 +1,7 @@
 //! What analytics.js and the mobile libraries load before they send anything.
 
+use alloc::borrow::ToOwned;
+
 use super::answer::Answer;
 use crate::json::writer::Writer;
 use crate::text::split_once;

@@ -1,5 +1,7 @@
 //! What an operator asks about the events that were set aside.
 
+use alloc::vec::Vec;
+
 use super::answer::{Failure, FailureCode};
 use crate::durable::dead_letter::DeadLetter;
 use crate::json::tree::Value;

@@ -1,5 +1,8 @@
 //! The shape of a request's body: one event, or an envelope with many.
 
+use alloc::borrow::ToOwned;
+use alloc::vec::Vec;
+
 use super::answer::{Failure, FailureCode};
 use super::event::{Event, Section};
 use crate::json::is_too_deep;

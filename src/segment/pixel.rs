@@ -1,7 +1,9 @@
 //! Events in a query: the tracking pixel, and the scripts that the classic library loads where it
 //! can do no better.
 
-use std::borrow::Cow;
+use alloc::borrow::{Cow, ToOwned};
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use base64::Engine;
 

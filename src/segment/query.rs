@@ -1,5 +1,8 @@
 //! Query strings.
 
+use alloc::string::String;
+use alloc::vec::Vec;
+
 /// The parameters of a query, decoded, in order. One that is no UTF-8 is left out.
 pub fn parameters(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     query.split('&').filter(|pair| !pair.is_empty()).filter_map(|pair| {

@@ -1,5 +1,7 @@
 //! Segment itself, through a Webhooks destination.
 
+use alloc::vec::Vec;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
@@ -39,7 +41,7 @@ pub fn verify(secret: &str, body: &[u8], signature: Option<&str>) -> Result<(), 
 }
 
 fn first_element(body: &[u8]) -> Option<&str> {
-    let mut reader = Reader::new(std::str::from_utf8(body).ok()?);
+    let mut reader = Reader::new(core::str::from_utf8(body).ok()?);
     let mut first = None;
     let read: Result<(), Malformed> = reader.array(|reader| {
         let member = reader.raw()?;
