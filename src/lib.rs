@@ -24,6 +24,8 @@
 //! Everything outside `edge` is pure: it is handed the time and the bytes, and returns what is to be
 //! done. It compiles and is tested natively, where `edge` does not exist.
 
+extern crate alloc;
+
 #[cfg(target_arch = "wasm32")]
 mod edge;
 
