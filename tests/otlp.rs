@@ -9,6 +9,10 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::model::NOW;
+use common::proto::{
+    DELTA, Data, ExportRequest, ExportResponse, Gauge, KeyValue, Metric, NumberDataPoint,
+    PartialSuccess, Resource, ResourceMetrics, Scope, ScopeMetrics, Status, Sum,
+};
 use common::{moment, otlp};
 use librato_edge::delivery::{
     Arrival, Delivery, Destination, Judgement, Lot, Outcome, Policy, Remark, Reply, Step,
@@ -21,14 +25,15 @@ use librato_edge::durable::once::{
 };
 use librato_edge::durable::parcel::{MAX_BYTES, Parcel};
 use librato_edge::measurement::{Measurement, Samples};
-use librato_edge::otlp::proto::{
-    DELTA, Data, ExportRequest, ExportResponse, NumberDataPoint, PartialSuccess, Status,
-};
+use librato_edge::otlp::proto::{Malformed, Said};
 use librato_edge::otlp::{LIMITS, WINDOW};
 use librato_edge::segment::health;
 use librato_edge::settings::Settings;
 use proptest::prelude::*;
 use prost::Message;
+use prost::encoding::{
+    DecodeContext, WireType, decode_key, decode_varint, encode_varint, skip_field,
+};
 
 const TOKEN: &str = "hunter2-and-more";
 
@@ -59,7 +64,7 @@ struct Point {
 fn read(body: &[u8]) -> (BTreeMap<String, String>, Vec<Point>) {
     let request = ExportRequest::decode(body).expect("protobuf");
     let [resource] = &request.resource_metrics[..] else { panic!("one resource") };
-    let text = |attribute: &librato_edge::otlp::proto::KeyValue| {
+    let text = |attribute: &KeyValue| {
         let value = attribute.value.as_ref().and_then(|value| value.string_value.clone());
         (attribute.key.clone(), value.expect("a string"))
     };
@@ -178,6 +183,8 @@ fn every_answer_is_judged_as_the_table_says() {
             "the OTLP endpoint answered 200 with something else than OTLP",
         ),
         (json("{"), 0, "the OTLP endpoint answered 200 with something else than OTLP"),
+        // A group of protobuf's, by chance.
+        (json("st"), 0, "the OTLP endpoint answered 200 with something else than OTLP"),
     ] {
         let expected = Judgement::Remarked(Remark { refused, words: words.into() });
         assert_eq!(judge(200, None, body), expected);
@@ -199,8 +206,8 @@ fn every_answer_is_judged_as_the_table_says() {
 
     assert_eq!(judge(413, None, Vec::new()), Judgement::TooLarge);
 
-    let status = Status { message: format!("bad point of {TOKEN}") }.encode_to_vec();
-    let with_code = [&[0x08, 0x03][..], &status].concat();
+    let status = Status { code: 0, message: format!("bad point of {TOKEN}") }.encode_to_vec();
+    let with_code = Status { code: -3, message: format!("bad point of {TOKEN}") }.encode_to_vec();
     for (status, body, words) in [
         (400, status, ": bad point of …"),
         (400, with_code, ": bad point of …"),
@@ -215,6 +222,7 @@ fn every_answer_is_judged_as_the_table_says() {
         (204, Vec::new(), ""),
         (408, Vec::new(), ""),
         (422, vec![0x12, 0xff], ": \u{fffd}"),
+        (422, vec![0x12, 0x01, 0xff], ": \u{fffd}"),
     ] {
         let expected = Judgement::Rejected(format!("the OTLP endpoint answered {status}{words}"));
         assert_eq!(judge(status, None, body), expected, "{status}");
@@ -280,6 +288,147 @@ fn measurements() -> impl Strategy<Value = Vec<Measurement>> {
     )
 }
 
+/// Measurements that share names and points, with whatever numbers a request can be asked to hold.
+fn any_measurements() -> impl Strategy<Value = Vec<Measurement>> {
+    let value = prop_oneof![Just(0.0), Just(-0.0), -9.0..9.0, -1e300..1e300];
+    let one = (
+        "[ab]|[a-z]{1,255}|\\PC{1,40}",
+        "|[ab]|[a-z]{1,255}|\\PC{1,40}",
+        prop_oneof![-2_i64..70, Just(NOW / 1_000)],
+        prop_oneof![1_u64..4, any::<u64>()],
+        value,
+    );
+    let one = one.prop_map(|(name, source, time, count, sum)| {
+        let samples = Samples { count, sum, ..Samples::one(sum) };
+        Measurement { name: name.into(), source: source.into(), time, samples }
+    });
+    proptest::collection::vec(one, 0..100)
+}
+
+/// The messages of a request, one by one.
+fn request(
+    all: &[Measurement],
+    writer: Writer,
+    profile: &str,
+    unit: &str,
+    interval: i64,
+) -> ExportRequest {
+    let mut sorted: Vec<_> = all.iter().collect();
+    sorted.sort_by_key(|one| (&one.name, &one.source, one.time));
+    let points = |measurements: &[&Measurement], value: fn(&Samples) -> f64| {
+        let equal = measurements.chunk_by(|a, b| (&a.source, a.time) == (&b.source, b.time));
+        let point = |equal: &[&Measurement]| {
+            let Measurement { source, time, .. } = equal[0];
+            let nanoseconds = |second: i64| u64::try_from(second).unwrap_or(0) * 1_000_000_000;
+            let attributes = [KeyValue::text("source", source)].into_iter();
+            NumberDataPoint {
+                attributes: attributes.filter(|_| !source.is_empty()).collect(),
+                start_time_unix_nano: nanoseconds(time - interval),
+                time_unix_nano: nanoseconds(*time),
+                as_double: equal.iter().map(|one| value(&one.samples)).reduce(|a, b| a + b),
+            }
+        };
+        equal.map(point).collect::<Vec<_>>()
+    };
+    let metric = |name: String, unit: &str, is_monotonic, data_points| {
+        let data = if profile == "gauge" {
+            Data::Gauge(Gauge { data_points })
+        } else {
+            Data::Sum(Sum { data_points, aggregation_temporality: DELTA, is_monotonic })
+        };
+        Metric { name, unit: unit.to_owned(), data: Some(data) }
+    };
+    #[allow(clippy::cast_precision_loss)]
+    let count = |samples: &Samples| samples.count as f64;
+    let metrics = sorted.chunk_by(|a, b| a.name == b.name).flat_map(|same| {
+        let name = same[0].name.to_string();
+        let counts = metric(format!("{name}.count"), "{event}", true, points(same, count));
+        let sums = points(same, |samples| samples.sum);
+        [metric(name, unit, profile == "monotonic", sums), counts]
+    });
+    let (name, version) = ("librato-edge", env!("CARGO_PKG_VERSION"));
+    let attributes = vec![
+        KeyValue::text("service.name", name),
+        KeyValue::text("service.version", version),
+        KeyValue::text("service.instance.id", &writer.to_string()),
+    ];
+    ExportRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource { attributes }),
+            scope_metrics: vec![ScopeMetrics {
+                scope: Some(Scope { name: name.to_owned(), version: version.to_owned() }),
+                metrics: metrics.collect(),
+            }],
+        }],
+    }
+}
+
+/// Bytes that are a message, or nearly one: known fields and others, as they should be written and
+/// otherwise, with texts and messages in them, and a few bytes changed.
+fn nearly_a_message() -> impl Strategy<Value = Vec<u8>> {
+    let number = prop_oneof![8 => 1_u64..3, 2 => 0_u64..20, 1 => any::<u32>().prop_map(u64::from), 1 => any::<u64>()];
+    let wire = prop_oneof![4 => Just(0_u64), 6 => Just(2), 2 => 0_u64..8];
+    let integer = prop_oneof![0_u64..300, any::<u64>(), any::<u32>().prop_map(|n| !u64::from(n))];
+    let bytes =
+        prop_oneof!["\\PC{0,9}".prop_map(String::into_bytes), any::<[u8; 3]>().prop_map(Vec::from)];
+    let message = bytes.prop_recursive(3, 24, 4, move |inner| {
+        let field = (number.clone(), wire.clone(), integer.clone(), inner);
+        let field = field.prop_map(|(number, wire, integer, inner)| {
+            let mut field = Vec::new();
+            encode_varint(number << 3 | wire, &mut field);
+            match wire {
+                0 => encode_varint(integer, &mut field),
+                1 => field.extend(integer.to_le_bytes()),
+                2 => {
+                    encode_varint(inner.len() as u64, &mut field);
+                    field.extend(inner);
+                }
+                3 => {
+                    field.extend(inner);
+                    encode_varint(number << 3 | 4, &mut field);
+                }
+                5 => field.extend([1, 2, 3, 4]),
+                _ => {}
+            }
+            field
+        });
+        proptest::collection::vec(field, 0..4).prop_map(|fields| fields.concat())
+    });
+    let changes = prop_oneof![
+        3 => Just(Vec::new()),
+        1 => proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..4),
+    ];
+    (message, changes).prop_map(|(mut message, changes)| {
+        for (place, byte, kind) in changes {
+            let place = place.index(message.len() + 1);
+            match kind {
+                0 => message.insert(place, byte),
+                1 => message.truncate(place),
+                _ => message[place..].iter_mut().take(1).for_each(|other| *other ^= byte),
+            }
+        }
+        message
+    })
+}
+
+/// Whether a message that is well formed has a group in it.
+fn has_group(mut message: &[u8], is_response: bool) -> bool {
+    while let Ok((field, wire)) = decode_key(&mut message) {
+        let mut value = message;
+        skip_field(wire, field, &mut message, DecodeContext::default()).expect("well formed");
+        let is_partial_success = is_response && field == 1;
+        if wire == WireType::StartGroup
+            || is_partial_success && {
+                let length = decode_varint(&mut value).expect("well formed");
+                has_group(&value[..usize::try_from(length).unwrap()], false)
+            }
+        {
+            return true;
+        }
+    }
+    false
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -322,6 +471,27 @@ proptest! {
         }
         prop_assert_eq!(values, sums.len());
         prop_assert_eq!(points.len(), 2 * sums.len());
+    }
+
+    #[test]
+    fn a_request_is_byte_for_byte_what_its_messages_are(
+        all in any_measurements(),
+        profile in prop_oneof![Just("delta"), Just("monotonic"), Just("gauge")],
+        (url, unit) in prop_oneof![
+            Just(("https://otlp.example.com/v1/metrics", "")),
+            Just(("https://otel.collector.na-01.cloud.solarwinds.com/v1/metrics", "{value}")),
+        ],
+        interval in prop_oneof![Just(1_i64), Just(60)],
+        writer in prop_oneof![any::<u32>().prop_map(Writer::Numbered), any::<u64>().prop_map(Writer::drawn)],
+    ) {
+        let rollup = interval.to_string();
+        let settings =
+            otlp([("OTLP_PROFILE", profile), ("OTLP_URL", url), ("ROLLUP_SECONDS", rollup.as_str())]);
+        let batch: Vec<_> = all.iter().collect();
+        let body = destination(&settings).encode(&batch, writer);
+        let expected = request(&all, writer, profile, unit, interval);
+        prop_assert_eq!(&body, &expected.encode_to_vec());
+        prop_assert_eq!(ExportRequest::decode(&body[..]).expect("protobuf"), expected);
     }
 
     #[test]
@@ -404,7 +574,7 @@ proptest! {
         body in prop_oneof![
             any::<Vec<u8>>(),
             "\\PC{0,400}".prop_map(String::into_bytes),
-            "[a-z]{0,400}".prop_map(|text| Status { message: format!("{text}{TOKEN}{text}") }.encode_to_vec()),
+            "[a-z]{0,400}".prop_map(|text| Status { code: 3, message: format!("{text}{TOKEN}{text}") }.encode_to_vec()),
             "[a-z]{0,400}".prop_map(|text| format!(r#"{{"message":"{text}{TOKEN}"}}"#).into_bytes()),
         ],
     ) {
@@ -424,6 +594,74 @@ proptest! {
         prop_assert!(said.chars().count() < 400 && !said.contains(char::is_control), "{said:?}");
         prop_assert!(!said.contains("hunter2"), "{said:?}");
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_answer_is_read_as_another_reader_does_it(bytes in prop_oneof![
+        4 => nearly_a_message(),
+        1 => any::<Vec<u8>>(),
+        1 => proptest::collection::vec(0_u8..0x30, 0..12),
+    ]) {
+        let response = ExportResponse::decode(&bytes[..]);
+        let response = response.ok().filter(|_| !has_group(&bytes, true));
+        let partial = response.map(|response| response.partial_success.unwrap_or_default());
+        let expected = partial.as_ref().map(|partial| Said {
+            number: partial.rejected_data_points,
+            words: &partial.error_message,
+        });
+        prop_assert_eq!(Said::of_response(&bytes), expected.ok_or(Malformed));
+
+        let status = Status::decode(&bytes[..]);
+        let status = status.ok().filter(|_| !has_group(&bytes, false));
+        let expected = status.as_ref().map(|status| &*status.message);
+        prop_assert_eq!(Said::of_status(&bytes).map(|said| said.words), expected.ok_or(Malformed));
+    }
+}
+
+#[test]
+fn integers_and_texts_of_answers_are_read_to_their_ends() {
+    for rejected_data_points in [0, 1, -1, 127, 128, i64::from(i32::MIN), i64::MIN, i64::MAX] {
+        for length in [0, 1, 127, 128, 16_383, 16_384, 2_097_152] {
+            let words = "é".repeat(length / 2);
+            let partial_success =
+                Some(PartialSuccess { rejected_data_points, error_message: words.clone() });
+            let bytes = ExportResponse { partial_success }.encode_to_vec();
+            let expected = Said { number: rejected_data_points, words: &words };
+            assert_eq!(Said::of_response(&bytes), Ok(expected));
+            let shorter = Said::of_response(&bytes[..bytes.len().saturating_sub(1)]);
+            assert_eq!(shorter == Err(Malformed), !bytes.is_empty(), "{shorter:?}");
+        }
+    }
+}
+
+#[test]
+fn a_varint_has_sixty_four_bits() {
+    for begin in [0x80, 0xff] {
+        for (length, last) in (0..12).flat_map(|length| (0..=255).map(move |last| (length, last))) {
+            let varint = [&vec![begin; length][..], &[last]].concat();
+            let partial_success = [&[0x08], &varint[..]].concat();
+            let size = u8::try_from(partial_success.len()).unwrap();
+            let response = [&[0x0a, size], &partial_success[..]].concat();
+            let number = decode_varint(&mut &varint[..]).ok().map(u64::cast_signed);
+            let said = Said::of_response(&response).ok().map(|said| said.number);
+            assert_eq!(said, number, "{varint:x?}");
+        }
+    }
+}
+
+#[test]
+fn of_what_comes_twice_the_last_counts_and_pieces_of_a_message_add_up() {
+    let piece = |partial: &[u8]| [&[0x0a, u8::try_from(partial.len()).unwrap()], partial].concat();
+    let said = |number, words| Ok(Said { number, words });
+    let pieces = [piece(b"\x08\x03\x12\x01a"), piece(b"\x12\x01b"), piece(b"")].concat();
+    assert_eq!(Said::of_response(&pieces), said(3, "b"));
+    assert_eq!(Said::of_response(&piece(b"\x08\x03\x12\x01a\x08\x00\x12\x00")), said(0, ""));
+    assert_eq!(Said::of_status(b"\x12\x01a\x08\x03\x12\x01b\x08\x04"), said(4, "b"));
+    // What is overwritten must be well formed too.
+    assert_eq!(Said::of_status(b"\x12\x01\xff\x12\x01b"), Err(Malformed));
 }
 
 #[test]

@@ -3,10 +3,8 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-use prost::Message;
-
 use super::NAME;
-use super::proto::{ExportResponse, PartialSuccess, Status};
+use super::proto::{Malformed, Said};
 use crate::Millis;
 use crate::destination::{Judgement, Remark, Reply, Trouble, TroubleKind, passed_on, retry_after};
 use crate::json::tree::Value;
@@ -38,42 +36,34 @@ pub(super) fn reply(reply: &Reply, now: Millis, secrets: &[Secret]) -> Judgement
 
 /// A 200. What it says to have refused must not be sent again.
 fn taken(body: &[u8], secrets: &[Secret]) -> Judgement {
-    let remark = |refused, words: String| Judgement::Remarked(Remark { refused, words });
-    match partial_success(body) {
-        Ok(PartialSuccess { rejected_data_points: ..=0, error_message }) => {
-            match error_message.as_str() {
-                "" => Judgement::Delivered,
-                message => remark(0, format!("{NAME} warns: {}", passed_on(message, secrets))),
-            }
-        }
-        Ok(PartialSuccess { rejected_data_points, error_message }) => remark(
-            rejected_data_points.unsigned_abs(),
-            format!("{NAME} refused some points: {}", passed_on(&error_message, secrets)),
-        ),
-        Err(NotOtlp) => remark(0, format!("{NAME} answered 200 with something else than OTLP")),
-    }
+    let json;
+    // In protobuf; or in JSON, which some answer whatever they were sent.
+    let said = if body.trim_ascii_start().first() == Some(&b'{') {
+        json = Value::read_bytes(body);
+        json.as_ref().map(of_json).ok_or(Malformed)
+    } else {
+        Said::of_response(body)
+    };
+    let (refused, what, words) = match said {
+        Ok(Said { number: ..=0, words: "" }) => return Judgement::Delivered,
+        Ok(Said { number: ..=0, words }) => (0, "warns: ", words),
+        Ok(Said { number, words }) => (number.unsigned_abs(), "refused some points: ", words),
+        Err(Malformed) => (0, "answered 200 with something else than OTLP", ""),
+    };
+    let words = format!("{NAME} {what}{}", passed_on(words, secrets));
+    Judgement::Remarked(Remark { refused, words })
 }
 
-/// A body that is no `ExportMetricsServiceResponse`.
-struct NotOtlp;
-
-/// In protobuf; or in JSON, which some answer whatever they were sent.
-fn partial_success(body: &[u8]) -> Result<PartialSuccess, NotOtlp> {
-    if body.trim_ascii_start().first() == Some(&b'{') {
-        let body = Value::read_bytes(body).ok_or(NotOtlp)?;
-        let partial = body.get("partialSuccess");
-        let field = |name| partial.and_then(|partial| partial.get(name));
-        let rejected = field("rejectedDataPoints");
-        // A 64-bit integer is a string in protobuf's JSON.
-        let number = |value: &Value| value.as_integer().or_else(|| value.as_str()?.parse().ok());
-        let message = field("errorMessage").and_then(Value::as_str);
-        return Ok(PartialSuccess {
-            rejected_data_points: rejected.and_then(number).unwrap_or_default(),
-            error_message: message.unwrap_or_default().to_owned(),
-        });
+/// What a response in JSON says.
+fn of_json<'b>(body: &'b Value) -> Said<'b> {
+    let partial = body.get("partialSuccess");
+    let field = |name| partial.and_then(|partial| partial.get(name));
+    // A 64-bit integer is a string in protobuf's JSON.
+    let number = |value: &Value| value.as_integer().or_else(|| value.as_str()?.parse().ok());
+    Said {
+        number: field("rejectedDataPoints").and_then(number).unwrap_or_default(),
+        words: field("errorMessage").and_then(Value::as_str).unwrap_or_default(),
     }
-    let response = ExportResponse::decode(body).map_err(|_| NotOtlp)?;
-    Ok(response.partial_success.unwrap_or_default())
 }
 
 /// The words of a refusal: a `Status` in protobuf or JSON, or text.
@@ -81,9 +71,9 @@ fn words(body: &[u8]) -> String {
     /// Keys of the fields 1 and 2 of a `Status`. No text begins with such a character.
     const KEYS: [u8; 2] = [0x08, 0x12];
     if body.first().is_some_and(|first| KEYS.contains(first))
-        && let Ok(status) = Status::decode(body)
+        && let Ok(said) = Said::of_status(body)
     {
-        return status.message;
+        return said.words.to_owned();
     }
     let json = Value::read_bytes(body);
     let said = json

@@ -1,6 +1,7 @@
 //! What the native tests share.
 
 pub(crate) mod model;
+pub(crate) mod proto;
 
 use librato_edge::Millis;
 use librato_edge::destination::Writer;
