@@ -10,7 +10,7 @@ use core::fmt::{self, Debug};
 use crate::Millis;
 use crate::measurement::Measurement;
 use crate::settings::Secret;
-use crate::text::replace;
+use crate::text::{concat, read_whole, replace, whole};
 
 /// By its name, as the whole of it is nobody's business: what is derived for what is behind a pointer is
 /// compiled in, whether it is used or not.
@@ -85,21 +85,21 @@ impl Writer {
         Self::Drawn(u32::try_from(random % DRAWN).unwrap_or_default())
     }
 
-    /// Reads what is written by [`fmt::Display`].
+    /// The text that stands for it.
+    #[must_use]
+    pub fn text(self) -> String {
+        match self {
+            Self::Numbered(number) => whole(number.into()),
+            Self::Drawn(number) => concat(&["r", &whole(number.into())]),
+        }
+    }
+
+    /// Reads what [`Self::text`] gives.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         match text.strip_prefix('r') {
-            Some(number) => number.parse().ok().map(Self::Drawn),
-            None => text.parse().ok().map(Self::Numbered),
-        }
-    }
-}
-
-impl fmt::Display for Writer {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Numbered(number) => write!(f, "{number}"),
-            Self::Drawn(number) => write!(f, "r{number}"),
+            Some(number) => read_whole(number).map(Self::Drawn),
+            None => read_whole(text).map(Self::Numbered),
         }
     }
 }
@@ -262,7 +262,7 @@ pub fn passed_on(text: &str, secrets: &[Secret]) -> String {
 #[must_use]
 pub fn retry_after(reply: &Reply, now: Millis) -> Option<u32> {
     let text = reply.retry_after.as_deref()?.trim();
-    text.parse().ok().or_else(|| seconds_until(crate::time::http_date(text)?, now))
+    read_whole(text).or_else(|| seconds_until(crate::time::http_date(text)?, now))
 }
 
 /// Whole seconds until a moment, at least one.

@@ -20,6 +20,7 @@ use crate::segment::answer::{self, Answer, Failure, FailureCode, Rejected};
 use crate::segment::payload::{self, Envelope, Member};
 use crate::segment::route::EventType;
 use crate::settings::Settings;
+use crate::text::{concat, whole};
 use crate::time::{NativeDate, Timestamp};
 
 /// What is known of a request besides its body.
@@ -319,11 +320,12 @@ impl Intake<'_> {
         if !self.is_batch {
             return Failure::new(FailureCode::Event(first.code), first.message.clone()).answer();
         }
-        let message = format!(
-            "batch: none of {} events could be accepted; the first: {}",
-            rejected.len(),
-            first.message
-        );
+        let message = concat(&[
+            "batch: none of ",
+            &whole(rejected.len() as u64),
+            " events could be accepted; the first: ",
+            &first.message,
+        ]);
         Failure { rejected, ..Failure::new(FailureCode::InvalidEvent, message) }.answer()
     }
 
@@ -365,7 +367,7 @@ impl Intake<'_> {
 #[must_use]
 pub fn bad_credentials(names: Names) -> Failure {
     let Names { destination, credentials, .. } = names;
-    let message = format!("{credentials}: expected credentials that {destination} accepts");
+    let message = concat(&[credentials, ": expected credentials that ", destination, " accepts"]);
     Failure { retry_after: Some(60), ..Failure::new(FailureCode::Misconfigured, message) }
 }
 
@@ -378,6 +380,6 @@ fn failure(trouble: &Trouble, names: Names) -> Failure {
             (FailureCode::UpstreamUnavailable, "does not take measurements now")
         }
     };
-    let message = format!("{} {said}: send again later", names.destination);
+    let message = concat(&[names.destination, " ", said, ": send again later"]);
     Failure { retry_after: trouble.retry_after, ..Failure::new(code, message) }
 }

@@ -27,7 +27,8 @@
 // The standard library would bring what writes a panic's message, for nobody: see `edge::stop`.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
-#[macro_use]
+// `vec!` and not `format!`: see `text`.
+#[macro_use(vec)]
 extern crate alloc;
 
 #[cfg(target_arch = "wasm32")]

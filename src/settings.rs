@@ -12,7 +12,7 @@ use crate::destination::{Destination, Window};
 use crate::librato::{self, Librato};
 use crate::mapping::name;
 use crate::otlp::{Otlp, Profile};
-use crate::text::split_once;
+use crate::text::{concat, join, read_hex, read_whole, split_once};
 
 /// A value that must never be printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -149,9 +149,11 @@ pub struct Problem {
     pub expected: &'static str,
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}: expected {}", self.setting, self.expected)
+impl Problem {
+    /// Both in words.
+    #[must_use]
+    pub fn text(&self) -> String {
+        concat(&[self.setting, ": expected ", self.expected])
     }
 }
 
@@ -327,7 +329,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         expected: &'static str,
         range: core::ops::RangeInclusive<u32>,
     ) -> Option<u32> {
-        let number = self.text(setting)?.parse().ok().filter(|number| range.contains(number));
+        let number = read_whole(&self.text(setting)?).filter(|number| range.contains(number));
         if number.is_none() {
             self.problems.push(Problem { setting, expected });
         }
@@ -357,7 +359,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
         });
         if is_good {
-            return format!("/{path}");
+            return concat(&["/", path]);
         }
         self.problems.push(Problem { setting: "PATH_PREFIX", expected: PREFIX });
         String::new()
@@ -370,10 +372,7 @@ fn list(text: &str) -> Vec<String> {
 
 /// `ALLOWED_EVENTS` names metrics; an event's name is meant for its metric's.
 fn patterns(names: &[String]) -> Vec<String> {
-    names
-        .iter()
-        .map(|pattern| pattern.split('*').map(name::clean).collect::<Vec<_>>().join("*"))
-        .collect()
+    names.iter().map(|pattern| join(pattern.split('*').map(name::clean), "*")).collect()
 }
 
 /// A star, `null` as pages without an origin send it, or scheme and host as browsers write them.
@@ -425,8 +424,7 @@ fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
         let (digits, rest) = part.split_at_checked(2)?;
-        let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-        bytes.push(u8::from_str_radix(digits, 16).ok().filter(|_| is_hex)?);
+        bytes.push(u8::try_from(read_hex(digits)?).ok()?);
         bytes.extend_from_slice(rest.as_bytes());
     }
     String::from_utf8(bytes).ok()

@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::Millis;
 use crate::json::number::parse;
 use crate::json::{Scalar, number};
-use crate::text::split_once;
+use crate::text::{read_integer, split_once, whole};
 
 /// Milliseconds in a second, for readable sums.
 const SECOND: Millis = 1_000;
@@ -137,7 +137,24 @@ pub fn iso8601(moment: Millis) -> String {
     let (year, month, day) = civil_from_days(days);
     let (seconds, millis) = (millis / SECOND, millis % SECOND);
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z")
+    let mut text = String::new();
+    for (number, digits, behind) in [
+        (year, 4, '-'),
+        (month, 2, '-'),
+        (day, 2, 'T'),
+        (hours, 2, ':'),
+        (minutes, 2, ':'),
+        (seconds, 2, '.'),
+        (millis, 3, 'Z'),
+    ] {
+        let number = whole(number.unsigned_abs());
+        for _ in number.len()..digits {
+            text.push('0');
+        }
+        text.push_str(&number);
+        text.push(behind);
+    }
+    text
 }
 
 /// The day of the proleptic Gregorian calendar that is so many days from 1970-01-01.
@@ -162,7 +179,7 @@ pub fn http_date(text: &str) -> Option<Millis> {
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut words = split_once(text, ", ")?.1.split([' ', ':']);
     let mut next = || words.next();
-    let number = |word: Option<&str>| word?.parse::<i64>().ok();
+    let number = |word: Option<&str>| read_integer(word?);
     let day = number(next())?;
     let month_name = next()?;
     let month = i64::try_from(MONTHS.iter().position(|month| *month == month_name)?).ok()? + 1;

@@ -229,7 +229,7 @@ fn tree(input: &[u8]) {
             (tree::Value::Bool(ours), Value::Bool(other)) => ours == other,
             (tree::Value::Number(_), Value::Number(other)) => {
                 let (number, expected) = (ours.as_f64().unwrap(), other.as_f64().unwrap());
-                ours.as_integer() == other.as_u64()
+                ours.as_whole() == other.as_u64()
                     && ours.as_integer() == other.as_i64()
                     && (number - expected).abs() <= 1e-12 * expected.abs()
             }

@@ -350,7 +350,7 @@ fn request(
     let attributes = vec![
         KeyValue::text("service.name", name),
         KeyValue::text("service.version", version),
-        KeyValue::text("service.instance.id", &writer.to_string()),
+        KeyValue::text("service.instance.id", &writer.text()),
     ];
     ExportRequest {
         resource_metrics: vec![ResourceMetrics {

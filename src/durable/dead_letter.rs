@@ -1,7 +1,7 @@
 //! What is set aside, with the reason, so that an operator can look at it and send it again.
 
 use alloc::borrow::ToOwned;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use super::parcel::MAX_BYTES;
 use crate::Millis;
@@ -68,8 +68,8 @@ impl DeadLetter {
             message: message.map(str::to_owned),
             received_at: iso8601(received_at * 1_000),
             measurement: Some(Gauge {
-                name: measurement.name.to_string(),
-                source: measurement.source.to_string(),
+                name: (*measurement.name).to_owned(),
+                source: (*measurement.source).to_owned(),
                 measure_time: measurement.time,
                 count,
                 sum,
@@ -107,7 +107,7 @@ impl DeadLetter {
     #[must_use]
     pub fn of_json(letter: &Value) -> Option<Self> {
         Some(Self {
-            schema_version: letter.get("schemaVersion")?.as_integer()?,
+            schema_version: letter.get("schemaVersion")?.as_whole()?,
             reason: text(letter.get("reason")?)?,
             message: optional(letter.get("message"), text)?,
             received_at: text(letter.get("receivedAt")?)?,
@@ -174,7 +174,7 @@ impl Gauge {
             name: text(gauge.get("name")?)?,
             source: text(gauge.get("source")?)?,
             measure_time: gauge.get("measure_time")?.as_integer()?,
-            count: gauge.get("count")?.as_integer()?,
+            count: gauge.get("count")?.as_whole()?,
             sum: number("sum")?,
             min: number("min")?,
             max: number("max")?,

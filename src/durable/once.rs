@@ -15,6 +15,7 @@ use rustc_hash::FxBuildHasher;
 use super::parcel::{EventId, Owner};
 use crate::json::reader::Raw;
 use crate::measurement::Measurement;
+use crate::text::{concat, read_whole, whole};
 
 /// How long an event is remembered after it was first seen, in hours. Segment promises 24; the hour
 /// in which it came counts whole.
@@ -179,14 +180,14 @@ pub fn read_number(bytes: &[u8]) -> Option<u32> {
 /// How full a ledger is, as it travels.
 #[must_use]
 pub fn write_figures(Figures { events, waiting }: Figures) -> Vec<u8> {
-    format!("[{events},{waiting}]").into_bytes()
+    concat(&["[", &whole(events as u64), ",", &whole(waiting as u64), "]"]).into_bytes()
 }
 
 /// Reads figures again.
 #[must_use]
 pub fn read_figures(bytes: &[u8]) -> Option<Figures> {
     let [events, waiting] = Raw::read(core::str::from_utf8(bytes).ok()?).ok()?.row().ok()?;
-    Some(Figures { events: events.text().parse().ok()?, waiting: waiting.text().parse().ok()? })
+    Some(Figures { events: read_whole(events.text())?, waiting: read_whole(waiting.text())? })
 }
 
 /// Who owns which event.

@@ -5,9 +5,8 @@
 
 use alloc::borrow::Cow;
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
-use core::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,6 +18,7 @@ use crate::destination::Writer;
 use crate::json::reader::{Malformed, Raw, Reader};
 use crate::json::{Scalar, number, writer as json};
 use crate::measurement::{Measurement, Samples, is_in_range};
+use crate::text::{read_hex, read_integer, read_whole};
 
 /// The shape of messages that this version writes and reads.
 const VERSION: u32 = 1;
@@ -123,7 +123,7 @@ impl<'a> Read<'a> {
         let mut reader = Reader::new(message);
         reader.object(|key, reader| {
             match key.plain() {
-                Some("v") => read.version = Some(integer(reader.raw()?)?),
+                Some("v") => read.version = Some(whole(reader.raw()?)?),
                 Some("o") => read.owner = Some(text(reader.raw()?)?),
                 Some("r") => read.received_at = Some(integer(reader.raw()?)?),
                 Some("w") => read.writer = reader.raw()?.unless_null().map(text).transpose()?,
@@ -153,8 +153,8 @@ impl<'a> Row<'a> {
     fn of(row: Raw<'a>) -> Result<Self, Malformed> {
         let [name, source, offset, values, id] = row.row()?;
         Ok(Self {
-            name: integer(name)?,
-            source: integer(source)?,
+            name: whole(name)?,
+            source: whole(source)?,
             offset: integer(offset)?,
             values,
             id: id.unless_null().map(text).transpose()?,
@@ -162,8 +162,12 @@ impl<'a> Row<'a> {
     }
 }
 
-fn integer<T: FromStr>(raw: Raw) -> Result<T, Malformed> {
-    raw.text().parse().map_err(|_| Malformed)
+fn integer(raw: Raw) -> Result<i64, Malformed> {
+    read_integer(raw.text()).ok_or(Malformed)
+}
+
+fn whole<T: TryFrom<u64>>(raw: Raw) -> Result<T, Malformed> {
+    read_whole(raw.text()).ok_or(Malformed)
 }
 
 fn text(raw: Raw<'_>) -> Result<Cow<'_, str>, Malformed> {
@@ -227,7 +231,7 @@ impl Parcel {
         if version != VERSION {
             return Err("a parcel of another version");
         }
-        let owner = Owner::from_str_radix(&owner, 16).map_err(|_| "a parcel without an owner")?;
+        let owner = read_hex(&owner).ok_or("a parcel without an owner")?;
         let text = |place: usize| texts.get(place).cloned();
         let mut entries = Vec::with_capacity(rows.len());
         for (place, row) in rows.iter().enumerate() {
@@ -300,9 +304,9 @@ fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Wri
     let mut message = json::Writer::with_capacity(texts.len() + rows.len() + 100);
     message.object(|message| {
         message.field("v", &VERSION);
-        message.field("o", &format!("{owner:016x}"));
+        message.field("o", &hex(owner));
         message.field("r", &received_at);
-        message.field_of("w", sealed.map(|writer| writer.to_string()));
+        message.field_of("w", sealed.map(Writer::text));
         for (name, list) in [("n", &texts), ("m", &rows)] {
             message.name(name);
             message.raw(list);
@@ -310,6 +314,12 @@ fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Wri
         }
     });
     message.finish_text()
+}
+
+/// Sixteen digits.
+fn hex(owner: Owner) -> String {
+    let digit = |shift| char::from_digit((owner >> shift & 0xf) as u32, 16);
+    (0..u64::BITS).step_by(4).rev().filter_map(digit).collect()
 }
 
 fn samples(raw: Raw) -> Option<Samples> {
@@ -322,7 +332,7 @@ fn samples(raw: Raw) -> Option<Samples> {
         return in_range(raw).map(Samples::one);
     };
     Some(Samples {
-        count: integer(count).ok().filter(|count| *count > 0)?,
+        count: whole(count).ok().filter(|count| *count > 0)?,
         sum: in_range(sum)?,
         min: finite(min)?,
         max: finite(max)?,

@@ -41,7 +41,7 @@ impl<'h> Head<'h> {
         let method = line().unwrap_or_default();
         let url = line().unwrap_or_default();
         let (from, authorization) = (line(), line());
-        let content_length = line().and_then(|length| length.parse().ok());
+        let content_length = line().and_then(text::read_whole);
         let url = url.split_once('#').map_or(url, |(url, _)| url);
         let (rest, query) = url.split_once('?').unwrap_or((url, ""));
         let host_at = text::find(rest, "://").map_or(0, |at| at + 3);

@@ -35,6 +35,7 @@ use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::route::Route;
 use crate::segment::{body, credential, health, library_settings, operator, pixel, query, webhook};
 use crate::settings::Settings;
+use crate::text::{concat, read_whole};
 use bindings::{Deferred, Env, MessageBatch, Request};
 use health::Delivery;
 use http::Head;
@@ -219,7 +220,7 @@ impl Visit<'_> {
         if !is_right {
             return Err(Failure::new(
                 FailureCode::MethodNotAllowed(methods),
-                format!("method: expected one of {methods}"),
+                concat(&["method: expected one of ", methods]),
             ));
         }
         if let (Origin::Refused(_), false) = (origin, route == Route::Health) {
@@ -309,7 +310,7 @@ impl Visit<'_> {
             Failure::new(FailureCode::UpstreamUnavailable, "LETTERS: the store does not answer")
         };
         if is_get(self.head.method) {
-            let number = |name| query::parameter(self.head.query, name)?.parse::<u32>().ok();
+            let number = |name| read_whole(&query::parameter(self.head.query, name)?);
             let before = number("before").unwrap_or(u32::MAX);
             let limit = number("limit").unwrap_or(50).clamp(1, operator::MAX_LETTERS);
             let page = set_aside::list(self.platform, before, limit).await.map_err(unavailable)?;
@@ -388,7 +389,7 @@ impl Visit<'_> {
     async fn limit(&self, write_key: &str) -> Fallible<()> {
         let Some(limiter) = self.platform.env.rate_limiter() else { return Ok(()) };
         let address = bindings::header(self.request, "CF-Connecting-IP").unwrap_or_default();
-        let key = format!("{write_key} {address}");
+        let key = concat(&[write_key, " ", &address]);
         match self.platform.begun(|ticket| bindings::limit(ticket, &limiter, &key)).await.code {
             1 => Err(Failure::new(
                 FailureCode::RateLimited,

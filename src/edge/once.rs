@@ -19,6 +19,7 @@ use crate::durable::once::{
     write_answer, write_figures,
 };
 use crate::durable::parcel::{EventId, Owner};
+use crate::text::{concat, whole};
 
 /// How long an answer is waited for. Without one, events stay in the queue.
 pub(super) const PATIENCE: Millis = 10_000;
@@ -129,7 +130,13 @@ fn fetch(
     patience: Millis,
 ) -> impl Future<Output = Answered> + use<> {
     let asked = platform.env.once().map(|namespace| {
-        object::ask(&platform.tasks, &namespace, &format!("once-{shard}"), question, patience)
+        object::ask(
+            &platform.tasks,
+            &namespace,
+            &concat(&["once-", &whole(shard.into())]),
+            question,
+            patience,
+        )
     });
     async {
         let Some(asked) = asked else { return Answered::Unbound };

@@ -16,6 +16,7 @@ use crate::measurement::Measurement;
 use crate::segment::answer::Failure;
 use crate::segment::cors::Origin;
 use crate::segment::health;
+use crate::text::concat;
 
 /// How long the answer to a question about the credentials is waited for.
 const CHECK_TIMEOUT: Millis = 5_000;
@@ -117,7 +118,7 @@ pub(super) async fn deliver(
     }
     let unnamed = (delivery.unnamed() > 0).then(|| {
         let name = destination.names().destination;
-        format!("{name} refused some of a request without saying which")
+        concat(&[name, " refused some of a request without saying which"])
     });
     Report {
         requests: delivery.requests(),

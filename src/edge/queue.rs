@@ -5,7 +5,7 @@
 //! does.
 
 use alloc::borrow::ToOwned;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::bindings::{self, Message, MessageBatch, Queue};
@@ -20,7 +20,8 @@ use crate::durable::once::{Claim, Question};
 use crate::durable::parcel::{EventId, Parcel};
 use crate::ingest::Intake;
 use crate::segment::answer::{Failure, FailureCode};
-use crate::settings::Settings;
+use crate::settings::{Problem, Settings};
+use crate::text::{self, join};
 
 /// How the name of the dead-letter queue ends; it has the same consumer.
 const SET_ASIDE_SUFFIX: &str = "set-aside";
@@ -234,7 +235,7 @@ fn unset(settings: &Settings) -> Outcome {
     Outcome::Later(Trouble {
         kind: TroubleKind::Unauthorized,
         retry_after: None,
-        detail: settings.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        detail: join(settings.problems.iter().map(Problem::text), "; "),
     })
 }
 
@@ -273,7 +274,10 @@ pub(super) async fn replay(
         match (letter.revived(), &letter.original) {
             (Some(mut measurement), _) => {
                 measurement.time = at.unwrap_or(measurement.time);
-                revived.push((measurement, EventId::named("set-aside", &number.to_string())));
+                revived.push((
+                    measurement,
+                    EventId::named("set-aside", &text::whole((*number).into())),
+                ));
             }
             (None, Some(original)) if Parcel::read(original).is_ok() => {
                 whole.push(original.clone());

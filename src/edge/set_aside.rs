@@ -41,9 +41,9 @@ impl Wish {
     fn read(bytes: &[u8]) -> Option<Self> {
         let Some(Value::Object(wish)) = Value::read_bytes(bytes) else { return None };
         let [(name, wish)] = wish.as_slice() else { return None };
-        let integer = |name| wish.get(name)?.as_integer();
+        let whole = |name| wish.get(name)?.as_whole();
         let numbers = || -> Option<Vec<u32>> {
-            wish.get("numbers")?.as_array()?.iter().map(Value::as_integer).collect()
+            wish.get("numbers")?.as_array()?.iter().map(Value::as_whole).collect()
         };
         match &**name {
             "Keep" => {
@@ -53,8 +53,8 @@ impl Wish {
                     .collect::<Option<_>>()
                     .map(Self::Keep)
             }
-            "List" => Some(Self::List { before: integer("before")?, limit: integer("limit")? }),
-            "Find" => Some(Self::Find { numbers: numbers()?, limit: integer("limit")? }),
+            "List" => Some(Self::List { before: whole("before")?, limit: whole("limit")? }),
+            "Find" => Some(Self::Find { numbers: numbers()?, limit: whole("limit")? }),
             "Forget" => Some(Self::Forget { numbers: numbers()? }),
             _ => None,
         }
@@ -99,7 +99,7 @@ impl Letters {
         let mut letters = Vec::new();
         for numbered in answer.get("letters")?.as_array()? {
             let [number, letter] = numbered.as_array()? else { return None };
-            letters.push((number.as_integer()?, DeadLetter::of_json(letter)?));
+            letters.push((number.as_whole()?, DeadLetter::of_json(letter)?));
         }
         Some(Self { count: answer.get("count")?.as_integer()?, letters })
     }

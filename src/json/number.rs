@@ -217,7 +217,7 @@ fn write_decimal(mut digits: u64, places: usize, text: &mut Vec<u8>) {
 }
 
 /// A whole number.
-pub(super) fn write_whole(mut digits: u64, text: &mut Vec<u8>) {
+pub(crate) fn write_whole(mut digits: u64, text: &mut Vec<u8>) {
     // As many digits as the largest has.
     let mut room = [b'0'; 20];
     let mut length = 0;

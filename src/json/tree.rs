@@ -2,11 +2,11 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use core::str::FromStr;
 
 use super::reader::{Malformed, Reader};
 use super::writer::{ToJson, Writer};
 use super::{Scalar, number};
+use crate::text::{read_integer, read_whole};
 
 /// One JSON value, with all that is in it.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,12 +57,21 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A number that is written as an integer and fits the type.
+    /// A number that is written as an integer.
     #[must_use]
-    pub fn as_integer<T: FromStr>(&self) -> Option<T> {
+    pub fn as_integer(&self) -> Option<i64> {
         match self {
             // JavaScript's negative zero is none.
-            Self::Number(text) if *text != "-0" => text.parse().ok(),
+            Self::Number(text) if *text != "-0" => read_integer(text),
+            _ => None,
+        }
+    }
+
+    /// A number that is written as an integer without a minus and fits the type.
+    #[must_use]
+    pub fn as_whole<T: TryFrom<u64>>(&self) -> Option<T> {
+        match self {
+            Self::Number(text) => read_whole(text),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::json::writer::Writer;
 use crate::measurement::{Measurement, is_in_range};
+use crate::text::{concat, whole};
 
 /// The body of `POST /v1/metrics`.
 pub(super) fn gauges(batch: &[&Measurement], period: Option<u32>) -> Vec<u8> {
@@ -41,9 +42,11 @@ fn list(
     /// The bytes that a measurement takes as a rule.
     const MEMBER: usize = 256;
     let creation = period.map_or_else(String::new, |period| {
-        format!(
-            r#","period":{period},"attributes":{{"aggregate":true,"summarize_function":"sum"}}"#
-        )
+        concat(&[
+            r#","period":"#,
+            &whole(period.into()),
+            r#","attributes":{"aggregate":true,"summarize_function":"sum"}"#,
+        ])
     });
     let mut json = Writer::with_capacity(batch.len() * MEMBER);
     json.raw("{\"");

@@ -1,7 +1,7 @@
 //! What Librato's answers mean, in one place.
 
 use alloc::borrow::ToOwned;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::WINDOW;
@@ -12,7 +12,7 @@ use crate::destination::{
 use crate::json::tree::Value;
 use crate::measurement::Measurement;
 use crate::settings::Secret;
-use crate::text::contains;
+use crate::text::{concat, contains, join, read_integer, whole};
 
 /// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`. The secrets are taken out of what
 /// is passed on of its words.
@@ -27,7 +27,7 @@ pub(super) fn reply(
         Judgement::Later(Trouble {
             kind,
             retry_after: (kind != TroubleKind::Unauthorized).then(|| pause(reply, now)).flatten(),
-            detail: format!("Librato answered {}", reply.status),
+            detail: concat(&["Librato answered ", &whole(reply.status.into())]),
         })
     };
     match reply.status {
@@ -50,11 +50,12 @@ pub(super) fn reply(
         408 => later(TroubleKind::Unavailable),
         413 => Judgement::TooLarge,
         429 => later(TroubleKind::Throttled),
-        404..=499 | 402 => Judgement::Rejected(format!(
-            "Librato answered {}: {}",
-            reply.status,
-            passed_on(&body.text(), secrets)
-        )),
+        404..=499 | 402 => Judgement::Rejected(concat(&[
+            "Librato answered ",
+            &whole(reply.status.into()),
+            ": ",
+            &passed_on(&body.text(), secrets),
+        ])),
         // A redirect would turn the POST into a GET of some page that answers 200.
         _ => later(TroubleKind::Unavailable),
     }
@@ -74,7 +75,7 @@ fn used_up(reply: &Reply) -> Option<i64> {
         .filter_map(|(_, value)| {
             let part = |wanted: &str| {
                 let mut parts = value.split(',').filter_map(|part| part.trim().split_once('='));
-                parts.find(|(name, _)| *name == wanted)?.1.parse::<i64>().ok()
+                read_integer(parts.find(|(name, _)| *name == wanted)?.1)
             };
             let is_used_up = part("remaining").is_none_or(|remaining| remaining <= 0);
             part("reset").filter(|_| is_used_up)
@@ -117,7 +118,7 @@ impl<'a> Body<'a> {
     /// A figure of the tagged API's summary.
     fn summary(&self, figure: &str) -> Option<u64> {
         let Self::Json(object) = self else { return None };
-        object.get("measurements")?.get("summary")?.get(figure)?.as_integer()
+        object.get("measurements")?.get("summary")?.get(figure)?.as_whole()
     }
 
     /// All that it says, in one line: bodies come in a handful of shapes, and as plain text.
@@ -144,7 +145,7 @@ impl<'a> Body<'a> {
                 Value::Object(object) => {
                     for (key, value) in object {
                         match (&**key, value) {
-                            ("name", Value::Text(name)) => names.push(name.to_string()),
+                            ("name", Value::Text(name)) => names.push((**name).to_owned()),
                             ("name", Value::Array(values)) => {
                                 names.extend(
                                     values.iter().filter_map(Value::as_str).map(str::to_owned),
@@ -214,7 +215,7 @@ impl<'a> Body<'a> {
         });
         let reason = match text.as_str() {
             "" => "Librato refused it without a reason".to_owned(),
-            text => format!("Librato refused it: {}", passed_on(text, secrets)),
+            text => concat(&["Librato refused it: ", &passed_on(text, secrets)]),
         };
         Refusal { reason, suspects, is_certain }
     }
@@ -223,15 +224,13 @@ impl<'a> Body<'a> {
 /// The texts in a value of any shape, with the keys that they stand under.
 fn words(value: &Value) -> String {
     match value {
-        Value::Text(text) => text.to_string(),
-        Value::Array(values) => values.iter().map(words).collect::<Vec<_>>().join("; "),
-        Value::Object(object) => object
-            .iter()
-            .map(|(key, value)| format!("{key}: {}", words(value)))
-            .collect::<Vec<_>>()
-            .join("; "),
+        Value::Text(text) => (**text).to_owned(),
+        Value::Array(values) => join(values.iter().map(words), "; "),
+        Value::Object(object) => {
+            join(object.iter().map(|(key, value)| concat(&[key, ": ", &words(value)])), "; ")
+        }
         Value::Null => String::new(),
-        Value::Bool(value) => value.to_string(),
+        Value::Bool(value) => (if *value { "true" } else { "false" }).to_owned(),
         Value::Number(text) => (*text).to_owned(),
     }
 }

@@ -15,6 +15,7 @@ use crate::destination::{
 };
 use crate::measurement::Measurement;
 use crate::settings::{Api, Secret};
+use crate::text::concat;
 use crate::{Millis, USER_AGENT};
 
 /// Most measurements in a request (Librato API documentation: about 300).
@@ -45,7 +46,7 @@ impl Librato {
     /// `token` are user and password of HTTP Basic; `period` is `METRIC_PERIOD`.
     #[must_use]
     pub fn new(url: &str, email: Secret, token: Secret, api: Api, period: Option<u32>) -> Self {
-        let encoded = STANDARD.encode(format!("{}:{}", email.expose(), token.expose()));
+        let encoded = STANDARD.encode(concat(&[email.expose(), ":", token.expose()]));
         let route = match api {
             Api::Metrics => "metrics",
             Api::Measurements => "measurements",
@@ -53,13 +54,13 @@ impl Librato {
         let host = url.split('/').nth(2);
         Self {
             endpoint: Endpoint {
-                url: format!("{url}/v1/{route}"),
+                url: concat(&[url, "/v1/", route]),
                 content_type: "application/json",
                 headers: vec![
-                    ("Authorization".to_owned(), Secret::new(format!("Basic {encoded}"))),
+                    ("Authorization".to_owned(), Secret::new(concat(&["Basic ", &encoded]))),
                     ("User-Agent".to_owned(), Secret::new(USER_AGENT.to_owned())),
                 ],
-                check: Check::Get(format!("{url}/v1/metrics?length=1")),
+                check: Check::Get(concat(&[url, "/v1/metrics?length=1"])),
             },
             api,
             period,

@@ -17,6 +17,7 @@ use crate::measurement::{Measurement, Samples};
 use crate::segment::event::Event;
 use crate::segment::route::EventType;
 use crate::settings::{LateEvents, Settings};
+use crate::text::{concat, whole};
 use crate::time::{NativeDate, Timestamp};
 use rejection::{Code, Rejection};
 
@@ -88,7 +89,11 @@ pub fn judge(
     if !settings.allowed_events.allow(&name) {
         return Err(Rejection::new(
             Code::EventNotAllowed,
-            format!("event: the metric `{name}` is not among the names that may be created here"),
+            concat(&[
+                "event: the metric `",
+                &name,
+                "` is not among the names that may be created here",
+            ]),
         ));
     }
     let source = match source {
@@ -110,7 +115,7 @@ fn named_type(event: &Event) -> Result<EventType, Rejection> {
         Scalar::Null | Scalar::Text(_) => {
             return missing("type: required in a batch, for example \"track\"".into());
         }
-        other => return missing(format!("type: expected a string, found {}", other.kind())),
+        other => return missing(concat(&["type: expected a string, found ", other.kind()])),
     };
     named.ok_or_else(|| {
         Rejection::new(
@@ -150,14 +155,14 @@ fn time(event: &Event, circumstances: &Circumstances) -> Result<i64, Rejection> 
         Timestamp::Invalid => {
             return Err(Rejection::new(
                 Code::InvalidTimestamp,
-                format!(
+                concat(&[
                     "timestamp: expected an ISO 8601 date such as \"2026-01-31T12:00:00.000Z\", \
-                     found {}",
+                     found ",
                     match timestamp {
                         Scalar::Text(_) => "a string that is no date",
                         ref other => other.kind(),
-                    }
-                ),
+                    },
+                ]),
             ));
         }
     };
@@ -170,18 +175,15 @@ fn time(event: &Event, circumstances: &Circumstances) -> Result<i64, Rejection> 
         LateEvents::Now => Ok(now),
         LateEvents::Reject => Err(Rejection::new(
             Code::TimestampOutOfRange,
-            format!(
-                "timestamp: expected a time between {} s before and {} s after its receipt, \
-                 found {}",
-                window.max_age,
-                window.max_ahead,
-                distance(second - now)
-            ),
+            concat(&[
+                "timestamp: expected a time between ",
+                &whole(window.max_age.unsigned_abs()),
+                " s before and ",
+                &whole(window.max_ahead.unsigned_abs()),
+                " s after its receipt, found one ",
+                &whole(second.abs_diff(now)),
+                if second < now { " s before" } else { " s after" },
+            ]),
         )),
     }
-}
-
-fn distance(seconds: i64) -> String {
-    let side = if seconds < 0 { "before" } else { "after" };
-    format!("one {} s {side}", seconds.abs())
 }

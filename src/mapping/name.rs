@@ -7,6 +7,7 @@ use super::rejection::{Code, Rejection};
 use crate::json::reader::Raw;
 use crate::json::{Scalar, javascript_string};
 use crate::segment::event::Event;
+use crate::text::concat;
 
 /// Longest name and source that Librato takes (Librato API documentation, `POST /v1/metrics`).
 pub const MAX_LENGTH: usize = 255;
@@ -28,7 +29,7 @@ pub fn track(event: &Event) -> Result<Rc<str>, Rejection> {
             };
             Err(Rejection::new(
                 Code::MissingEvent,
-                format!("event: expected a string that is not empty, found {found}"),
+                concat(&["event: expected a string that is not empty, found ", found]),
             ))
         }
     }
@@ -46,8 +47,8 @@ pub fn page(event: &Event) -> Result<Rc<str>, Rejection> {
         return Ok(clean("Loaded a Page"));
     };
     Ok(match part(event.category, "category")? {
-        Some(category) => clean(&format!("Viewed {category} {name} Page")),
-        None => clean(&format!("Viewed {name} Page")),
+        Some(category) => clean(&concat(&["Viewed ", &category, " ", &name, " Page"])),
+        None => clean(&concat(&["Viewed ", &name, " Page"])),
     })
 }
 

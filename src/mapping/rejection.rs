@@ -2,6 +2,8 @@
 
 use alloc::string::String;
 
+use crate::text::concat;
+
 /// The reasons, in the order in which they are looked for. Their names are part of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Code {
@@ -76,7 +78,7 @@ impl Rejection {
     pub fn lone_surrogate(field: &str) -> Self {
         Self::new(
             Code::MalformedJson,
-            format!("{field}: expected Unicode text, found a surrogate without its other half"),
+            concat(&[field, ": expected Unicode text, found a surrogate without its other half"]),
         )
     }
 }

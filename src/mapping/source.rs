@@ -8,6 +8,7 @@ use super::name::clean_keeping;
 use super::rejection::{Code, Rejection};
 use crate::json::{Scalar, javascript_number, number};
 use crate::segment::event::{Entry, Event};
+use crate::text::concat;
 
 /// The source: the first that is present of `integrations.Librato.source`; `options.Librato.source`
 /// or, without `options`, `context.Librato.source`; `options.source` or `context.source` likewise;
@@ -45,7 +46,7 @@ fn text<'a>(value: &'a Scalar, field: &str) -> Result<Cow<'a, str>, Rejection> {
         Scalar::LoneSurrogate => Err(Rejection::lone_surrogate(field)),
         other => Err(Rejection::new(
             Code::InvalidSource,
-            format!("{field}: expected a string or a number, found {}", other.kind()),
+            concat(&[field, ": expected a string or a number, found ", other.kind()]),
         )),
     }
 }
@@ -58,5 +59,5 @@ pub fn clean(text: &str) -> Rc<str> {
 
 /// Librato keeps the source `all` for itself (Librato API documentation, `POST /v1/metrics`).
 fn unreserved(source: Rc<str>) -> Rc<str> {
-    if source.eq_ignore_ascii_case("all") { format!("{source}-").into() } else { source }
+    if source.eq_ignore_ascii_case("all") { concat(&[&source, "-"]).into() } else { source }
 }

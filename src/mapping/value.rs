@@ -5,6 +5,7 @@ use crate::json::number::parse;
 use crate::json::{Scalar, number};
 use crate::measurement::is_in_range;
 use crate::segment::event::Event;
+use crate::text::concat;
 
 /// `properties.value`: 1 when it is absent or null, a number, or a string that is one, with an
 /// optional `$`. All other properties are ignored.
@@ -37,7 +38,7 @@ pub fn in_range(value: f64) -> Result<f64, Rejection> {
 fn invalid(found: &str) -> Rejection {
     Rejection::new(
         Code::InvalidValue,
-        format!("properties.value: expected a number below 1e127, found {found}"),
+        concat(&["properties.value: expected a number below 1e127, found ", found]),
     )
 }
 

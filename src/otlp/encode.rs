@@ -1,6 +1,5 @@
 //! A batch on the wire.
 
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::Profile;
@@ -41,7 +40,7 @@ pub(super) fn request(batch: &[&Measurement], writer: Writer, format: &Format) -
     let begin = out.at();
     attribute(&mut out, resource::ATTRIBUTES, "service.name", SERVICE);
     attribute(&mut out, resource::ATTRIBUTES, "service.version", VERSION);
-    attribute(&mut out, resource::ATTRIBUTES, "service.instance.id", &writer.to_string());
+    attribute(&mut out, resource::ATTRIBUTES, "service.instance.id", &writer.text());
     out.enclose(resource_metrics::RESOURCE, begin);
 
     let metrics = out.at();

@@ -9,13 +9,14 @@ use crate::Millis;
 use crate::destination::{Judgement, Remark, Reply, Trouble, TroubleKind, passed_on, retry_after};
 use crate::json::tree::Value;
 use crate::settings::Secret;
+use crate::text::{concat, read_integer, whole};
 
 /// Judges an answer. The secrets are taken out of what is passed on of its words.
 pub(super) fn reply(reply: &Reply, now: Millis, secrets: &[Secret]) -> Judgement {
     let later = |kind| {
         let retry_after =
             (kind != TroubleKind::Unauthorized).then(|| retry_after(reply, now)).flatten();
-        let detail = format!("{NAME} answered {}", reply.status);
+        let detail = concat(&[NAME, " answered ", &whole(reply.status.into())]);
         Judgement::Later(Trouble { kind, retry_after, detail })
     };
     match reply.status {
@@ -28,8 +29,9 @@ pub(super) fn reply(reply: &Reply, now: Millis, secrets: &[Secret]) -> Judgement
         502..=504 => later(TroubleKind::Unavailable),
         status => {
             let words = passed_on(&words(&reply.body), secrets);
-            let words = if words.is_empty() { words } else { format!(": {words}") };
-            Judgement::Rejected(format!("{NAME} answered {status}{words}"))
+            let colon = if words.is_empty() { "" } else { ": " };
+            let status = whole(status.into());
+            Judgement::Rejected(concat(&[NAME, " answered ", &status, colon, &words]))
         }
     }
 }
@@ -50,7 +52,7 @@ fn taken(body: &[u8], secrets: &[Secret]) -> Judgement {
         Ok(Said { number, words }) => (number.unsigned_abs(), "refused some points: ", words),
         Err(Malformed) => (0, "answered 200 with something else than OTLP", ""),
     };
-    let words = format!("{NAME} {what}{}", passed_on(words, secrets));
+    let words = concat(&[NAME, " ", what, &passed_on(words, secrets)]);
     Judgement::Remarked(Remark { refused, words })
 }
 
@@ -59,7 +61,7 @@ fn of_json<'b>(body: &'b Value) -> Said<'b> {
     let partial = body.get("partialSuccess");
     let field = |name| partial.and_then(|partial| partial.get(name));
     // A 64-bit integer is a string in protobuf's JSON.
-    let number = |value: &Value| value.as_integer().or_else(|| value.as_str()?.parse().ok());
+    let number = |value: &Value| value.as_integer().or_else(|| read_integer(value.as_str()?));
     Said {
         number: field("rejectedDataPoints").and_then(number).unwrap_or_default(),
         words: field("errorMessage").and_then(Value::as_str).unwrap_or_default(),

@@ -2,10 +2,11 @@
 //! because older libraries send every other 4xx again, and what should be sent again is 429 or 503.
 
 use alloc::borrow::ToOwned;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::json::writer::{ToJson, Writer};
+use crate::text::whole;
 
 /// An HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,7 +192,8 @@ impl Failure {
             headers.push(("Allow", methods.to_owned()));
         }
         if matches!(status, 429 | 503) {
-            let seconds = self.retry_after.unwrap_or(DEFAULT_RETRY_AFTER).clamp(1, 300).to_string();
+            let seconds = self.retry_after.unwrap_or(DEFAULT_RETRY_AFTER).clamp(1, 300);
+            let seconds = whole(seconds.into());
             if status == 429 {
                 headers.push(("X-RateLimit-Reset", seconds.clone()));
             }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use super::answer::{Failure, FailureCode};
 use super::gzip;
+use crate::text::{concat, whole};
 
 /// Longest request that is read, in bytes, before and after unpacking (Segment documents 500 KB;
 /// the libraries of Ruby, PHP and Java count 512,000).
@@ -13,7 +14,8 @@ pub const MAX_REQUEST: usize = 512_000;
 /// The failure of a body that is longer than `limit`.
 #[must_use]
 pub fn too_large(limit: usize) -> Failure {
-    Failure::new(FailureCode::PayloadTooLarge, format!("body: expected at most {limit} bytes"))
+    let message = concat(&["body: expected at most ", &whole(limit as u64), " bytes"]);
+    Failure::new(FailureCode::PayloadTooLarge, message)
 }
 
 /// The text of a body.

@@ -1,8 +1,7 @@
 //! Whether the Worker is set up, by `GET /health`.
 
 use alloc::borrow::ToOwned;
-use alloc::string::{String, ToString};
-use alloc::vec::Vec;
+use alloc::string::String;
 
 use super::answer::{Answer, Failure, FailureCode};
 use crate::delivery::Arrival;
@@ -10,6 +9,7 @@ use crate::destination::Destination;
 use crate::ingest::bad_credentials;
 use crate::json::writer::{ToJson, Writer};
 use crate::settings::{Problem, Settings};
+use crate::text::{concat, join, whole};
 
 /// Fails a route that needs settings which are missing or malformed. Names all of them and shows no
 /// value.
@@ -18,15 +18,12 @@ use crate::settings::{Problem, Settings};
 ///
 /// [`FailureCode::Misconfigured`].
 pub fn require(settings: &Settings, is_needed: impl Fn(&Problem) -> bool) -> Result<(), Failure> {
-    let problems: Vec<_> =
-        settings.problems.iter().filter(|p| is_needed(p)).map(ToString::to_string).collect();
+    let problems = settings.problems.iter().filter(|problem| is_needed(problem));
+    let problems = join(problems.map(Problem::text), "; ");
     if problems.is_empty() {
         return Ok(());
     }
-    Err(Failure {
-        retry_after: Some(60),
-        ..Failure::new(FailureCode::Misconfigured, problems.join("; "))
-    })
+    Err(Failure { retry_after: Some(60), ..Failure::new(FailureCode::Misconfigured, problems) })
 }
 
 /// Judges what came of asking a destination whether its credentials are good.
@@ -38,7 +35,7 @@ pub fn require(settings: &Settings, is_needed: impl Fn(&Problem) -> bool) -> Res
 pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<(), Failure> {
     let names = destination.names();
     let expected = |what: String| {
-        Failure::new(FailureCode::UpstreamUnavailable, format!("{}: expected {what}", names.url))
+        Failure::new(FailureCode::UpstreamUnavailable, concat(&[names.url, ": expected ", &what]))
     };
     match arrival {
         Arrival::Answered(reply) if destination.is_well(reply.status) => Ok(()),
@@ -46,7 +43,7 @@ pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<(), F
             Err(bad_credentials(names))
         }
         Arrival::Answered(reply) => {
-            Err(expected(format!("an answer of 200, found {}", reply.status)))
+            Err(expected(concat(&["an answer of 200, found ", &whole(reply.status.into())])))
         }
         Arrival::TimedOut | Arrival::Lost => Err(expected("an answer, found none".to_owned())),
     }

@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 
 use super::answer::Answer;
 use crate::json::writer::Writer;
-use crate::text::split_once;
+use crate::text::{concat, split_once};
 
 /// Points a library back to this host and to nothing else.
 ///
@@ -20,7 +20,7 @@ pub fn answer(write_key: &str, origin: &str, base: &str) -> Answer {
     json.raw(r#"{"integrations":{"Segment.io":"#);
     json.object(|json| {
         json.field("apiKey", write_key);
-        json.field("apiHost", &format!("{host}{base}/v1"));
+        json.field("apiHost", &concat(&[host, base, "/v1"]));
         json.field("protocol", protocol);
     });
     json.raw(r#"},"metrics":{"sampleRate":0}}"#);

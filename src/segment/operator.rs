@@ -85,7 +85,7 @@ impl Wish {
             // Whoever says a thing twice may have meant either.
             let is_new = match (&**key, value) {
                 ("ids", Value::Array(numbers)) => {
-                    let numbers: Option<Vec<u32>> = numbers.iter().map(Value::as_integer).collect();
+                    let numbers: Option<Vec<u32>> = numbers.iter().map(Value::as_whole).collect();
                     ids.replace(numbers?).is_none()
                 }
                 ("all", Value::Bool(is_all)) => all.replace(*is_all).is_none(),

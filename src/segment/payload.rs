@@ -1,6 +1,7 @@
 //! The shape of a request's body: one event, or an envelope with many.
 
 use alloc::borrow::ToOwned;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::answer::{Failure, FailureCode};
@@ -8,6 +9,7 @@ use super::event::{Event, Section};
 use crate::json::is_too_deep;
 use crate::json::reader::{MAX_DEPTH, Malformed, Raw, Reader, stopped};
 use crate::mapping::rejection::{Code, Rejection};
+use crate::text::{concat, whole};
 
 /// Longest event, in bytes as it was sent (Segment documents 32 KB; its libraries count 32,768).
 pub const MAX_EVENT: usize = 32_768;
@@ -37,7 +39,7 @@ impl<'a> Member<'a> {
         if length > MAX_EVENT {
             self.fault = Some(Rejection::new(
                 Code::EventTooLarge,
-                format!("event: expected at most {MAX_EVENT} bytes, found {length}"),
+                found("event: expected at most ", MAX_EVENT, " bytes, found ", length),
             ));
         }
         Ok(())
@@ -88,7 +90,7 @@ impl<'a> Members<'a> {
         }
         Err(Failure::new(
             FailureCode::PayloadTooLarge,
-            format!("batch: expected at most {limit} events, found {count}"),
+            found("batch: expected at most ", limit, " events, found ", count),
         ))
     }
 }
@@ -181,12 +183,17 @@ fn malformed(body: &str) -> Failure {
     let message = if body.trim_ascii().is_empty() {
         "body: expected a JSON object, found nothing".to_owned()
     } else if is_too_deep(body.as_bytes()) {
-        format!("body: expected at most {MAX_DEPTH} levels of nesting")
+        concat(&["body: expected at most ", &whole(MAX_DEPTH.into()), " levels of nesting"])
     } else {
         let (line, column) = stopped(body);
-        format!("body: expected JSON, stopped at line {line}, column {column}")
+        found("body: expected JSON, stopped at line ", line, ", column ", column)
     };
     Failure::new(FailureCode::MalformedJson, message)
+}
+
+/// A message with two numbers.
+fn found(before: &str, first: usize, between: &str, second: usize) -> String {
+    concat(&[before, &whole(first as u64), between, &whole(second as u64)])
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::credential::LENIENT_BASE64;
 use super::query;
 use crate::json::tree::Value;
 use crate::json::writer::to_json;
+use crate::text::concat;
 
 /// Most parts of a dotted name; a longer one is left out.
 const MAX_PARTS: usize = 16;
@@ -115,7 +116,7 @@ pub fn script(of_event: Answer, callback: &str) -> Answer {
     }
     let status = if of_event.status < 429 { 200 } else { of_event.status };
     // The comment keeps what follows from being taken for the file of another kind.
-    let body = Body::Script(format!("/**/{callback}({});", of_event.text()));
+    let body = Body::Script(concat(&["/**/", callback, "(", of_event.text(), ");"]));
     Answer { status, body, ..of_event }
 }
 
