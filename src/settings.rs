@@ -12,7 +12,9 @@ use crate::destination::{Destination, Window};
 use crate::librato::{self, Librato};
 use crate::mapping::name;
 use crate::otlp::{Otlp, Profile};
-use crate::text::{concat, join, read_hex, read_whole, split_once};
+use crate::text::{
+    concat, contains, join, percent_decoded, read_whole, split, split_once, without_slashes,
+};
 
 /// A value that must never be printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -274,7 +276,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             "`metrics` or `measurements`",
             &[("metrics", Api::Metrics), ("measurements", Api::Measurements)],
         );
-        let email = self.required("LIBRATO_EMAIL", EMAIL, |text| !text.contains(':'));
+        let email = self.required("LIBRATO_EMAIL", EMAIL, |text| !contains(text, ":"));
         let token = self.required("LIBRATO_TOKEN", TOKEN, |_| true);
         let url = self.required("LIBRATO_URL", URL, is_base_url);
         let period = match self.text("METRIC_PERIOD").as_deref() {
@@ -300,7 +302,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         is_good: impl Fn(&str) -> bool,
     ) -> Option<String> {
         let text =
-            self.text(setting).filter(|text| is_good(text) && !text.contains(char::is_control));
+            self.text(setting).filter(|text| is_good(text) && !text.chars().any(char::is_control));
         if text.is_none() {
             self.problems.push(Problem { setting, expected });
         }
@@ -353,8 +355,11 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
 
     fn prefix(&mut self) -> String {
         let Some(text) = self.text("PATH_PREFIX") else { return String::new() };
-        let path = text.trim_matches('/');
-        let is_good = path.split('/').all(|part| {
+        let mut path = without_slashes(&text);
+        while let Some(shorter) = path.strip_prefix("/") {
+            path = shorter;
+        }
+        let is_good = split(path, "/").all(|part| {
             !part.is_empty()
                 && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
         });
@@ -367,34 +372,35 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
 }
 
 fn list(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    split(text, ",").map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
 /// `ALLOWED_EVENTS` names metrics; an event's name is meant for its metric's.
 fn patterns(names: &[String]) -> Vec<String> {
-    names.iter().map(|pattern| join(pattern.split('*').map(name::clean), "*")).collect()
+    names.iter().map(|pattern| join(split(pattern, "*").map(name::clean), "*")).collect()
 }
 
 /// A star, `null` as pages without an origin send it, or scheme and host as browsers write them.
 fn is_origin(text: &str) -> bool {
-    let host = split_once(text, "://").map(|(_, rest)| rest.trim_end_matches('/'));
+    let host = split_once(text, "://").map(|(_, rest)| without_slashes(rest));
     matches!(text, "*" | "null")
-        || host
-            .is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']))
+        || host.is_some_and(|host| {
+            !host.is_empty() && !host.bytes().any(|byte| b"/?#@ *".contains(&byte))
+        })
 }
 
 /// A URL with a path, and with a query if need be.
 fn is_whole_url(text: &str) -> bool {
-    let (url, query) = text.split_once('?').unwrap_or((text, ""));
-    let path = split_once(url, "://").and_then(|(_, rest)| rest.split_once('/'));
+    let (url, query) = split_once(text, "?").unwrap_or((text, ""));
+    let path = split_once(url, "://").and_then(|(_, rest)| split_once(rest, "/"));
     is_base_url(url) && path.is_some() && is_in_url(query)
 }
 
 fn is_base_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
-        let host = rest.split('/').next().unwrap_or_default();
-        !host.is_empty() && !host.starts_with(':') && !rest.contains(['@', '?']) && is_in_url(rest)
+        let has_host = !matches!(rest.as_bytes(), [] | [b'/' | b':', ..]);
+        has_host && !rest.bytes().any(|byte| b"@?".contains(&byte)) && is_in_url(rest)
     })
 }
 
@@ -412,27 +418,16 @@ fn header_list(text: &str) -> Option<Vec<(String, Secret)>> {
     };
     let is_value = |value: &str| value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
     let pairs = list(text).into_iter().map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let (name, value) = (name.trim_end(), percent_decoded(value.trim_start())?);
+        let (name, value) = split_once(&pair, "=")?;
+        let (name, value) = (name.trim(), percent_decoded(value.trim(), b'+')?);
         (is_name(name) && is_value(&value)).then(|| (name.to_owned(), Secret(value)))
     });
     pairs.collect()
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2)?;
-        bytes.push(u8::try_from(read_hex(digits)?).ok()?);
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes).ok()
-}
-
 fn base_url(text: &str) -> String {
-    let text = text.trim_end_matches('/');
-    text.strip_suffix("/v1").unwrap_or(text).trim_end_matches('/').to_owned()
+    let text = without_slashes(text);
+    without_slashes(text.strip_suffix("/v1").unwrap_or(text)).to_owned()
 }
 
 #[cfg(test)]

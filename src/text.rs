@@ -1,11 +1,12 @@
-//! Text: put together, looked for in another, taken for a number.
+//! Text: put together, taken apart, taken for a number.
 //!
-//! The standard library's search is made for long texts, and its panics write text as `{:?}` does, which
-//! brings tables of Unicode into the module. Its `format!` and `parse` are made for any type, width and
-//! radix: several kilobytes for a few sentences with a number in them. So the module has neither.
+//! What the standard library has for it is made for more than is needed here, and made anew for each type
+//! that it is used with. Of the packed module `format!` and `parse` were 3 kB, as they know any type, width
+//! and radix; splitting and trimming by characters, and reading what is no UTF-8, were half as much.
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::str::from_utf8;
 
 use crate::json::number::write_whole;
 
@@ -95,6 +96,62 @@ pub fn split_once<'t>(text: &'t str, wanted: &str) -> Option<(&'t str, &'t str)>
     Some((text.get(..at)?, text.get(at + wanted.len()..)?))
 }
 
+/// The parts of a text between any of these characters, which are ASCII.
+pub fn split<'t>(text: &'t str, marks: &'t str) -> impl Iterator<Item = &'t str> {
+    let mut rest = Some(text);
+    core::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.bytes().position(|byte| marks.as_bytes().contains(&byte));
+        rest = end.and_then(|end| text.get(end + 1..));
+        text.get(..end.unwrap_or(text.len()))
+    })
+}
+
+/// A text without the slashes at its end.
+#[must_use]
+pub fn without_slashes(mut text: &str) -> &str {
+    while let Some(shorter) = text.strip_suffix("/") {
+        text = shorter;
+    }
+    text
+}
+
+/// The text that bytes are, without what is no UTF-8: U+FFFD stands in its place.
+#[must_use]
+pub fn lossy(mut bytes: &[u8]) -> String {
+    let mut text = String::new();
+    loop {
+        let error = match from_utf8(bytes) {
+            Ok(rest) => return text + rest,
+            Err(error) => error,
+        };
+        let (valid, rest) = bytes.split_at_checked(error.valid_up_to()).unwrap_or_default();
+        text.push_str(from_utf8(valid).unwrap_or_default());
+        text.push('\u{fffd}');
+        // Without a length, it is the beginning of a character that is cut off.
+        bytes = error.error_len().and_then(|length| rest.get(length..)).unwrap_or_default();
+    }
+}
+
+/// What a text with percent signs in it stands for, as in a URL, and each plus for `plus`. `None` where
+/// two digits are missing, and when that is no UTF-8.
+#[must_use]
+pub fn percent_decoded(text: &str, plus: u8) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => plus,
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                u8::try_from(digit()? * 16 + digit()?).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
 /// A text with another one in each place of a third.
 #[must_use]
 pub fn replace(text: &str, wanted: &str, by: &str) -> String {
@@ -124,6 +181,8 @@ mod tests {
             prop_assert_eq!(contains(&text, &wanted), text.contains(&wanted));
             prop_assert_eq!(split_once(&text, &wanted), text.split_once(&wanted));
             prop_assert_eq!(replace(&text, &wanted, "…a"), text.replace(&wanted, "…a"));
+            let parts: Vec<_> = split(&text, "a]").collect();
+            prop_assert_eq!(parts, text.split(['a', ']']).collect::<Vec<_>>());
         }
     }
 
@@ -143,6 +202,20 @@ mod tests {
         }
 
         #[test]
+        fn bytes_become_text_as_the_standard_library_makes_it(
+            bytes in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..9),
+                "[a…é😀]{0,4}".prop_map(String::into_bytes),
+            ],
+            cut in 0_usize..4,
+        ) {
+            let bytes = bytes.get(cut..).unwrap_or_default();
+            prop_assert_eq!(lossy(bytes), String::from_utf8_lossy(bytes));
+            let bytes = bytes.get(..bytes.len().saturating_sub(cut)).unwrap();
+            prop_assert_eq!(lossy(bytes), String::from_utf8_lossy(bytes));
+        }
+
+        #[test]
         fn numbers_are_written_as_they_are_read(number in any::<u64>()) {
             prop_assert_eq!(read_whole(&whole(number)), Some(number));
         }
@@ -156,6 +229,22 @@ mod tests {
         assert_eq!(read_integer("9223372036854775808"), None);
         assert_eq!(read_hex("ffffffffffffffff"), Some(u64::MAX));
         assert_eq!(read_hex("10000000000000000"), None);
+    }
+
+    #[test]
+    fn what_is_escaped_in_a_url() {
+        assert_eq!(percent_decoded("a+%2B%c3%A9é", b' ').as_deref(), Some("a +éé"));
+        assert_eq!(percent_decoded("+", b'+').as_deref(), Some("+"));
+        for text in ["%", "%2", "%+2", "%2é", "%zz", "%ff"] {
+            assert_eq!(percent_decoded(text, b' '), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn slashes_at_the_end() {
+        for (text, without) in [("", ""), ("/", ""), ("a", "a"), ("/a//", "/a"), ("a/b/", "a/b")] {
+            assert_eq!(without_slashes(text), without);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::Millis;
 use crate::json::number::parse;
 use crate::json::{Scalar, number};
-use crate::text::{read_integer, split_once, whole};
+use crate::text::{read_integer, split, split_once, whole};
 
 /// Milliseconds in a second, for readable sums.
 const SECOND: Millis = 1_000;
@@ -71,14 +71,14 @@ fn date(millis: f64) -> Option<Millis> {
 }
 
 fn longest_run_of_digits(text: &str) -> usize {
-    text.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0)
+    text.as_bytes().split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0)
 }
 
 /// JavaScript's `parseInt(text, 10)`: leading white space, a sign, digits; the rest is ignored.
 fn parse_int(text: &str) -> Option<f64> {
-    let text = text.trim_start();
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    let text = text.trim();
+    let digits = text.strip_prefix("-").or_else(|| text.strip_prefix("+")).unwrap_or(text);
+    let end = digits.bytes().take_while(u8::is_ascii_digit).count();
     let value = parse(digits.get(..end)?)?;
     Some(if text.starts_with('-') { -value } else { value })
 }
@@ -177,7 +177,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 pub fn http_date(text: &str) -> Option<Millis> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = split_once(text, ", ")?.1.split([' ', ':']);
+    let mut words = split(split_once(text, ", ")?.1, " :");
     let mut next = || words.next();
     let number = |word: Option<&str>| read_integer(word?);
     let day = number(next())?;

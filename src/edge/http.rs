@@ -36,17 +36,17 @@ impl<'h> Head<'h> {
     /// Takes apart what `head` of `platform.js` gives: method, URL, and a few headers, each on a line of its
     /// own, which is empty where there is none. The URL is one that the platform has parsed.
     pub(super) fn of(head: &'h str) -> Self {
-        let mut lines = head.split('\n');
+        let mut lines = text::split(head, "\n");
         let mut line = || lines.next().filter(|line| !line.is_empty());
         let method = line().unwrap_or_default();
         let url = line().unwrap_or_default();
         let (from, authorization) = (line(), line());
         let content_length = line().and_then(text::read_whole);
-        let url = url.split_once('#').map_or(url, |(url, _)| url);
-        let (rest, query) = url.split_once('?').unwrap_or((url, ""));
+        let url = text::split_once(url, "#").map_or(url, |(url, _)| url);
+        let (rest, query) = text::split_once(url, "?").unwrap_or((url, ""));
         let host_at = text::find(rest, "://").map_or(0, |at| at + 3);
         let host_and_path = rest.get(host_at..).unwrap_or_default();
-        let path_at = host_at + host_and_path.find('/').unwrap_or(host_and_path.len());
+        let path_at = host_at + text::find(host_and_path, "/").unwrap_or(host_and_path.len());
         let (origin, path) = rest.split_at_checked(path_at).unwrap_or((rest, ""));
         Self { method, origin, path, query, from, authorization, content_length }
     }
@@ -108,7 +108,7 @@ impl Lines {
         self.0.push_str(name);
         self.0.push('\n');
         // A value with a line break is none, and must not become a header of its own.
-        self.0.extend(value.chars().filter(|c| *c != '\n'));
+        self.0.push_str(&text::replace(value, "\n", ""));
     }
 
     pub(super) fn as_str(&self) -> &str {

@@ -46,7 +46,9 @@ impl<'a> Scalar<'a> {
             Some(b'{') => Self::Object,
             Some(b'[') => Self::Array,
             Some(b'"') => match text.get(1..text.len() - 1) {
-                Some(plain) if !plain.contains('\\') => Self::Text(Cow::Borrowed(plain)),
+                Some(plain) if !plain.as_bytes().contains(&b'\\') => {
+                    Self::Text(Cow::Borrowed(plain))
+                }
                 escaped => String::from_utf8(unescaped(escaped.unwrap_or_default()))
                     .map_or(Self::LoneSurrogate, |text| Self::Text(Cow::Owned(text))),
             },

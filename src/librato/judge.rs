@@ -12,7 +12,7 @@ use crate::destination::{
 use crate::json::tree::Value;
 use crate::measurement::Measurement;
 use crate::settings::Secret;
-use crate::text::{concat, contains, join, read_integer, whole};
+use crate::text::{concat, contains, join, lossy, read_integer, split, split_once, whole};
 
 /// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`. The secrets are taken out of what
 /// is passed on of its words.
@@ -74,7 +74,7 @@ fn used_up(reply: &Reply) -> Option<i64> {
         .iter()
         .filter_map(|(_, value)| {
             let part = |wanted: &str| {
-                let mut parts = value.split(',').filter_map(|part| part.trim().split_once('='));
+                let mut parts = split(value, ",").filter_map(|part| split_once(part.trim(), "="));
                 read_integer(parts.find(|(name, _)| *name == wanted)?.1)
             };
             let is_used_up = part("remaining").is_none_or(|remaining| remaining <= 0);
@@ -86,14 +86,14 @@ fn used_up(reply: &Reply) -> Option<i64> {
 enum Body<'a> {
     /// An object.
     Json(Value<'a>),
-    Other(alloc::borrow::Cow<'a, str>),
+    Other(String),
 }
 
 impl<'a> Body<'a> {
     fn read(body: &'a [u8]) -> Self {
         match Value::read_bytes(body) {
             Some(object @ Value::Object(_)) => Self::Json(object),
-            _ => Self::Other(String::from_utf8_lossy(body)),
+            _ => Self::Other(lossy(body)),
         }
     }
 
@@ -138,7 +138,7 @@ impl<'a> Body<'a> {
             match value {
                 Value::Text(text) => {
                     // Between every other pair of marks stands a quotation.
-                    let parts = text.split(['\'', '"', '`']);
+                    let parts = split(text, "'\"`");
                     names.extend(parts.skip(1).step_by(2).map(str::to_owned));
                 }
                 Value::Array(values) => values.iter().for_each(|value| collect(value, names)),

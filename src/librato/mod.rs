@@ -15,7 +15,7 @@ use crate::destination::{
 };
 use crate::measurement::Measurement;
 use crate::settings::{Api, Secret};
-use crate::text::concat;
+use crate::text::{concat, split};
 use crate::{Millis, USER_AGENT};
 
 /// Most measurements in a request (Librato API documentation: about 300).
@@ -51,7 +51,7 @@ impl Librato {
             Api::Metrics => "metrics",
             Api::Measurements => "measurements",
         };
-        let host = url.split('/').nth(2);
+        let host = split(url, "/").nth(2);
         Self {
             endpoint: Endpoint {
                 url: concat(&[url, "/v1/", route]),

@@ -73,13 +73,18 @@ pub fn clean(text: &str) -> Rc<str> {
 pub(crate) fn clean_keeping(text: &str, is_kept: impl Fn(u8) -> bool) -> Rc<str> {
     let mut cleaned = [b'-'; MAX_LENGTH];
     let mut length = 0;
-    for c in text.chars() {
+    for byte in text.bytes() {
         let Some(slot) = cleaned.get_mut(length) else { break };
-        if let Some(byte) = u8::try_from(c).ok().filter(|byte| is_kept(*byte)) {
+        if is_kept(byte) {
             *slot = byte;
         }
-        // The original worked on JavaScript strings: an emoji is two units and becomes two dashes.
-        length += c.len_utf16();
+        // The original worked on JavaScript strings: an emoji is two units and becomes two dashes. What
+        // has four bytes in UTF-8 has two units, and only the first byte of anything is counted.
+        length += match byte {
+            0x80..0xc0 => 0,
+            0xf0.. => 2,
+            _ => 1,
+        };
     }
     let cleaned = cleaned.get(..length).unwrap_or(&cleaned);
     core::str::from_utf8(cleaned).unwrap_or_default().into()

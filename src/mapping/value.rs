@@ -53,7 +53,7 @@ fn numeric(text: &str) -> Option<f64> {
     };
     let (text, second_dollar) = strip(text, '$');
     // `parse` takes a sign of its own.
-    if text.starts_with(['+', '-']) || (dollar && second_dollar) {
+    if matches!(text.as_bytes(), [b'+' | b'-', ..]) || (dollar && second_dollar) {
         return None;
     }
     let value = parse(text)?;

@@ -9,7 +9,7 @@ use crate::Millis;
 use crate::destination::{Judgement, Remark, Reply, Trouble, TroubleKind, passed_on, retry_after};
 use crate::json::tree::Value;
 use crate::settings::Secret;
-use crate::text::{concat, read_integer, whole};
+use crate::text::{concat, lossy, read_integer, whole};
 
 /// Judges an answer. The secrets are taken out of what is passed on of its words.
 pub(super) fn reply(reply: &Reply, now: Millis, secrets: &[Secret]) -> Judgement {
@@ -84,5 +84,5 @@ fn words(body: &[u8]) -> String {
     if let Some(said) = said {
         return said.to_owned();
     }
-    String::from_utf8_lossy(body).trim().to_owned()
+    lossy(body).trim().to_owned()
 }

@@ -17,6 +17,7 @@ use crate::destination::{
 };
 use crate::measurement::Measurement;
 use crate::settings::Secret;
+use crate::text::{split, split_once};
 use crate::{Millis, USER_AGENT};
 use encode::Format;
 
@@ -61,14 +62,14 @@ impl Otlp {
     /// An endpoint by its whole URL, with headers for every request. `interval` is `ROLLUP_SECONDS`.
     #[must_use]
     pub fn new(url: String, given: Vec<(String, Secret)>, profile: Profile, interval: u32) -> Self {
-        let host = url.split('/').nth(2).and_then(|host| host.split(':').next());
+        let host = split(&url, "/").nth(2).and_then(|host| split(host, ":").next());
         let unit = match host {
             Some(host) if host.ends_with(WANTS_UNITS) => "{value}",
             _ => "",
         };
         // A token stands behind its scheme; a backend may quote it with or without.
         let parts = given.iter().flat_map(|(_, value)| {
-            let token = value.expose().split_once(' ').map(|(_, token)| token);
+            let token = split_once(value.expose(), " ").map(|(_, token)| token);
             [Some(value.expose()), token].into_iter().flatten()
         });
         let mut secrets: Vec<Secret> = Vec::new();

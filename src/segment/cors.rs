@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::settings::Settings;
+use crate::text::{split, without_slashes};
 
 /// How a request relates to the pages that may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,7 @@ impl<'a> Origin<'a> {
     #[must_use]
     pub fn judge(header: Option<&'a str>, settings: &Settings) -> Self {
         let is_same = |allowed: &String| {
-            let allowed = allowed.trim_end_matches('/');
+            let allowed = without_slashes(allowed);
             header.is_some_and(|origin| allowed.eq_ignore_ascii_case(origin))
         };
         match header {
@@ -61,9 +62,9 @@ pub fn preflight_headers(requested: Option<&str>) -> Vec<(&'static str, String)>
             && list.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_, ".contains(&b))
     };
     let mut allowed = "Authorization, Content-Type, X-Retry-Count".to_owned();
-    for name in requested.filter(is_header_list).unwrap_or_default().split(',').map(str::trim) {
+    for name in split(requested.filter(is_header_list).unwrap_or_default(), ",").map(str::trim) {
         let is_listed =
-            allowed.split(',').map(str::trim).any(|listed| listed.eq_ignore_ascii_case(name));
+            split(&allowed, ",").map(str::trim).any(|listed| listed.eq_ignore_ascii_case(name));
         if !name.is_empty() && !is_listed {
             allowed.push_str(", ");
             allowed.push_str(name);

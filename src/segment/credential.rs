@@ -7,6 +7,8 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::text::{split, split_once};
+
 /// Base64 as clients write it, who disagree about the padding.
 pub(super) const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -19,12 +21,12 @@ pub(super) const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Segment forgives; another scheme, such as `Bearer`, names no key.
 #[must_use]
 pub fn basic_user(authorization: &str) -> Option<String> {
-    let (scheme, encoded) = authorization.trim().split_once(' ')?;
+    let (scheme, encoded) = split_once(authorization.trim(), " ")?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let decoded = String::from_utf8(LENIENT_BASE64.decode(encoded.trim()).ok()?).ok()?;
-    let user = decoded.split(':').next()?;
+    let user = split(&decoded, ":").next()?;
     (!user.is_empty()).then(|| user.to_owned())
 }
 

@@ -12,7 +12,7 @@ use super::credential::LENIENT_BASE64;
 use super::query;
 use crate::json::tree::Value;
 use crate::json::writer::to_json;
-use crate::text::concat;
+use crate::text::{concat, split};
 
 /// Most parts of a dotted name; a longer one is left out.
 const MAX_PARTS: usize = 16;
@@ -59,7 +59,7 @@ type Entries = Vec<(Cow<'static, str>, Value<'static>)>;
 fn unfold(query: &str) -> Entries {
     let mut event = Entries::new();
     for (name, value) in query::parameters(query) {
-        let parts: Vec<&str> = name.split('.').collect();
+        let parts: Vec<&str> = split(&name, ".").collect();
         if parts.len() <= MAX_PARTS {
             insert(&mut event, &parts, value);
         }
@@ -106,9 +106,8 @@ pub fn answer(of_event: &Answer) -> Answer {
 #[must_use]
 pub fn script(of_event: Answer, callback: &str) -> Answer {
     let is_name = callback.len() <= 128
-        && callback.split('.').all(|part| {
-            !part.starts_with(|c: char| c.is_ascii_digit())
-                && !part.is_empty()
+        && split(callback, ".").all(|part| {
+            part.as_bytes().first().is_some_and(|first| !first.is_ascii_digit())
                 && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$')
         });
     if !is_name {

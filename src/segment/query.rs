@@ -1,12 +1,13 @@
 //! Query strings.
 
 use alloc::string::String;
-use alloc::vec::Vec;
+
+use crate::text::{percent_decoded, split, split_once};
 
 /// The parameters of a query, decoded, in order. One that is no UTF-8 is left out.
 pub fn parameters(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    query.split('&').filter(|pair| !pair.is_empty()).filter_map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    split(query, "&").filter(|pair| !pair.is_empty()).filter_map(|pair| {
+        let (name, value) = split_once(pair, "=").unwrap_or((pair, ""));
         decode(name).zip(decode(value))
     })
 }
@@ -18,19 +19,7 @@ pub fn parameter(query: &str, wanted: &str) -> Option<String> {
 }
 
 fn decode(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(decoded).ok()
+    percent_decoded(text, b' ')
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Which path means what.
 
+use crate::text::contains;
+
 /// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventType {
@@ -72,11 +74,11 @@ impl<'a> Route<'a> {
             }
             _ => ("", path),
         };
-        let path = path.strip_suffix('/').unwrap_or(path);
+        let path = path.strip_suffix("/").unwrap_or(path);
         let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
         let key_in = |before, after| {
             let key: Option<&str> = path.strip_prefix(before)?.strip_suffix(after);
-            key.filter(|key| !key.is_empty() && !key.contains('/'))
+            key.filter(|key| !key.is_empty() && !contains(key, "/"))
         };
         if let Some(write_key) = key_in("/projects/", "/settings") {
             return Self::Settings { write_key, base };
