@@ -13,7 +13,8 @@ use crate::librato::{self, Librato};
 use crate::mapping::name;
 use crate::otlp::{Otlp, Profile};
 use crate::text::{
-    concat, contains, join, percent_decoded, read_whole, split, split_once, without_slashes,
+    concat, contains, is_one_of, join, percent_decoded, read_whole, split, split_once,
+    without_slashes,
 };
 
 /// A value that must never be printed.
@@ -361,7 +362,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         }
         let is_good = split(path, "/").all(|part| {
             !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || is_one_of(b, "-._~"))
         });
         if is_good {
             return concat(&["/", path]);
@@ -385,7 +386,7 @@ fn is_origin(text: &str) -> bool {
     let host = split_once(text, "://").map(|(_, rest)| without_slashes(rest));
     matches!(text, "*" | "null")
         || host.is_some_and(|host| {
-            !host.is_empty() && !host.bytes().any(|byte| b"/?#@ *".contains(&byte))
+            !host.is_empty() && !host.bytes().any(|byte| is_one_of(byte, "/?#@ *"))
         })
 }
 
@@ -400,29 +401,33 @@ fn is_base_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         let has_host = !matches!(rest.as_bytes(), [] | [b'/' | b':', ..]);
-        has_host && !rest.bytes().any(|byte| b"@?".contains(&byte)) && is_in_url(rest)
+        has_host && !rest.bytes().any(|byte| is_one_of(byte, "@?")) && is_in_url(rest)
     })
 }
 
 /// What may stand in a URL as it is, without a fragment.
 fn is_in_url(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\\\"<>^`{|}".contains(&byte))
+    text.bytes().all(|byte| byte.is_ascii_graphic() && !is_one_of(byte, "#\\\"<>^`{|}"))
 }
 
 /// Headers in the form of `OTEL_EXPORTER_OTLP_HEADERS` (OpenTelemetry, "Protocol Exporter"): W3C Baggage
 /// without properties. `None` when it is none, or when a header could not be sent.
 fn header_list(text: &str) -> Option<Vec<(String, Secret)>> {
     let is_name = |name: &str| {
-        let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        let is_part = |b: u8| b.is_ascii_alphanumeric() || is_one_of(b, "!#$%&'*+-.^_`|~");
         !name.is_empty() && name.bytes().all(is_part)
     };
     let is_value = |value: &str| value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
-    let pairs = list(text).into_iter().map(|pair| {
+    let mut headers = Vec::new();
+    for pair in list(text) {
         let (name, value) = split_once(&pair, "=")?;
         let (name, value) = (name.trim(), percent_decoded(value.trim(), b'+')?);
-        (is_name(name) && is_value(&value)).then(|| (name.to_owned(), Secret(value)))
-    });
-    pairs.collect()
+        if !is_name(name) || !is_value(&value) {
+            return None;
+        }
+        headers.push((name.to_owned(), Secret(value)));
+    }
+    Some(headers)
 }
 
 fn base_url(text: &str) -> String {

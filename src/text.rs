@@ -101,10 +101,16 @@ pub fn split<'t>(text: &'t str, marks: &'t str) -> impl Iterator<Item = &'t str>
     let mut rest = Some(text);
     core::iter::from_fn(move || {
         let text = rest?;
-        let end = text.bytes().position(|byte| marks.as_bytes().contains(&byte));
+        let end = text.bytes().position(|byte| is_one_of(byte, marks));
         rest = end.and_then(|end| text.get(end + 1..));
         text.get(..end.unwrap_or(text.len()))
     })
+}
+
+/// Whether a byte is one of these characters, which are ASCII.
+#[must_use]
+pub fn is_one_of(byte: u8, marks: &str) -> bool {
+    marks.bytes().any(|mark| mark == byte)
 }
 
 /// A text without the slashes at its end.

@@ -5,7 +5,7 @@ use alloc::string::String;
 use crate::Millis;
 use crate::json::number::parse;
 use crate::json::{Scalar, number};
-use crate::text::{read_integer, split, split_once, whole};
+use crate::text::{is_one_of, read_integer, split, split_once, whole};
 
 /// Milliseconds in a second, for readable sums.
 const SECOND: Millis = 1_000;
@@ -90,26 +90,26 @@ fn iso(text: &str) -> Option<Millis> {
     let mut rest = Reader(text.as_bytes());
     let year = rest.digits(4)?;
     let (mut month, mut day) = (1, 1);
-    if let Some(value) = rest.optional(|r| r.skip(b"-").digits(2)) {
+    if let Some(value) = rest.optional(|r| r.skip("-").digits(2)) {
         month = value.max(1);
-        if let Some(value) = rest.optional(|r| r.skip(b"-").digits(2)) {
+        if let Some(value) = rest.optional(|r| r.skip("-").digits(2)) {
             day = value.max(1);
         }
     }
     let (mut minutes, mut seconds, mut millis) = (0, 0, 0);
-    if rest.take(b" T").is_some() {
-        minutes = rest.digits(2)? * 60 + rest.skip(b":").digits(2)?;
-        if let Some(value) = rest.optional(|r| r.skip(b":").digits(2)) {
+    if rest.take(" T").is_some() {
+        minutes = rest.digits(2)? * 60 + rest.skip(":").digits(2)?;
+        if let Some(value) = rest.optional(|r| r.skip(":").digits(2)) {
             seconds = value;
-            if rest.take(b".,").is_some() {
+            if rest.take(".,").is_some() {
                 millis = rest.fraction()?;
             }
         }
-        if rest.take(b"Z").is_none()
-            && let Some(sign) = rest.take(b"+-")
+        if rest.take("Z").is_none()
+            && let Some(sign) = rest.take("+-")
         {
             let hours = rest.digits(2)?;
-            let offset = hours * 60 + rest.optional(|r| r.skip(b":").digits(2)).unwrap_or(0);
+            let offset = hours * 60 + rest.optional(|r| r.skip(":").digits(2)).unwrap_or(0);
             minutes += if sign == b'+' { -offset } else { offset };
         }
     }
@@ -138,22 +138,21 @@ pub fn iso8601(moment: Millis) -> String {
     let (seconds, millis) = (millis / SECOND, millis % SECOND);
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     let mut text = String::new();
-    for (number, digits, behind) in [
-        (year, 4, '-'),
-        (month, 2, '-'),
-        (day, 2, 'T'),
-        (hours, 2, ':'),
-        (minutes, 2, ':'),
-        (seconds, 2, '.'),
-        (millis, 3, 'Z'),
-    ] {
+    let mut part = |number: i64, digits, behind| {
         let number = whole(number.unsigned_abs());
         for _ in number.len()..digits {
             text.push('0');
         }
         text.push_str(&number);
         text.push(behind);
-    }
+    };
+    part(year, 4, '-');
+    part(month, 2, '-');
+    part(day, 2, 'T');
+    part(hours, 2, ':');
+    part(minutes, 2, ':');
+    part(seconds, 2, '.');
+    part(millis, 3, 'Z');
     text
 }
 
@@ -200,15 +199,15 @@ pub fn http_date(text: &str) -> Option<Millis> {
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    fn take(&mut self, any_of: &[u8]) -> Option<u8> {
+    fn take(&mut self, any_of: &str) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
-        any_of.contains(first).then(|| {
+        is_one_of(*first, any_of).then(|| {
             self.0 = rest;
             *first
         })
     }
 
-    fn skip(&mut self, any_of: &[u8]) -> &mut Self {
+    fn skip(&mut self, any_of: &str) -> &mut Self {
         self.take(any_of);
         self
     }

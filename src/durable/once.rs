@@ -83,32 +83,37 @@ impl Question {
     /// The bytes: a letter, then 20 or 12 for each event, or 4 for each second or number.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
-        match self {
+        let mut bytes = Vec::new();
+        let seconds = match self {
             Self::Claim(claims) => {
-                let mut bytes = vec![CLAIM];
+                bytes.push(CLAIM);
                 for (id, owner) in claims {
-                    bytes.extend(id.0);
-                    bytes.extend(owner.to_le_bytes());
+                    bytes.extend_from_slice(&id.0);
+                    bytes.extend_from_slice(&owner.to_le_bytes());
                 }
-                bytes
+                return bytes;
             }
             Self::Done(ids) => {
-                let mut bytes = vec![DONE];
-                bytes.extend(ids.iter().flat_map(|id| id.0));
-                bytes
+                bytes.push(DONE);
+                for id in ids {
+                    bytes.extend_from_slice(&id.0);
+                }
+                return bytes;
             }
             Self::Write(seconds) => {
-                let mut bytes = vec![WRITE];
-                bytes.extend(seconds.iter().flat_map(|second| second.to_le_bytes()));
-                bytes
+                bytes.push(WRITE);
+                seconds
             }
             Self::Wrote(number, seconds) => {
-                let mut bytes = vec![WROTE];
-                let numbers = core::iter::once(number).chain(seconds);
-                bytes.extend(numbers.flat_map(|number| number.to_le_bytes()));
-                bytes
+                bytes.push(WROTE);
+                bytes.extend_from_slice(&number.to_le_bytes());
+                seconds
             }
+        };
+        for second in seconds {
+            bytes.extend_from_slice(&second.to_le_bytes());
         }
+        bytes
     }
 
     /// Reads such bytes; `None` when they are none.

@@ -221,10 +221,14 @@ pub fn stopped(text: &str) -> (usize, usize) {
     let mut reader = Reader::new(text);
     _ = reader.step().and_then(|()| reader.end());
     reader.peek();
-    let bytes = text.as_bytes();
-    let mut lines = bytes.get(..=reader.at).unwrap_or(bytes).rsplit(|byte| *byte == b'\n');
-    let column = lines.next().map_or(0, <[u8]>::len);
-    (1 + lines.count(), column)
+    let (mut line, mut column) = (1, 0);
+    for byte in text.bytes().take(reader.at + 1) {
+        column += 1;
+        if byte == b'\n' {
+            (line, column) = (line + 1, 0);
+        }
+    }
+    (line, column)
 }
 
 /// Where reading has come to in a text.

@@ -12,7 +12,9 @@ use crate::destination::{
 use crate::json::tree::Value;
 use crate::measurement::Measurement;
 use crate::settings::Secret;
-use crate::text::{concat, contains, join, lossy, read_integer, split, split_once, whole};
+use crate::text::{
+    concat, contains, is_one_of, join, lossy, read_integer, split, split_once, whole,
+};
 
 /// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`. The secrets are taken out of what
 /// is passed on of its words.
@@ -238,7 +240,7 @@ fn words(value: &Value) -> String {
 /// Whether a text holds a metric's or source's name as a word of its own, in any case.
 fn mentions(text: &str, name: &str) -> bool {
     let is_part = |byte: Option<&u8>| {
-        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || is_one_of(*byte, "._-"))
     };
     let (text, name) = (text.to_ascii_lowercase(), name.to_ascii_lowercase());
     let (text, name) = (text.as_bytes(), name.as_bytes());

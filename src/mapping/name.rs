@@ -7,7 +7,7 @@ use super::rejection::{Code, Rejection};
 use crate::json::reader::Raw;
 use crate::json::{Scalar, javascript_string};
 use crate::segment::event::Event;
-use crate::text::concat;
+use crate::text::{concat, is_one_of};
 
 /// Longest name and source that Librato takes (Librato API documentation, `POST /v1/metrics`).
 pub const MAX_LENGTH: usize = 255;
@@ -66,7 +66,7 @@ fn part<'a>(field: Option<Raw<'a>>, label: &str) -> Result<Option<Cow<'a, str>>,
 /// [`MAX_LENGTH`]. Librato would take `:` as well; the original destination replaced it.
 #[must_use]
 pub fn clean(text: &str) -> Rc<str> {
-    clean_keeping(text, |byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    clean_keeping(text, |byte| byte.is_ascii_alphanumeric() || is_one_of(byte, "._-"))
 }
 
 /// The same with another set of characters, all of them ASCII.

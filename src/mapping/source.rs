@@ -8,7 +8,7 @@ use super::name::clean_keeping;
 use super::rejection::{Code, Rejection};
 use crate::json::{Scalar, javascript_number, number};
 use crate::segment::event::{Entry, Event};
-use crate::text::concat;
+use crate::text::{concat, is_one_of};
 
 /// The source: the first that is present of `integrations.Librato.source`; `options.Librato.source`
 /// or, without `options`, `context.Librato.source`; `options.source` or `context.source` likewise;
@@ -54,7 +54,7 @@ fn text<'a>(value: &'a Scalar, field: &str) -> Result<Cow<'a, str>, Rejection> {
 /// Cleans a source to Librato's characters, which are those of a name and `:`.
 #[must_use]
 pub fn clean(text: &str) -> Rc<str> {
-    unreserved(clean_keeping(text, |byte| byte.is_ascii_alphanumeric() || b".:_-".contains(&byte)))
+    unreserved(clean_keeping(text, |byte| byte.is_ascii_alphanumeric() || is_one_of(byte, ".:_-")))
 }
 
 /// Librato keeps the source `all` for itself (Librato API documentation, `POST /v1/metrics`).

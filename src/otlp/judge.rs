@@ -70,9 +70,8 @@ fn of_json<'b>(body: &'b Value) -> Said<'b> {
 
 /// The words of a refusal: a `Status` in protobuf or JSON, or text.
 fn words(body: &[u8]) -> String {
-    /// Keys of the fields 1 and 2 of a `Status`. No text begins with such a character.
-    const KEYS: [u8; 2] = [0x08, 0x12];
-    if body.first().is_some_and(|first| KEYS.contains(first))
+    // Keys of the fields 1 and 2 of a `Status`. No text begins with such a character.
+    if let Some(0x08 | 0x12) = body.first()
         && let Ok(said) = Said::of_status(body)
     {
         return said.words.to_owned();

@@ -68,14 +68,16 @@ impl Otlp {
             _ => "",
         };
         // A token stands behind its scheme; a backend may quote it with or without.
-        let parts = given.iter().flat_map(|(_, value)| {
-            let token = split_once(value.expose(), " ").map(|(_, token)| token);
-            [Some(value.expose()), token].into_iter().flatten()
-        });
         let mut secrets: Vec<Secret> = Vec::new();
-        for part in parts.filter(|part| part.len() >= SHORTEST_SECRET) {
-            let place = secrets.partition_point(|other| other.expose().len() >= part.len());
-            secrets.insert(place, Secret::new(part.to_owned()));
+        for (_, value) in &given {
+            let whole = value.expose();
+            let token = split_once(whole, " ").map_or("", |(_, token)| token);
+            for part in [whole, token] {
+                if part.len() >= SHORTEST_SECRET {
+                    let place = secrets.partition_point(|other| other.expose().len() >= part.len());
+                    secrets.insert(place, Secret::new(part.to_owned()));
+                }
+            }
         }
         let mut headers = given;
         headers.push(("User-Agent".to_owned(), Secret::new(USER_AGENT.to_owned())));
