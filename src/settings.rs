@@ -256,7 +256,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             None => Some(Vec::new()),
         };
         if headers.is_none() {
-            self.problems.push(Problem { setting: "OTLP_HEADERS", expected: OTLP_HEADERS });
+            self.miss("OTLP_HEADERS", OTLP_HEADERS);
         }
         let profile = self.choice(
             "OTLP_PROFILE",
@@ -289,6 +289,11 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         Some(Librato::new(&base_url(&url?), email, token, api, period))
     }
 
+    /// A setting is missing or malformed.
+    fn miss(&mut self, setting: &'static str, expected: &'static str) {
+        self.problems.push(Problem { setting, expected });
+    }
+
     /// A setting's text. What is empty counts as unset.
     fn text(&self, setting: &str) -> Option<String> {
         let text = (self.lookup)(setting)?;
@@ -300,12 +305,12 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         &mut self,
         setting: &'static str,
         expected: &'static str,
-        is_good: impl Fn(&str) -> bool,
+        is_good: fn(&str) -> bool,
     ) -> Option<String> {
         let text =
             self.text(setting).filter(|text| is_good(text) && !text.chars().any(char::is_control));
         if text.is_none() {
-            self.problems.push(Problem { setting, expected });
+            self.miss(setting, expected);
         }
         text
     }
@@ -317,13 +322,11 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         choices: &[(&str, T)],
     ) -> T {
         let Some(text) = self.text(setting) else { return T::default() };
-        match choices.iter().find(|(name, _)| *name == text) {
-            Some((_, choice)) => *choice,
-            None => {
-                self.problems.push(Problem { setting, expected });
-                T::default()
-            }
+        let choice = choices.iter().find(|(name, _)| *name == text);
+        if choice.is_none() {
+            self.miss(setting, expected);
         }
+        choice.map(|(_, choice)| *choice).unwrap_or_default()
     }
 
     fn number(
@@ -334,7 +337,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     ) -> Option<u32> {
         let number = read_whole(&self.text(setting)?).filter(|number| range.contains(number));
         if number.is_none() {
-            self.problems.push(Problem { setting, expected });
+            self.miss(setting, expected);
         }
         number
     }
@@ -344,13 +347,13 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         &mut self,
         setting: &'static str,
         expected: &'static str,
-        is_good: impl Fn(&str) -> bool,
+        is_good: fn(&str) -> bool,
     ) -> Option<Vec<String>> {
         let items = list(&self.text(setting)?);
         if !items.is_empty() && items.iter().all(|item| is_good(item)) {
             return Some(items);
         }
-        self.problems.push(Problem { setting, expected });
+        self.miss(setting, expected);
         None
     }
 
@@ -367,7 +370,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         if is_good {
             return concat(&["/", path]);
         }
-        self.problems.push(Problem { setting: "PATH_PREFIX", expected: PREFIX });
+        self.miss("PATH_PREFIX", PREFIX);
         String::new()
     }
 }
