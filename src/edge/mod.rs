@@ -43,7 +43,7 @@ use outbound::{Targets, Upstream};
 use task::{Begun, Settlement, Tasks};
 
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
 /// A panic's message would be read by nobody, and what writes it is a tenth of the module. The trap tells
 /// the place, and `platform.js` begins anew.
