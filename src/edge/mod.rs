@@ -30,7 +30,7 @@ use crate::durable::once::seconds;
 use crate::ingest::{self, Call, Counts, Intake, Kind};
 use crate::measurement::Measurement;
 use crate::rollup::Rollup;
-use crate::segment::answer::{Answer, Body, Failure, FailureCode, success};
+use crate::segment::answer::{Answer, Body, Failure, FailureCode, Fallible, success};
 use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::route::Route;
 use crate::segment::{body, credential, health, library_settings, operator, pixel, query, webhook};
@@ -168,9 +168,6 @@ impl Account {
 
 /// How long a number to write under is waited for while a client waits.
 const WRITER_PATIENCE: Millis = 1_000;
-
-/// What a call ends with when it does not end well.
-type Fallible<T> = Result<T, Failure>;
 
 /// One request on its way through.
 struct Visit<'v> {
@@ -341,9 +338,7 @@ impl Visit<'_> {
         let text = body::text(bytes, None, webhook::MAX_REQUEST)?;
         // Segment sends again after a 5xx, and after nothing else.
         self.take(Kind::Webhook, &text).await.map_err(|failure| match failure.code {
-            FailureCode::RateLimited => {
-                Failure { code: FailureCode::UpstreamUnavailable, ..failure }
-            }
+            FailureCode::RateLimited => failure.because(FailureCode::UpstreamUnavailable),
             _ => failure,
         })
     }
