@@ -37,7 +37,7 @@ use librato_edge::json::{Scalar, is_too_deep};
 use librato_edge::librato::WINDOW;
 use librato_edge::mapping::name::MAX_LENGTH;
 use librato_edge::measurement::{Measurement, Samples, is_in_range};
-use librato_edge::segment::answer::{Failure, success};
+use librato_edge::segment::answer::{Fallible, success};
 use librato_edge::segment::payload::{self, Envelope, Member};
 use librato_edge::segment::{credential, pixel, query, webhook};
 use librato_edge::settings::Settings;
@@ -139,7 +139,7 @@ static SETTINGS: LazyLock<Settings> =
     LazyLock::new(|| settings([("LIBRATO_TOKEN", TOKEN), ("CONSENT_CATEGORIES", "a")]));
 
 /// What becomes of a request is one of few things, and what is measured is what Librato takes.
-fn check_taken(taken: &Result<Intake, Failure>) {
+fn check_taken(taken: &Fallible<Intake>) {
     let answer = match taken {
         Ok(intake) => intake.answer(),
         Err(failure) => failure.answer(),
