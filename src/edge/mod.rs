@@ -453,12 +453,12 @@ fn is_get(method: &str) -> bool {
 
 /// Somewhere to begin: the pauses of many isolates must only differ.
 fn random() -> u64 {
-    js_sys::Math::random().to_bits()
+    bindings::random().to_bits()
 }
 
 /// The engine's `Date.parse`. Workers live in UTC.
 fn native_date(text: &str) -> Option<Millis> {
-    let date = js_sys::Date::parse(text);
+    let date = bindings::parse_date(text);
     // A JavaScript date is a whole number of milliseconds and fits.
     #[allow(clippy::cast_possible_truncation)]
     date.is_finite().then_some(date as Millis)
