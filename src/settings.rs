@@ -272,7 +272,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             "`metrics` or `measurements`",
             &[("metrics", Api::Metrics), ("measurements", Api::Measurements)],
         );
-        let email = self.required("LIBRATO_EMAIL", EMAIL, |text| !text.contains(':'));
+        let email = self.required("LIBRATO_EMAIL", EMAIL, |text| !has_any(text, b":"));
         let token = self.required("LIBRATO_TOKEN", TOKEN, |_| true);
         let url = self.required("LIBRATO_URL", URL, is_base_url);
         let period = match self.text("METRIC_PERIOD").as_deref() {
@@ -295,7 +295,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         &mut self,
         setting: &'static str,
         expected: &'static str,
-        is_good: impl Fn(&str) -> bool,
+        is_good: fn(&str) -> bool,
     ) -> Option<String> {
         let text =
             self.text(setting).filter(|text| is_good(text) && !text.contains(char::is_control));
@@ -339,7 +339,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         &mut self,
         setting: &'static str,
         expected: &'static str,
-        is_good: impl Fn(&str) -> bool,
+        is_good: fn(&str) -> bool,
     ) -> Option<Vec<String>> {
         let items = list(&self.text(setting)?);
         if !items.is_empty() && items.iter().all(|item| is_good(item)) {
@@ -376,12 +376,15 @@ fn patterns(names: &[String]) -> Vec<String> {
         .collect()
 }
 
+fn has_any(text: &str, bytes: &[u8]) -> bool {
+    text.bytes().any(|byte| bytes.contains(&byte))
+}
+
 /// A star, `null` as pages without an origin send it, or scheme and host as browsers write them.
 fn is_origin(text: &str) -> bool {
     let host = split_once(text, "://").map(|(_, rest)| rest.trim_end_matches('/'));
     matches!(text, "*" | "null")
-        || host
-            .is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']))
+        || host.is_some_and(|host| !host.is_empty() && !has_any(host, b"/?#@ *"))
 }
 
 /// A URL with a path, and with a query if need be.
@@ -395,7 +398,7 @@ fn is_base_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         let host = rest.split('/').next().unwrap_or_default();
-        !host.is_empty() && !host.starts_with(':') && !rest.contains(['@', '?']) && is_in_url(rest)
+        !host.is_empty() && !host.starts_with(':') && !has_any(rest, b"@?") && is_in_url(rest)
     })
 }
 
