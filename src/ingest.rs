@@ -1,6 +1,7 @@
 //! From the text of a request to measurements, and from their fate to the answer.
 
 use alloc::borrow::{Cow, ToOwned};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -16,7 +17,7 @@ use crate::json::writer::{ToJson, Writer};
 use crate::mapping::rejection::{Code, Rejection};
 use crate::mapping::{self, Circumstances, Verdict};
 use crate::measurement::Measurement;
-use crate::segment::answer::{self, Answer, Failure, FailureCode, Rejected};
+use crate::segment::answer::{self, Answer, Failure, FailureCode, Fallible, Rejected};
 use crate::segment::payload::{self, Envelope, Member};
 use crate::segment::route::EventType;
 use crate::settings::Settings;
@@ -123,7 +124,7 @@ impl ToJson for Tally {
 /// # Errors
 ///
 /// What is wrong with the request as a whole: its key, its JSON, its shape or size.
-pub fn take<'a>(body: &'a str, call: &Call) -> Result<Intake<'a>, Failure> {
+pub fn take<'a>(body: &'a str, call: &Call) -> Fallible<Intake<'a>> {
     if call.kind == Kind::Webhook {
         return take_webhook(body, call);
     }
@@ -137,7 +138,7 @@ pub fn take<'a>(body: &'a str, call: &Call) -> Result<Intake<'a>, Failure> {
     }
 }
 
-fn take_webhook<'a>(body: &'a str, call: &Call) -> Result<Intake<'a>, Failure> {
+fn take_webhook<'a>(body: &'a str, call: &Call) -> Fallible<Intake<'a>> {
     let members = payload::webhook(body)?;
     let mut collector = Collector::new(call, members.len(), "");
     for member in &members {
@@ -146,11 +147,7 @@ fn take_webhook<'a>(body: &'a str, call: &Call) -> Result<Intake<'a>, Failure> {
     Ok(collector.finish())
 }
 
-fn take_single<'a>(
-    body: &'a str,
-    event_type: EventType,
-    call: &Call,
-) -> Result<Intake<'a>, Failure> {
+fn take_single<'a>(body: &'a str, event_type: EventType, call: &Call) -> Fallible<Intake<'a>> {
     let member = payload::single(body)?;
     let body_key = text(member.event.write_key);
     let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
@@ -161,7 +158,7 @@ fn take_single<'a>(
     Ok(collector.finish())
 }
 
-fn take_batch<'a>(body: &'a str, call: &Call) -> Result<Intake<'a>, Failure> {
+fn take_batch<'a>(body: &'a str, call: &Call) -> Fallible<Intake<'a>> {
     let (envelope, mut members) = Envelope::read(body)?;
     let body_key = text(envelope.write_key)
         .or_else(|| members.iter().find_map(|member| text(member.event.write_key)));
@@ -184,7 +181,7 @@ fn take_batch<'a>(body: &'a str, call: &Call) -> Result<Intake<'a>, Failure> {
 /// # Errors
 ///
 /// [`FailureCode::InvalidWriteKey`].
-pub fn authenticate<'k>(key: Option<&'k str>, settings: &Settings) -> Result<&'k str, Failure> {
+pub fn authenticate<'k>(key: Option<&'k str>, settings: &Settings) -> Fallible<&'k str> {
     let message = match key {
         Some(key) if settings.knows(key) => return Ok(key),
         Some(_) => "writeKey: expected a write key that is accepted here, found another",
@@ -289,14 +286,14 @@ impl Intake<'_> {
     /// # Errors
     ///
     /// When something could not be delivered now, so that the client must send the request again.
-    pub fn settle(&mut self, outcomes: &[&Outcome], names: Names) -> Result<(), Failure> {
+    pub fn settle(&mut self, outcomes: &[&Outcome], names: Names) -> Fallible<()> {
         let trouble = outcomes.iter().filter_map(|outcome| match *outcome {
             Outcome::Later(trouble) => Some(trouble),
             _ => None,
         });
         if let Some(trouble) = trouble.max_by_key(|trouble| trouble.kind) {
             let rejected = if self.is_batch { self.rejected() } else { Vec::new() };
-            return Err(Failure { rejected, ..failure(trouble, names) });
+            return Err(failure(trouble, names).with(rejected));
         }
         let measured =
             self.events.iter_mut().filter(|event| matches!(event.fate, Fate::Measured(_)));
@@ -326,7 +323,7 @@ impl Intake<'_> {
             " events could be accepted; the first: ",
             &first.message,
         ]);
-        Failure { rejected, ..Failure::new(FailureCode::InvalidEvent, message) }.answer()
+        Failure::new(FailureCode::InvalidEvent, message).with(rejected).answer()
     }
 
     /// Figures for the log.
@@ -365,14 +362,14 @@ impl Intake<'_> {
 
 /// The failure of credentials that a destination does not take.
 #[must_use]
-pub fn bad_credentials(names: Names) -> Failure {
+pub fn bad_credentials(names: Names) -> Box<Failure> {
     let Names { destination, credentials, .. } = names;
     let message = concat(&[credentials, ": expected credentials that ", destination, " accepts"]);
-    Failure { retry_after: Some(60), ..Failure::new(FailureCode::Misconfigured, message) }
+    Failure::new(FailureCode::Misconfigured, message).after(Some(60))
 }
 
 /// What a client is told of a destination that does not take measurements now.
-fn failure(trouble: &Trouble, names: Names) -> Failure {
+fn failure(trouble: &Trouble, names: Names) -> Box<Failure> {
     let (code, said) = match trouble.kind {
         TroubleKind::Throttled => (FailureCode::RateLimited, "limits the account"),
         TroubleKind::Unauthorized => return bad_credentials(names),
@@ -381,5 +378,5 @@ fn failure(trouble: &Trouble, names: Names) -> Failure {
         }
     };
     let message = concat(&[names.destination, " ", said, ": send again later"]);
-    Failure { retry_after: trouble.retry_after, ..Failure::new(code, message) }
+    Failure::new(code, message).after(trouble.retry_after)
 }

@@ -13,8 +13,7 @@ use crate::librato::{self, Librato};
 use crate::mapping::name;
 use crate::otlp::{Otlp, Profile};
 use crate::text::{
-    concat, contains, is_one_of, join, percent_decoded, read_whole, split, split_once,
-    without_slashes,
+    concat, is_one_of, join, percent_decoded, read_whole, split, split_once, without_slashes,
 };
 
 /// A value that must never be printed.
@@ -277,7 +276,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             "`metrics` or `measurements`",
             &[("metrics", Api::Metrics), ("measurements", Api::Measurements)],
         );
-        let email = self.required("LIBRATO_EMAIL", EMAIL, |text| !contains(text, ":"));
+        let email = self.required("LIBRATO_EMAIL", EMAIL, |text| !has_any(text, ":"));
         let token = self.required("LIBRATO_TOKEN", TOKEN, |_| true);
         let url = self.required("LIBRATO_URL", URL, is_base_url);
         let period = match self.text("METRIC_PERIOD").as_deref() {
@@ -384,13 +383,15 @@ fn patterns(names: &[String]) -> Vec<String> {
     names.iter().map(|pattern| join(split(pattern, "*").map(name::clean), "*")).collect()
 }
 
+fn has_any(text: &str, marks: &str) -> bool {
+    text.bytes().any(|byte| is_one_of(byte, marks))
+}
+
 /// A star, `null` as pages without an origin send it, or scheme and host as browsers write them.
 fn is_origin(text: &str) -> bool {
     let host = split_once(text, "://").map(|(_, rest)| without_slashes(rest));
     matches!(text, "*" | "null")
-        || host.is_some_and(|host| {
-            !host.is_empty() && !host.bytes().any(|byte| is_one_of(byte, "/?#@ *"))
-        })
+        || host.is_some_and(|host| !host.is_empty() && !has_any(host, "/?#@ *"))
 }
 
 /// A URL with a path, and with a query if need be.
@@ -404,7 +405,7 @@ fn is_base_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         let has_host = !matches!(rest.as_bytes(), [] | [b'/' | b':', ..]);
-        has_host && !rest.bytes().any(|byte| is_one_of(byte, "@?")) && is_in_url(rest)
+        has_host && !has_any(rest, "@?") && is_in_url(rest)
     })
 }
 

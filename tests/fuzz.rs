@@ -27,6 +27,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use bolero::check;
 use common::{gauges, post, settings};
+use flate2::{Crc, Decompress, FlushDecompress, Status};
 use hmac::{Hmac, KeyInit, Mac};
 use librato_edge::delivery::{Arrival, Delivery, Judgement, Outcome, Policy, Reply, Step};
 use librato_edge::ingest::{self, Call, Intake, Kind};
@@ -37,7 +38,8 @@ use librato_edge::json::{Scalar, is_too_deep};
 use librato_edge::librato::WINDOW;
 use librato_edge::mapping::name::MAX_LENGTH;
 use librato_edge::measurement::{Measurement, Samples, is_in_range};
-use librato_edge::segment::answer::{Failure, success};
+use librato_edge::segment::answer::{FailureCode, Fallible, success};
+use librato_edge::segment::body;
 use librato_edge::segment::payload::{self, Envelope, Member};
 use librato_edge::segment::{credential, pixel, query, webhook};
 use librato_edge::settings::Settings;
@@ -73,6 +75,7 @@ targets! {
     fuzz_string: "string", string;
     fuzz_event: "event", event;
     fuzz_envelope: "envelope", envelope;
+    fuzz_body: "body", packed_body;
     fuzz_timestamp: "timestamp", timestamp;
     fuzz_pixel: "pixel", pixel_query;
     fuzz_signature: "signature", signature;
@@ -139,7 +142,7 @@ static SETTINGS: LazyLock<Settings> =
     LazyLock::new(|| settings([("LIBRATO_TOKEN", TOKEN), ("CONSENT_CATEGORIES", "a")]));
 
 /// What becomes of a request is one of few things, and what is measured is what Librato takes.
-fn check_taken(taken: &Result<Intake, Failure>) {
+fn check_taken(taken: &Fallible<Intake>) {
     let answer = match taken {
         Ok(intake) => intake.answer(),
         Err(failure) => failure.answer(),
@@ -336,6 +339,36 @@ fn envelope(input: &[u8]) {
         native_date: |_| None,
     };
     check_taken(&ingest::take(text, &call));
+}
+
+/// A body is what another library unpacks, and damaged where that finds it so. The input is what stands
+/// behind a gzip's header; where it is whole, its checksum is made to fit.
+fn packed_body(input: &[u8]) {
+    const LIMIT: usize = 10_000;
+    let mut unpacked = vec![0; LIMIT + 1];
+    let mut other = Decompress::new(false);
+    let status = other.decompress(input, &mut unpacked, FlushDecompress::Finish);
+    let [read, written] =
+        [other.total_in(), other.total_out()].map(|count| usize::try_from(count).unwrap());
+    let is_whole = matches!(status, Ok(Status::StreamEnd));
+    unpacked.truncate(written);
+    let mut packed = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], input].concat();
+    if is_whole {
+        packed.truncate(10 + read);
+        let mut checksum = Crc::new();
+        checksum.update(&unpacked);
+        packed.extend([checksum.sum(), checksum.amount()].map(u32::to_le_bytes).concat());
+    }
+    let found = body::text(packed, None, LIMIT).map_err(|failure| failure.code);
+    if is_whole && written <= LIMIT {
+        assert_eq!(found, String::from_utf8(unpacked).map_err(|_| FailureCode::MalformedJson));
+    } else if status.is_ok() && written > LIMIT {
+        // A block without an end is damaged here before it is too large, and there only too large.
+        let codes = [FailureCode::PayloadTooLarge, FailureCode::UnsupportedEncoding];
+        assert!(found.is_err_and(|code| codes.contains(&code)));
+    } else {
+        assert_eq!(found, Err(FailureCode::UnsupportedEncoding));
+    }
 }
 
 /// A moment is one that JavaScript can hold, and moves by its zone.

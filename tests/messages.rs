@@ -155,7 +155,7 @@ fn pauses_are_whole_seconds_that_clients_understand() {
     for (retry_after, header) in
         [(None, "10"), (Some(0), "1"), (Some(7), "7"), (Some(86_400), "300")]
     {
-        let failure = Failure { retry_after, ..Failure::new(FailureCode::RateLimited, "x") };
+        let failure = Failure::new(FailureCode::RateLimited, "x").after(retry_after);
         let answer = failure.answer();
         assert_eq!(answer.status, 429);
         for name in ["Retry-After", "X-RateLimit-Reset"] {

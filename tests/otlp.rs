@@ -245,7 +245,7 @@ fn health_asks_with_an_empty_request() {
         (answered(302), "OTLP_URL: expected an answer of 200, found 302"),
         (Arrival::Lost, "OTLP_URL: expected an answer, found none"),
     ] {
-        assert_eq!(checked(arrival), Err(message.to_owned()));
+        assert_eq!(checked(arrival), Err(message.into()));
     }
 }
 

@@ -45,6 +45,22 @@ function kilobytes(path) {
 }
 
 /**
+ * Short names for what the module imports from its script: each of wasm-bindgen's ends in a hash, which no packing makes
+ * smaller, and it stands in both.
+ */
+function shortened(text, script) {
+  let count = 0;
+  const renamed = text.replace(/(?<=\(import "\.\/index_bg\.js" ")\w+/g, (name) => {
+    const short = `i${count++}`;
+    const before = script;
+    script = script.replace(new RegExp(`\\b${name}\\b`), short);
+    if (script === before) throw new Error(`wasm-bindgen does not give ${name}`);
+    return short;
+  });
+  return { text: renamed, script };
+}
+
+/**
  * Builds what is deployed, into `build/`: the script, its WebAssembly module, and as a static asset analytics.js.
  * Always the release build, so what is developed and tested with is what is deployed.
  *
@@ -73,13 +89,16 @@ export async function buildWorker({ wasmBindgen, versions }, { named = false } =
     await run([wasmBindgen, wasm, ...glue, "--out-name", "index", "--out-dir", GLUE], { show });
 
     // The names of functions are a ninth of the module, and nothing panics here whose trace they would make readable.
-    const strip = named ? ["-g"] : ["--strip-debug", "--strip-producers"];
-    await run(["wasm-opt", `${GLUE}/index_bg.wasm`, "--output", OUTPUT.wasm, ...PASSES, ...strip], { show });
+    const strip = named ? ["-g"] : ["--strip-debug", "--strip-producers", "--strip-target-features"];
+    const text = `${GLUE}/index.wat`;
+    await run(["wasm-dis", `${GLUE}/index_bg.wasm`, "--output", text], { show });
+    const glued = shortened(read(text).toString(), read(`${GLUE}/index.js`).toString());
+    writeFileSync(inProject(text), glued.text);
+    await run(["wasm-opt", text, "--output", OUTPUT.wasm, "--all-features", ...PASSES, ...strip], { show });
 
     // The platform's way to say that a module is wanted and no instance of it.
-    const script = read(`${GLUE}/index.js`).toString();
-    const imported = script.replace("import source wasmModule from", "import wasmModule from");
-    if (imported === script) throw new Error("wasm-bindgen imports the module in another way");
+    const imported = glued.script.replace("import source wasmModule from", "import wasmModule from");
+    if (imported === glued.script) throw new Error("wasm-bindgen imports the module in another way");
     writeFileSync(inProject(GLUE, "index.js"), imported);
     const bundle = ["--bundle", "--minify", "--format=esm", "--external:./index_bg.wasm", "--log-level=warning"];
     const aliases = [`--alias:librato_edge=./${GLUE}/index.js`, "--alias:platform=./src/edge/platform.js"];

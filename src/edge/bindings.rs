@@ -7,7 +7,6 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use js_sys::{Array, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -89,9 +88,20 @@ extern "C" {
         millis: f64,
     );
 
-    /// The rows of a statement, each an array of values.
+    /// The rows of a statement.
     #[wasm_bindgen(catch)]
-    pub(super) fn rows(sql: &Sql, statement: &str, values: &Array) -> Result<Array, JsValue>;
+    pub(super) fn rows(
+        sql: &Sql,
+        statement: &str,
+        values: Vec<JsValue>,
+    ) -> Result<Vec<Row>, JsValue>;
+
+    /// Bytes as a database takes them.
+    pub(super) fn blob(bytes: &[u8]) -> JsValue;
+
+    /// The bytes that it gives; `None` for anything else.
+    #[wasm_bindgen(js_name = bytesOf)]
+    pub(super) fn bytes_of(blob: &JsValue) -> Option<Vec<u8>>;
 }
 
 #[wasm_bindgen]
@@ -168,6 +178,24 @@ extern "C" {
     /// Its database.
     pub(super) type Sql;
 
+    /// The values of a row.
+    pub(super) type Row;
+
+    #[wasm_bindgen(method, structural, indexing_getter)]
+    pub(super) fn value(this: &Row, column: u32) -> JsValue;
+
+    /// The time, in milliseconds.
+    #[wasm_bindgen(js_namespace = Date, js_name = now)]
+    pub(super) fn date_now() -> f64;
+
+    /// What the engine takes a text for, in milliseconds.
+    #[wasm_bindgen(js_namespace = Date, js_name = parse)]
+    pub(super) fn parse_date(text: &str) -> f64;
+
+    /// From 0 to below 1.
+    #[wasm_bindgen(js_namespace = Math)]
+    pub(super) fn random() -> f64;
+
     #[wasm_bindgen(js_namespace = console, js_name = log)]
     pub(super) fn console_log(line: &str);
 
@@ -180,9 +208,4 @@ impl Env {
     pub(super) fn text(&self, name: &str) -> Option<String> {
         self.get(name).as_string()
     }
-}
-
-/// The bytes of an `ArrayBuffer`; `None` for nothing.
-pub(super) fn bytes(buffer: &JsValue) -> Option<Vec<u8>> {
-    buffer.is_object().then(|| Uint8Array::new(buffer).to_vec())
 }

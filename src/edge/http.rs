@@ -7,7 +7,7 @@ use wasm_bindgen::JsValue;
 
 use super::bindings::{self, Request};
 use super::task::{Settlement, Tasks};
-use crate::segment::answer::{Answer, Failure, FailureCode};
+use crate::segment::answer::{Answer, Failure, FailureCode, Fallible};
 use crate::segment::body::too_large;
 use crate::segment::cors::Origin;
 use crate::text;
@@ -58,7 +58,7 @@ pub(super) async fn read_body(
     request: &Request,
     length: Option<u64>,
     limit: usize,
-) -> Result<Vec<u8>, Failure> {
+) -> Fallible<Vec<u8>> {
     let body = match length {
         Some(length) if length > limit as u64 => return Err(too_large(limit)),
         Some(_) => tasks.begun(|ticket| bindings::whole_body(ticket, request, BODY_PATIENCE)),

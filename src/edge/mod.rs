@@ -30,7 +30,7 @@ use crate::durable::once::seconds;
 use crate::ingest::{self, Call, Counts, Intake, Kind};
 use crate::measurement::Measurement;
 use crate::rollup::Rollup;
-use crate::segment::answer::{Answer, Body, Failure, FailureCode, success};
+use crate::segment::answer::{Answer, Body, Failure, FailureCode, Fallible, success};
 use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::route::Route;
 use crate::segment::{body, credential, health, library_settings, operator, pixel, query, webhook};
@@ -44,7 +44,7 @@ use outbound::{Targets, Upstream};
 use task::{Begun, Settlement, Tasks};
 
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
 
 /// A panic's message would be read by nobody, and what writes it is a tenth of the module. The trap tells
 /// the place, and `platform.js` begins anew.
@@ -169,9 +169,6 @@ impl Account {
 
 /// How long a number to write under is waited for while a client waits.
 const WRITER_PATIENCE: Millis = 1_000;
-
-/// What a call ends with when it does not end well.
-type Fallible<T> = Result<T, Failure>;
 
 /// One request on its way through.
 struct Visit<'v> {
@@ -342,9 +339,7 @@ impl Visit<'_> {
         let text = body::text(bytes, None, webhook::MAX_REQUEST)?;
         // Segment sends again after a 5xx, and after nothing else.
         self.take(Kind::Webhook, &text).await.map_err(|failure| match failure.code {
-            FailureCode::RateLimited => {
-                Failure { code: FailureCode::UpstreamUnavailable, ..failure }
-            }
+            FailureCode::RateLimited => failure.because(FailureCode::UpstreamUnavailable),
             _ => failure,
         })
     }
@@ -459,12 +454,12 @@ fn is_get(method: &str) -> bool {
 
 /// Somewhere to begin: the pauses of many isolates must only differ.
 fn random() -> u64 {
-    js_sys::Math::random().to_bits()
+    bindings::random().to_bits()
 }
 
 /// The engine's `Date.parse`. Workers live in UTC.
 fn native_date(text: &str) -> Option<Millis> {
-    let date = js_sys::Date::parse(text);
+    let date = bindings::parse_date(text);
     // A JavaScript date is a whole number of milliseconds and fits.
     #[allow(clippy::cast_possible_truncation)]
     date.is_finite().then_some(date as Millis)

@@ -3,10 +3,9 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use js_sys::Array;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsValue;
 
-use super::bindings::{self, Deferred, Namespace, Request, Sql, State};
+use super::bindings::{self, Deferred, Namespace, Request, Row, Sql, State};
 use super::http;
 use super::outbound;
 use super::task::Tasks;
@@ -69,20 +68,11 @@ impl Database {
 
     /// Runs a statement and gives its rows.
     pub(super) fn rows(&self, statement: &str, values: &[JsValue]) -> Result<Vec<Row>, Fault> {
-        let values: Array = values.iter().collect();
-        let rows = bindings::rows(&self.0, statement, &values).map_err(|_| Fault)?;
-        Ok(rows.iter().map(|row| Row(row.unchecked_into())).collect())
+        bindings::rows(&self.0, statement, values.to_vec()).map_err(|_| Fault)
     }
 }
 
-/// The values of a row.
-pub(super) struct Row(Array);
-
 impl Row {
-    pub(super) fn value(&self, column: u32) -> JsValue {
-        self.0.get(column)
-    }
-
     pub(super) fn number(&self, column: u32) -> Result<u32, Fault> {
         // SQLite's integers come as JavaScript's numbers; ours are small and not negative.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

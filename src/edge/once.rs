@@ -5,7 +5,6 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use js_sys::Uint8Array;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use super::bindings::{self, Deferred, Request, State};
@@ -198,7 +197,7 @@ impl Memory {
         let (answers, logged) = ledger.ask(&question, hour);
         let answer = write_answer(&answers, logged.as_ref());
         if let Some(logged) = logged {
-            let row = [hour.into(), Uint8Array::from(logged.write().as_slice()).into()];
+            let row = [hour.into(), bindings::blob(&logged.write())];
             let written = self.database.run("INSERT INTO log (hour, question) VALUES (?, ?)", &row);
             if let Err(error) = written {
                 // What is not written must not be remembered: it would be gone with the isolate.
@@ -217,7 +216,7 @@ impl Memory {
         let mut ledger = Ledger::default();
         for row in self.database.rows("SELECT hour, question FROM log ORDER BY seq", &[])? {
             let hour = row.number(0)?;
-            let question = bindings::bytes(&row.value(1)).ok_or(Fault)?;
+            let question = bindings::bytes_of(&row.value(1)).ok_or(Fault)?;
             let question = Question::read(&question).ok_or(Fault)?;
             ledger.replay(&question, hour);
         }

@@ -13,7 +13,7 @@ use crate::Millis;
 use crate::delivery::{Arrival, Delivery, Lot, Outcome, Policy, Step};
 use crate::destination::{Check, Destination, Remark, Reply};
 use crate::measurement::Measurement;
-use crate::segment::answer::Failure;
+use crate::segment::answer::Fallible;
 use crate::segment::cors::Origin;
 use crate::segment::health;
 use crate::text::concat;
@@ -155,7 +155,7 @@ fn arrival(destination: &dyn Destination, exchanged: Settlement) -> Arrival {
 }
 
 /// Asks whether the credentials are good.
-pub(super) async fn check(upstream: Upstream<'_>, platform: &Platform) -> Result<(), Failure> {
+pub(super) async fn check(upstream: Upstream<'_>, platform: &Platform) -> Fallible<()> {
     let Upstream { destination, targets } = upstream;
     let exchanged = exchange(platform, &targets.check, &[], CHECK_TIMEOUT).await;
     health::checked(destination, &arrival(destination, exchanged))

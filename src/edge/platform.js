@@ -351,6 +351,12 @@ export function ask(ticket, namespace, name, question, millis) {
   settle(ticket, within(answer(), millis));
 }
 
+/** @param {Uint8Array} bytes a view of memory that will change */
+export const blob = (bytes) => bytes.slice();
+
+/** @param {unknown} value of a database */
+export const bytesOf = (value) => (value instanceof ArrayBuffer ? new Uint8Array(value) : undefined);
+
 /**
  * The rows that a statement gives, each a list of values.
  *

@@ -19,7 +19,7 @@ use crate::durable::dead_letter::DeadLetter;
 use crate::durable::once::{Claim, Question};
 use crate::durable::parcel::{EventId, Parcel};
 use crate::ingest::Intake;
-use crate::segment::answer::{Failure, FailureCode};
+use crate::segment::answer::{Failure, FailureCode, Fallible};
 use crate::settings::{Problem, Settings};
 use crate::text::{self, join};
 
@@ -37,7 +37,7 @@ pub(super) async fn store(
     queue: &Queue,
     intake: &Intake<'_>,
     received_at: Millis,
-) -> Result<u64, Failure> {
+) -> Fallible<u64> {
     let measured: Vec<_> = intake
         .measured()
         .map(|(measurement, id)| (measurement, id.map(|id| EventId::named(&intake.write_key, id))))
@@ -264,7 +264,7 @@ pub(super) async fn replay(
     platform: &Platform,
     letters: &[(u32, DeadLetter)],
     at: Option<i64>,
-) -> Result<Vec<u32>, Failure> {
+) -> Fallible<Vec<u32>> {
     let unavailable = || {
         Failure::new(FailureCode::UpstreamUnavailable, "the queue does not take measurements now")
     };

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::bindings::{Deferred, Request, State};
+use super::bindings::{Deferred, Request, Row, State};
 use super::object::{self, Database, Fault};
 use super::once;
 use super::task::Tasks;
@@ -237,7 +237,7 @@ fn select(
     values: &[JsValue],
     now: Millis,
 ) -> Result<Vec<(u32, DeadLetter)>, Fault> {
-    let read = |row: &object::Row| {
+    let read = |row: &Row| {
         let letter = row.value(1).as_string().ok_or(Fault)?;
         Ok((row.number(0)?, DeadLetter::read(&letter, now)))
     };

@@ -72,7 +72,7 @@ impl Tasks {
     pub(super) fn now(&self) -> Millis {
         // A JavaScript date is a whole number of milliseconds and fits.
         #[allow(clippy::cast_possible_truncation)]
-        self.with(|executor| *executor.now.get_or_insert_with(|| js_sys::Date::now() as Millis))
+        self.with(|executor| *executor.now.get_or_insert_with(|| bindings::date_now() as Millis))
     }
 
     /// Begins something that takes its time, whether it is waited for or not. `begin` is handed the

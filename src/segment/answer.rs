@@ -1,7 +1,8 @@
 //! What clients are told. Their retry behaviour hangs on it: a refusal of events is always 400,
 //! because older libraries send every other 4xx again, and what should be sent again is 429 or 503.
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -95,7 +96,7 @@ impl ToJson for Rejected {
             json.field("index", &self.index);
             json.field("messageId", &self.message_id);
             json.field("code", self.code);
-            json.field("message", &self.message);
+            json.field("message", &*self.message);
         });
     }
 }
@@ -107,13 +108,17 @@ fn write_rejected(rejected: &[Rejected], json: &mut Writer) {
     }
 }
 
+/// What comes of a call, or why nothing does. The failure is somewhere else in memory, so that what goes
+/// well makes no room for it.
+pub type Fallible<T> = Result<T, Box<Failure>>;
+
 /// Why a whole request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// What kind of failure, which decides about the status.
     pub code: FailureCode,
     /// The field and what was expected, or what is out of order.
-    pub message: String,
+    pub message: Cow<'static, str>,
     /// After how many seconds it may be sent again, for those that may.
     pub retry_after: Option<u32>,
     /// The refused events, where events were judged one by one.
@@ -179,8 +184,30 @@ impl FailureCode {
 impl Failure {
     /// A failure that is not worth sending again.
     #[must_use]
-    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), retry_after: None, rejected: Vec::new() }
+    pub fn new(code: FailureCode, message: impl Into<Cow<'static, str>>) -> Box<Self> {
+        let message = message.into();
+        Box::new(Self { code, message, retry_after: None, rejected: Vec::new() })
+    }
+
+    /// The same, for another reason.
+    #[must_use]
+    pub fn because(mut self: Box<Self>, code: FailureCode) -> Box<Self> {
+        self.code = code;
+        self
+    }
+
+    /// The same, to be sent again after so many seconds where anybody said.
+    #[must_use]
+    pub fn after(mut self: Box<Self>, seconds: Option<u32>) -> Box<Self> {
+        self.retry_after = seconds;
+        self
+    }
+
+    /// The same, with the events that were refused.
+    #[must_use]
+    pub fn with(mut self: Box<Self>, rejected: Vec<Rejected>) -> Box<Self> {
+        self.rejected = rejected;
+        self
     }
 
     /// The answer. Clients understand a pause of 1 to 300 seconds.
@@ -211,9 +238,9 @@ impl Failure {
     pub(super) fn write_fields(&self, json: &mut Writer) {
         json.field("success", &false);
         json.field("code", self.code.parts().0);
-        json.field("message", &self.message);
+        json.field("message", &*self.message);
         // The Ruby library reads this one.
-        json.field("error", &self.message);
+        json.field("error", &*self.message);
     }
 }
 

@@ -1,9 +1,10 @@
 //! The bytes of a request.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::answer::{Failure, FailureCode};
+use super::answer::{Failure, FailureCode, Fallible};
 use super::gzip;
 use crate::text::{concat, whole};
 
@@ -13,7 +14,7 @@ pub const MAX_REQUEST: usize = 512_000;
 
 /// The failure of a body that is longer than `limit`.
 #[must_use]
-pub fn too_large(limit: usize) -> Failure {
+pub fn too_large(limit: usize) -> Box<Failure> {
     let message = concat(&["body: expected at most ", &whole(limit as u64), " bytes"]);
     Failure::new(FailureCode::PayloadTooLarge, message)
 }
@@ -28,11 +29,7 @@ pub fn too_large(limit: usize) -> Failure {
 ///
 /// [`FailureCode::PayloadTooLarge`], [`FailureCode::UnsupportedEncoding`] for a damaged gzip or
 /// another packing, [`FailureCode::MalformedJson`] for what is not UTF-8.
-pub fn text(
-    body: Vec<u8>,
-    content_encoding: Option<&str>,
-    limit: usize,
-) -> Result<String, Failure> {
+pub fn text(body: Vec<u8>, content_encoding: Option<&str>, limit: usize) -> Fallible<String> {
     let body = if gzip::is_gzip(&body) { unzip(&body, limit)? } else { body };
     if body.len() > limit {
         return Err(too_large(limit));
@@ -46,7 +43,7 @@ pub fn text(
     })
 }
 
-fn unzip(packed: &[u8], limit: usize) -> Result<Vec<u8>, Failure> {
+fn unzip(packed: &[u8], limit: usize) -> Fallible<Vec<u8>> {
     gzip::unpack(packed, limit).map_err(|gzip::Damaged| {
         Failure::new(FailureCode::UnsupportedEncoding, "body: expected gzip, found a damaged one")
     })

@@ -5,9 +5,7 @@
 
 use alloc::vec::Vec;
 
-use miniz_oxide::inflate::TINFLStatus;
-use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+use super::inflate::inflate;
 
 /// The packed bytes are damaged, or they are no gzip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +23,8 @@ pub(super) fn is_gzip(bytes: &[u8]) -> bool {
 ///
 /// [`Damaged`].
 pub(super) fn unpack(mut packed: &[u8], limit: usize) -> Result<Vec<u8>, Damaged> {
-    let mut unpacked = Vec::new();
+    // Text is packed to a fifth or so.
+    let mut unpacked = Vec::with_capacity((packed.len() * 5).min(limit + 1));
     while !packed.is_empty() && unpacked.len() <= limit {
         packed = member(packed, limit + 1, &mut unpacked)?;
     }
@@ -34,27 +33,12 @@ pub(super) fn unpack(mut packed: &[u8], limit: usize) -> Result<Vec<u8>, Damaged
 
 /// Unpacks one member behind what is there, up to so many bytes in all, and tells what follows it.
 fn member<'p>(packed: &'p [u8], most: usize, out: &mut Vec<u8>) -> Result<&'p [u8], Damaged> {
-    let mut rest = header(packed).ok_or(Damaged)?;
+    let rest = header(packed).ok_or(Damaged)?;
     let begin = out.len();
-    let mut end = begin;
-    let mut inflater = DecompressorOxide::new();
-    loop {
-        if end == out.len() {
-            // Text is packed to a fifth or so.
-            out.resize((end + end.max(rest.len() * 5 + 64)).min(most), 0);
-        }
-        let flags = TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-        let (status, read, written) = decompress(&mut inflater, rest, out, end, flags);
-        rest = rest.get(read..).unwrap_or_default();
-        end += written;
-        match status {
-            TINFLStatus::Done => break,
-            TINFLStatus::HasMoreOutput if end == most => return Ok(&[]),
-            TINFLStatus::HasMoreOutput => {}
-            _ => return Err(Damaged),
-        }
+    let (rest, has_room) = inflate(rest, most, out).ok_or(Damaged)?;
+    if !has_room {
+        return Ok(&[]);
     }
-    out.truncate(end);
     let content = out.get(begin..).unwrap_or_default();
     let (checksum, rest) = word(rest).ok_or(Damaged)?;
     let (length, rest) = word(rest).ok_or(Damaged)?;
@@ -196,5 +180,21 @@ mod tests {
         }
         let members = pack(b"0123456789", 9).repeat(LIMIT);
         assert!(unpack(&members, LIMIT).unwrap().len() > LIMIT);
+    }
+
+    #[test]
+    fn a_member_repeats_nothing_of_the_one_before() {
+        // Three times what is one back: a literal of the member's own, or what the other one ends with.
+        let blocks: [(&[u8], &[u8], _); 2] = [
+            (&[0x4b, 0x04, 0x02, 0x00], b"aaaa", Ok(b"aaaaaaaa".to_vec())),
+            (&[0x03, 0x02, 0x00], b"aaa", Err(Damaged)),
+        ];
+        for (block, text, expected) in blocks {
+            let header = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+            let length = u32::try_from(text.len()).unwrap();
+            let [checksum, length] = [crc32(text), length].map(u32::to_le_bytes);
+            let member = [&header, block, &checksum, &length].concat();
+            assert_eq!(unpack(&[pack(b"aaaa", 6), member].concat(), LIMIT), expected);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-use super::answer::{Answer, Failure, FailureCode};
+use super::answer::{Answer, Failure, FailureCode, Fallible};
 use crate::delivery::Arrival;
 use crate::destination::Destination;
 use crate::ingest::bad_credentials;
@@ -17,13 +17,13 @@ use crate::text::{concat, join, whole};
 /// # Errors
 ///
 /// [`FailureCode::Misconfigured`].
-pub fn require(settings: &Settings, is_needed: impl Fn(&Problem) -> bool) -> Result<(), Failure> {
+pub fn require(settings: &Settings, is_needed: impl Fn(&Problem) -> bool) -> Fallible<()> {
     let problems = settings.problems.iter().filter(|problem| is_needed(problem));
     let problems = join(problems.map(Problem::text), "; ");
     if problems.is_empty() {
         return Ok(());
     }
-    Err(Failure { retry_after: Some(60), ..Failure::new(FailureCode::Misconfigured, problems) })
+    Err(Failure::new(FailureCode::Misconfigured, problems).after(Some(60)))
 }
 
 /// Judges what came of asking a destination whether its credentials are good.
@@ -32,7 +32,7 @@ pub fn require(settings: &Settings, is_needed: impl Fn(&Problem) -> bool) -> Res
 ///
 /// [`FailureCode::Misconfigured`] when they are not, [`FailureCode::UpstreamUnavailable`] when that
 /// could not be found out.
-pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<(), Failure> {
+pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Fallible<()> {
     let names = destination.names();
     let expected = |what: String| {
         Failure::new(FailureCode::UpstreamUnavailable, concat(&[names.url, ": expected ", &what]))
@@ -53,7 +53,7 @@ pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<(), F
 #[derive(Debug)]
 pub struct Deep {
     /// Whether the destination takes the credentials.
-    pub destination: Result<(), Failure>,
+    pub destination: Fallible<()>,
     /// How measurements get there.
     pub delivery: Delivery,
 }
@@ -83,7 +83,7 @@ pub fn answer(settings: &Settings, deep: Option<Deep>) -> Answer {
     let failure = require(settings, |_| true).and_then(|()| destination.unwrap_or(Ok(()))).err();
     let report = Answer::ok(&Report {
         settings,
-        failure: failure.as_ref(),
+        failure: failure.as_deref(),
         asked,
         delivery: delivery.as_ref(),
     });

@@ -7,6 +7,7 @@ pub mod credential;
 pub mod event;
 mod gzip;
 pub mod health;
+mod inflate;
 pub mod library_settings;
 pub mod operator;
 pub mod payload;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::answer::{Failure, FailureCode};
+use super::answer::{Failure, FailureCode, Fallible};
 use crate::durable::dead_letter::DeadLetter;
 use crate::json::tree::Value;
 use crate::json::writer::{ToJson, Writer};
@@ -69,7 +69,7 @@ impl Wish {
     /// # Errors
     ///
     /// [`FailureCode::InvalidEvent`] for anything else: nothing is sent or forgotten by mistake.
-    pub fn read(body: &[u8]) -> Result<Self, Failure> {
+    pub fn read(body: &[u8]) -> Fallible<Self> {
         Self::of(body).ok_or_else(|| {
             Failure::new(
                 FailureCode::InvalidEvent,

@@ -1,10 +1,11 @@
 //! The shape of a request's body: one event, or an envelope with many.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::answer::{Failure, FailureCode};
+use super::answer::{Failure, FailureCode, Fallible};
 use super::event::{Event, Section};
 use crate::json::is_too_deep;
 use crate::json::reader::{MAX_DEPTH, Malformed, Raw, Reader, stopped};
@@ -83,7 +84,7 @@ impl<'a> Members<'a> {
         Ok(self)
     }
 
-    fn finish(self) -> Result<Vec<Member<'a>>, Failure> {
+    fn finish(self) -> Fallible<Vec<Member<'a>>> {
         let Self { limit, count, kept } = self;
         if count <= limit {
             return Ok(kept);
@@ -102,7 +103,7 @@ impl<'a> Envelope<'a> {
     ///
     /// [`FailureCode::MalformedJson`], [`FailureCode::InvalidEvent`] for JSON of another shape and
     /// [`FailureCode::PayloadTooLarge`] for too many events.
-    pub fn read(body: &'a str) -> Result<(Self, Vec<Member<'a>>), Failure> {
+    pub fn read(body: &'a str) -> Fallible<(Self, Vec<Member<'a>>)> {
         let (mut envelope, mut members) = (Self::default(), None);
         read(body, |reader| {
             reader.object(|key, reader| {
@@ -138,7 +139,7 @@ impl<'a> Envelope<'a> {
 /// # Errors
 ///
 /// Those of [`Envelope::read`].
-pub fn webhook(body: &str) -> Result<Vec<Member<'_>>, Failure> {
+pub fn webhook(body: &str) -> Fallible<Vec<Member<'_>>> {
     if !body.trim_ascii_start().starts_with('[') {
         return single(body).map(|event| vec![event]);
     }
@@ -153,7 +154,7 @@ pub fn webhook(body: &str) -> Result<Vec<Member<'_>>, Failure> {
 /// # Errors
 ///
 /// [`FailureCode::MalformedJson`], and [`FailureCode::InvalidEvent`] for JSON of another shape.
-pub fn single(body: &str) -> Result<Member<'_>, Failure> {
+pub fn single(body: &str) -> Fallible<Member<'_>> {
     let mut member = Member::default();
     read(body, |reader| member.read(reader))?;
     Ok(member)
@@ -163,7 +164,7 @@ pub fn single(body: &str) -> Result<Member<'_>, Failure> {
 fn read<'a>(
     body: &'a str,
     read: impl FnOnce(&mut Reader<'a>) -> Result<(), Malformed>,
-) -> Result<(), Failure> {
+) -> Fallible<()> {
     let body = body.strip_prefix('\u{feff}').unwrap_or(body);
     let mut reader = Reader::new(body);
     match reader.peek() {
@@ -179,7 +180,7 @@ fn read<'a>(
 }
 
 /// What is wrong with a body that could not be read.
-fn malformed(body: &str) -> Failure {
+fn malformed(body: &str) -> Box<Failure> {
     let message = if body.trim_ascii().is_empty() {
         "body: expected a JSON object, found nothing".to_owned()
     } else if is_too_deep(body.as_bytes()) {

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use base64::Engine;
 
-use super::answer::{Answer, Body, Failure, FailureCode};
+use super::answer::{Answer, Body, Failure, FailureCode, Fallible};
 use super::credential::LENIENT_BASE64;
 use super::query;
 use crate::json::tree::Value;
@@ -23,7 +23,7 @@ const MAX_PARTS: usize = 16;
 /// # Errors
 ///
 /// [`FailureCode::MalformedJson`] for `data` that is no base64 of UTF-8.
-pub fn event(query: &str) -> Result<String, Failure> {
+pub fn event(query: &str) -> Fallible<String> {
     match query::parameter(query, "data") {
         Some(data) => decode(&data),
         None => Ok(to_json(&Value::Object(unfold(query)))),
@@ -35,7 +35,7 @@ pub fn event(query: &str) -> Result<String, Failure> {
 /// # Errors
 ///
 /// [`FailureCode::MalformedJson`].
-pub fn decode(data: &str) -> Result<String, Failure> {
+pub fn decode(data: &str) -> Fallible<String> {
     let data: String = data
         .chars()
         .filter_map(|c| match c {

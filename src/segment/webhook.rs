@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
-use super::answer::{Failure, FailureCode};
+use super::answer::{Failure, FailureCode, Fallible};
 use crate::json::reader::{Malformed, Raw, Reader};
 
 /// Longest request of a webhook, in bytes: Segment batches up to 4,000 events, and a request that is
@@ -22,7 +22,7 @@ pub const MAX_EVENTS: usize = 4_000;
 /// # Errors
 ///
 /// [`FailureCode::InvalidSignature`].
-pub fn verify(secret: &str, body: &[u8], signature: Option<&str>) -> Result<(), Failure> {
+pub fn verify(secret: &str, body: &[u8], signature: Option<&str>) -> Fallible<()> {
     let signature = signature.and_then(|text| hex(text.trim()));
     let is_of = |text: &[u8]| {
         // Any length of key is a key for HMAC.

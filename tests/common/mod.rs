@@ -7,7 +7,7 @@ use librato_edge::Millis;
 use librato_edge::destination::Writer;
 use librato_edge::ingest::{self, Call, Intake, Kind};
 use librato_edge::rollup::Rollup;
-use librato_edge::segment::answer::Failure;
+use librato_edge::segment::answer::Fallible;
 use librato_edge::segment::route::Route;
 use librato_edge::settings::Settings;
 use librato_edge::time::NativeDate;
@@ -51,7 +51,7 @@ pub(crate) fn post<'a>(
     body: &'a str,
     received_at: Millis,
     native_date: NativeDate,
-) -> Result<Intake<'a>, Failure> {
+) -> Fallible<Intake<'a>> {
     let kind = match Route::of(path, "") {
         Route::Event(event_type) => Kind::Single(event_type),
         Route::Batch => Kind::Batch,
