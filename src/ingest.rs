@@ -5,12 +5,10 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use hashbrown::HashSet;
-use rustc_hash::FxBuildHasher;
-
 use crate::Millis;
 use crate::delivery::Outcome;
 use crate::destination::{Names, Trouble, TroubleKind};
+use crate::index::{Index, hash};
 use crate::json::Scalar;
 use crate::json::reader::Raw;
 use crate::json::writer::{ToJson, Writer};
@@ -212,8 +210,8 @@ fn moment(field: Option<Raw<'_>>, call: &Call) -> Option<Millis> {
 struct Collector<'a, 'c> {
     call: &'c Call<'c>,
     events: Vec<Judged<'a>>,
-    /// The ids of what is measured.
-    seen: HashSet<Cow<'a, str>, FxBuildHasher>,
+    /// Which events are measured, by their ids. One event alone repeats nothing.
+    seen: Option<Index>,
     write_key: String,
 }
 
@@ -223,10 +221,7 @@ impl<'a, 'c> Collector<'a, 'c> {
             call,
             write_key: write_key.to_owned(),
             events: Vec::with_capacity(events),
-            seen: HashSet::with_capacity_and_hasher(
-                if events > 1 { events } else { 0 },
-                FxBuildHasher,
-            ),
+            seen: (events > 1).then(|| Index::with_capacity(events)),
         }
     }
 
@@ -247,15 +242,23 @@ impl<'a, 'c> Collector<'a, 'c> {
             Ok(Verdict::NotMeasured) => Fate::Accepted,
             // Only an event that counts makes the next one with its id a repetition.
             Ok(Verdict::Measured(measurement)) => match &message_id {
-                // One event alone repeats nothing.
-                Some(id) if self.seen.capacity() > 0 && !self.seen.insert(id.clone()) => {
-                    Fate::Accepted
-                }
+                Some(id) if self.repeats(id) => Fate::Accepted,
                 _ => Fate::Measured(measurement),
             },
             Err(rejection) => Fate::Rejected(rejection),
         };
         self.events.push(Judged { message_id, fate });
+    }
+
+    /// Whether an event that counts has this id. If not, the next one does.
+    fn repeats(&mut self, id: &str) -> bool {
+        let Some(seen) = &mut self.seen else { return false };
+        let next = self.events.len();
+        let place = seen.place(hash(0, id.as_bytes()), next, &mut |place| {
+            let event = self.events.get(*place);
+            event.is_some_and(|event| event.message_id.as_deref() == Some(id))
+        });
+        place != next
     }
 
     fn finish(self) -> Intake<'a> {

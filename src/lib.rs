@@ -37,6 +37,7 @@ mod edge;
 pub mod delivery;
 pub mod destination;
 pub mod durable;
+pub mod index;
 pub mod ingest;
 pub mod json;
 pub mod librato;

@@ -3,13 +3,9 @@
 //! Librato keeps only the last of two values for one second unless the metric aggregates, so this is
 //! what makes counts right and not a saving alone.
 
-use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::hash::{Hash, Hasher};
 
-use hashbrown::HashMap;
-use rustc_hash::FxBuildHasher;
-
+use crate::index::{Index, hash};
 use crate::measurement::Measurement;
 
 /// Collects measurements, in order of first appearance.
@@ -17,8 +13,9 @@ use crate::measurement::Measurement;
 pub struct Rollup {
     interval: i64,
     not_before: i64,
+    /// Which measurement is of a name, source and interval.
+    index: Index,
     /// The first spelling is the one that is sent.
-    index: HashMap<Interval, usize, FxBuildHasher>,
     measurements: Vec<Measurement>,
 }
 
@@ -30,7 +27,7 @@ impl Rollup {
         Self {
             interval: i64::from(interval.max(1)),
             not_before,
-            index: HashMap::default(),
+            index: Index::default(),
             measurements: Vec::new(),
         }
     }
@@ -38,24 +35,35 @@ impl Rollup {
     /// Adds a measurement and tells which one of [`Self::finish`] holds it.
     pub fn add(&mut self, mut measurement: Measurement) -> usize {
         let begin = measurement.time - measurement.time.rem_euclid(self.interval);
-        let key = Interval {
-            name: Rc::clone(&measurement.name),
-            source: Rc::clone(&measurement.source),
-            begin,
-        };
         measurement.time = begin.max(self.not_before.min(measurement.time));
-        let next = self.measurements.len();
-        let slot = self.index.entry(key).or_insert(next);
-        if let Some(held) = self.measurements.get_mut(*slot) {
-            if let Some(merged) = held.samples.merged(measurement.samples) {
-                held.samples = merged;
-                return *slot;
-            }
-            // A sum out of range would be refused with all it holds: begin another.
-            *slot = next;
+        let interval = begin..begin.saturating_add(self.interval);
+        // Librato ignores case in names and sources.
+        let Measurement { name, source, samples, .. } = &measurement;
+        let mut hashed = hash(begin.cast_unsigned(), name.as_bytes());
+        // Without a source of its own it is the name, which need not be hashed twice.
+        if !name.eq_ignore_ascii_case(source) {
+            hashed = hash(hashed, source.as_bytes());
         }
-        self.measurements.push(measurement);
-        next
+        let measurements = &mut self.measurements;
+        let next = measurements.len();
+        let place = self.index.place(hashed, next, &mut |place| {
+            let Some(held) = measurements.get_mut(*place) else { return false };
+            let is_same = interval.contains(&held.time)
+                && name.eq_ignore_ascii_case(&held.name)
+                && source.eq_ignore_ascii_case(&held.source);
+            if is_same {
+                match held.samples.merged(*samples) {
+                    Some(merged) => held.samples = merged,
+                    // A sum out of range would be refused with all it holds: begin another.
+                    None => *place = next,
+                }
+            }
+            is_same
+        });
+        if place == next {
+            self.measurements.push(measurement);
+        }
+        place
     }
 
     /// Collects all of a list. Tells the collected measurements, and for each of the list which one
@@ -75,45 +83,4 @@ impl Rollup {
     pub fn finish(self) -> Vec<Measurement> {
         self.measurements
     }
-}
-
-/// One interval of one metric and source, in whose names Librato ignores case.
-#[derive(Debug)]
-struct Interval {
-    name: Rc<str>,
-    source: Rc<str>,
-    begin: i64,
-}
-
-impl PartialEq for Interval {
-    fn eq(&self, other: &Self) -> bool {
-        self.begin == other.begin
-            && self.name.eq_ignore_ascii_case(&other.name)
-            && self.source.eq_ignore_ascii_case(&other.source)
-    }
-}
-
-impl Eq for Interval {}
-
-impl Hash for Interval {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_i64(self.begin);
-        hash_ignoring_case(&self.name, state);
-        // Without a source of its own it is the name, which need not be hashed twice.
-        if !self.name.eq_ignore_ascii_case(&self.source) {
-            hash_ignoring_case(&self.source, state);
-        }
-    }
-}
-
-/// Eight bytes at a time. The bit that makes letters small changes other characters too, which makes a
-/// few more names share a hash.
-fn hash_ignoring_case(text: &str, state: &mut impl Hasher) {
-    const SMALL: u64 = 0x2020_2020_2020_2020;
-    let (words, rest) = text.as_bytes().as_chunks::<8>();
-    for word in words {
-        state.write_u64(u64::from_le_bytes(*word) | SMALL);
-    }
-    let last = rest.iter().fold(0, |last, byte| last << 8 | u64::from(*byte));
-    state.write_u64(last | SMALL);
 }

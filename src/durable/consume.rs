@@ -6,12 +6,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use hashbrown::HashMap;
-use rustc_hash::FxBuildHasher;
-
 use crate::Millis;
 use crate::delivery::{Lot, Outcome};
 use crate::destination::Writer;
+use crate::index::{Index, hash};
 use crate::mapping::rejection::Code;
 use crate::measurement::Measurement;
 use crate::rollup::Rollup;
@@ -153,7 +151,8 @@ impl Consumption {
         let second = now.div_euclid(1_000);
         let oldest = settings.window().oldest(second) + MARGIN_SECONDS;
         let mut rollup = Rollup::new(settings.rollup_seconds, oldest);
-        let mut granted = HashMap::<_, _, FxBuildHasher>::default();
+        let ids: Vec<_> = self.items.iter().map(|item| item.id).collect();
+        let mut granted = Index::default();
         let mut sealed: Vec<(usize, Writer, Vec<usize>)> = Vec::new();
         let knows_points = settings.destination.as_ref().is_some_and(|to| to.knows_points());
         for (place, item) in self.items.iter_mut().enumerate() {
@@ -165,7 +164,8 @@ impl Consumption {
             if item.state != State::Open {
                 continue;
             }
-            let first = *granted.entry(item.id).or_insert(place);
+            let mut is_same = |place: &mut usize| ids.get(*place) == Some(&item.id);
+            let first = granted.place(hash(0, &item.id.0), place, &mut is_same);
             if first != place {
                 item.state = State::Same(first);
                 continue;

@@ -9,10 +9,8 @@
 
 use alloc::vec::Vec;
 
-use hashbrown::HashMap;
-use rustc_hash::FxBuildHasher;
-
 use super::parcel::{EventId, Owner};
+use crate::index::{Index, hash};
 use crate::json::reader::Raw;
 use crate::measurement::Measurement;
 use crate::text::{concat, read_whole, whole};
@@ -54,11 +52,23 @@ pub enum Claim {
     Unknown,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// An event in 24 bytes, of which there are many.
+#[derive(Debug)]
 struct Held {
-    owner: Owner,
+    id: EventId,
+    /// The hour, doubled, and one more where the event is delivered or set aside.
     hour: u32,
-    is_done: bool,
+    owner: Owner,
+}
+
+impl Held {
+    fn is_done(&self) -> bool {
+        self.hour & 1 == 1
+    }
+
+    fn is_as_young_as(&self, hour: u32) -> bool {
+        self.hour >> 1 >= hour
+    }
 }
 
 /// A question to a ledger, as it travels and as it is logged.
@@ -198,10 +208,16 @@ pub fn read_figures(bytes: &[u8]) -> Option<Figures> {
 /// Who owns which event.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    events: HashMap<EventId, Held, FxBuildHasher>,
+    events: Vec<Held>,
+    index: Index,
     done: usize,
     /// The numbers that are taken, as a set of bits, by the second and in its order.
     writers: Vec<(u32, Vec<u64>)>,
+}
+
+/// Whether it is this event that stands at a place.
+fn is_at(place: usize, id: &EventId, events: &[Held]) -> bool {
+    events.get(place).is_some_and(|held| held.id == *id)
 }
 
 /// How full a ledger is.
@@ -222,11 +238,16 @@ impl Ledger {
                 let mut fresh = Vec::new();
                 let mut answers = Vec::with_capacity(claims.len());
                 for (id, owner) in claims {
-                    let held = self.events.entry(*id).or_insert_with(|| {
+                    let (events, next) = (&self.events, self.events.len());
+                    let mut is_same = |place: &mut usize| is_at(*place, id, events);
+                    let place = self.index.place(hash(0, &id.0), next, &mut is_same);
+                    if place == next {
                         fresh.push((*id, *owner));
-                        Held { owner: *owner, hour, is_done: false }
-                    });
-                    let is_theirs = held.owner == *owner && !held.is_done;
+                        self.events.push(Held { id: *id, owner: *owner, hour: hour << 1 });
+                    }
+                    let held = self.events.get(place);
+                    let is_theirs =
+                        held.is_some_and(|held| held.owner == *owner && !held.is_done());
                     answers.push(if is_theirs { Claim::Granted } else { Claim::Settled });
                 }
                 (answers, (!fresh.is_empty()).then_some(Question::Claim(fresh)))
@@ -234,8 +255,11 @@ impl Ledger {
             Question::Done(ids) => {
                 let mut fresh = Vec::new();
                 for id in ids {
-                    if let Some(held) = self.events.get_mut(id).filter(|held| !held.is_done) {
-                        held.is_done = true;
+                    let mut is_same = |place: &mut usize| is_at(*place, id, &self.events);
+                    let place = self.index.find(hash(0, &id.0), &mut is_same);
+                    let held = place.and_then(|place| self.events.get_mut(place));
+                    if let Some(held) = held.filter(|held| !held.is_done()) {
+                        held.hour |= 1;
                         self.done += 1;
                         fresh.push(*id);
                     }
@@ -299,13 +323,18 @@ impl Ledger {
     /// that is still remembered: the log before it can go.
     pub fn forget(&mut self, now: u32) -> u32 {
         let mut first = now.saturating_sub(HOURS - 1);
-        self.events.retain(|_, held| held.hour >= first);
+        self.events.retain(|held| held.is_as_young_as(first));
         while self.events.len() > MAX_EVENTS && first < now {
             first += 1;
-            self.events.retain(|_, held| held.hour >= first);
+            self.events.retain(|held| held.is_as_young_as(first));
+        }
+        // Every event behind one that went has another place now.
+        self.index = Index::default();
+        for (place, held) in self.events.iter().enumerate() {
+            self.index.place(hash(0, &held.id.0), place, &mut |_| false);
         }
         self.writers.retain(|(second, _)| hour_of(i64::from(*second)) >= first);
-        self.done = self.events.values().filter(|held| held.is_done).count();
+        self.done = self.events.iter().filter(|held| held.is_done()).count();
         first
     }
 
@@ -339,4 +368,49 @@ pub fn by_shard<T>(events: impl Iterator<Item = (EventId, T)>, shards: u32) -> V
         }
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_ledger_answers_as_a_table_of_events_does(
+            steps in prop::collection::vec((0..6, 0_u8..40, 0_u64..3, 0_u32..12), 0..200),
+        ) {
+            let (mut ledger, mut table, mut now) = (Ledger::default(), HashMap::new(), HOURS);
+            for (kind, event, owner, hours) in steps {
+                let id = EventId([event; 12]);
+                match kind {
+                    0 => {
+                        now += hours;
+                        let first = ledger.forget(now);
+                        prop_assert_eq!(first, now - (HOURS - 1));
+                        table.retain(|_, (_, hour, _)| *hour >= first);
+                    }
+                    1..=2 => {
+                        let held = table.get_mut(&id).filter(|(_, _, is_done)| !is_done);
+                        let (_, logged) = ledger.ask(&Question::Done(vec![id]), now);
+                        prop_assert_eq!(logged.is_some(), held.is_some());
+                        held.map_or((), |(_, _, is_done)| *is_done = true);
+                    }
+                    _ => {
+                        let is_new = !table.contains_key(&id);
+                        let (held, _, is_done) = *table.entry(id).or_insert((owner, now, false));
+                        let (answers, logged) = ledger.ask(&Question::Claim(vec![(id, owner)]), now);
+                        let is_theirs = held == owner && !is_done;
+                        prop_assert_eq!(answers, [if is_theirs { Claim::Granted } else { Claim::Settled }]);
+                        prop_assert_eq!(logged.is_some(), is_new);
+                    }
+                }
+                let waiting = table.values().filter(|(_, _, is_done)| !is_done).count();
+                prop_assert_eq!(ledger.figures(), Figures { events: table.len(), waiting });
+            }
+        }
+    }
 }

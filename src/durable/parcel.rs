@@ -10,11 +10,10 @@ use alloc::vec::Vec;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hashbrown::HashMap;
-use rustc_hash::FxBuildHasher;
 use sha1::{Digest, Sha1};
 
 use crate::destination::Writer;
+use crate::index::{Index, hash};
 use crate::json::reader::{Malformed, Raw, Reader};
 use crate::json::{Scalar, number, writer as json};
 use crate::measurement::{Measurement, Samples, is_in_range};
@@ -260,26 +259,35 @@ impl Parcel {
 }
 
 /// Writes a message as [`Read`] has it.
-fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Writer>) -> String {
+fn write<'m>(
+    measured: &[Packed<'m>],
+    received_at: i64,
+    owner: Owner,
+    sealed: Option<Writer>,
+) -> String {
     /// The bytes that a row takes as a rule.
     const ROW: usize = 40;
-    let mut places = HashMap::<_, _, FxBuildHasher>::default();
+    let mut index = Index::default();
+    let mut listed = Vec::new();
     let mut texts = json::Writer::default();
     texts.raw("[");
     let mut rows = json::Writer::with_capacity(measured.len() * ROW);
     rows.raw("[");
-    let mut place = |text| {
-        let next = places.len();
-        *places.entry(text).or_insert_with(|| {
+    let mut place = |text: &'m str| {
+        let next = listed.len();
+        let mut is_same = |place: &mut usize| listed.get(*place) == Some(&text);
+        let place = index.place(hash(0, text.as_bytes()), next, &mut is_same);
+        if place == next {
+            listed.push(text);
             texts.item(text);
-            next
-        })
+        }
+        place
     };
     for (place_of_row, (measurement, id)) in measured.iter().enumerate() {
         let samples = measurement.samples;
         rows.raw(if place_of_row == 0 { "[" } else { ",[" });
-        rows.value(&place(&*measurement.name));
-        rows.item(&place(&*measurement.source));
+        rows.value(&place(&measurement.name));
+        rows.item(&place(&measurement.source));
         rows.item(&(measurement.time - received_at));
         if samples.count == 1 {
             rows.raw(",");
