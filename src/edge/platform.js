@@ -74,21 +74,33 @@ function beginAnew(error) {
 const NO_BYTES = new Uint8Array();
 
 /**
- * Hands over what a promise gives: nothing, code 0, when it fails.
+ * Hands over what a promise gives: nothing, code 0, when it fails, or does not give it in time.
  *
  * @param {number} ticket
  * @param {Promise<{ code?: number, bytes?: Uint8Array, value?: unknown } | undefined>} promise
+ * @param {number} [millis]
+ * @param {() => void} [late] called when the time is over
  */
-function settle(ticket, promise) {
+function settle(ticket, promise, millis, late) {
   const since = generation;
+  let isOpen = true;
+  let timer;
   const settled = ({ code = 0, bytes = NO_BYTES, value } = {}) => {
-    if (since !== generation) return;
+    if (!isOpen || since !== generation) return;
+    isOpen = false;
+    if (timer !== undefined) clearTimeout(timer);
     try {
       instance.wake(ticket, code, bytes, value);
     } catch (error) {
       beginAnew(error);
     }
   };
+  if (millis !== undefined) {
+    timer = setTimeout(() => {
+      late?.();
+      settled();
+    }, millis);
+  }
   promise.then(settled, () => settled());
 }
 
@@ -96,34 +108,11 @@ function settle(ticket, promise) {
 const whole = async (body) => ({ code: 1, bytes: new Uint8Array(await body.arrayBuffer()) });
 
 /**
- * What a promise gives; nothing when it fails, or gives nothing in time.
- *
- * @template T
- * @param {Promise<T>} promise
- * @param {number} millis
- * @param {() => void} [late] called when the time is over
- * @returns {Promise<T | undefined>}
- */
-function within(promise, millis, late) {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      late?.();
-      resolve();
-    }, millis);
-    const settled = (value) => {
-      clearTimeout(timer);
-      resolve(value);
-    };
-    promise.then(settled, () => settled());
-  });
-}
-
-/**
  * @param {number} ticket
  * @param {number} millis
  */
 export function sleep(ticket, millis) {
-  settle(ticket, new Promise((resolve) => setTimeout(resolve, millis)));
+  settle(ticket, new Promise(() => {}), millis);
 }
 
 /**
@@ -155,7 +144,7 @@ export function header({ headers }, name) {
  * @param {number} millis
  */
 export function wholeBody(ticket, request, millis) {
-  settle(ticket, within(whole(request), millis));
+  settle(ticket, whole(request), millis);
 }
 
 /**
@@ -179,10 +168,7 @@ export function boundedBody(ticket, { body }, limit, millis) {
     }
     return whole(new Blob(parts));
   };
-  settle(
-    ticket,
-    within(read(), millis, () => reader?.cancel().catch(() => {})),
-  );
+  settle(ticket, read(), millis, () => reader?.cancel().catch(() => {}));
 }
 
 /**
@@ -296,7 +282,7 @@ export function store(ticket, queue, messages, delaySeconds, millis) {
       return { code: /too many requests/i.test(String(error)) ? 2 : 0 };
     }
   };
-  settle(ticket, within(send(), millis));
+  settle(ticket, send(), millis);
 }
 
 /**
@@ -348,7 +334,7 @@ export function ask(ticket, namespace, name, question, millis) {
     const response = await namespace.getByName(name).fetch("https://object.invalid/", { method: "POST", body });
     return response.status === 200 ? whole(response) : undefined;
   };
-  settle(ticket, within(answer(), millis));
+  settle(ticket, answer(), millis);
 }
 
 /** @param {Uint8Array} bytes a view of memory that will change */
