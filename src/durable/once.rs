@@ -397,7 +397,9 @@ mod tests {
                         let held = table.get_mut(&id).filter(|(_, _, is_done)| !is_done);
                         let (_, logged) = ledger.ask(&Question::Done(vec![id]), now);
                         prop_assert_eq!(logged.is_some(), held.is_some());
-                        held.map_or((), |(_, _, is_done)| *is_done = true);
+                        if let Some((_, _, is_done)) = held {
+                            *is_done = true;
+                        }
                     }
                     _ => {
                         let is_new = !table.contains_key(&id);

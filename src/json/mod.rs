@@ -13,9 +13,8 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 
 pub use number::javascript_number;
-use reader::{Key, MAX_DEPTH, Raw, unescaped};
+use reader::{Key, MAX_DEPTH, Raw, is_plain, unescaped};
 
-use crate::text::is_one_of;
 
 /// One JSON value, as far as the protocol looks into it.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +47,7 @@ impl<'a> Scalar<'a> {
             Some(b'{') => Self::Object,
             Some(b'[') => Self::Array,
             Some(b'"') => match text.get(1..text.len() - 1) {
-                Some(plain) if !is_one_of(b'\\', plain) => Self::Text(Cow::Borrowed(plain)),
+                Some(plain) if is_plain(plain) => Self::Text(Cow::Borrowed(plain)),
                 escaped => String::from_utf8(unescaped(escaped.unwrap_or_default()))
                     .map_or(Self::LoneSurrogate, |text| Self::Text(Cow::Owned(text))),
             },

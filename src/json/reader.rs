@@ -501,6 +501,12 @@ pub(super) fn plain_until(text: &[u8], mut at: usize) -> usize {
     at + rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | ..0x20)).count()
 }
 
+/// Whether what stands between a string's quotation marks is the string: nothing in it is escaped.
+#[must_use]
+pub(super) fn is_plain(text: &str) -> bool {
+    plain_until(text.as_bytes(), 0) == text.len()
+}
+
 /// Marks in the top bit of each byte whether it ends a run: a quotation mark, a backslash or a control
 /// character. Above the first mark there may be false ones (the borrow of the subtractions).
 #[inline(always)]

@@ -175,8 +175,9 @@ function recordings() {
   const lines = readFileSync(projectPath("tests/fixtures/original.jsonl"), "utf8").trimEnd().split("\n");
   const events = lines.map((line) => line.slice('{"in":'.length, line.lastIndexOf(',"out":')));
   const batches = [];
-  for (let at = 0; at < events.length; at += 250) {
-    batches.push(`{"sentAt":"2026-11-23T12:00:00.000Z","batch":[${events.slice(at, at + 250)}]}`);
+  // Few at a time: each millisecond between the two requests moves one event of a thousand into another second.
+  for (let at = 0; at < events.length; at += 25) {
+    batches.push(`{"sentAt":"2026-11-23T12:00:00.000Z","batch":[${events.slice(at, at + 25)}]}`);
   }
   return batches;
 }
