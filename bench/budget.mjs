@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 /** What is aimed at, in bytes of both together. */
 export const BUDGET = 100_000;
 /** What is let pass: nothing is added unnoticed (docs/performance.md says why it is not the budget). */
-const LIMIT = 150_000;
+const LIMIT = 100_000;
 
 /** The packed size of each deployed file, in bytes. */
 export function sizes() {
