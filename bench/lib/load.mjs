@@ -6,20 +6,32 @@ const HEAD_END = Buffer.from("\r\n\r\n");
 
 /** A connection that sends one request at a time. */
 class Client {
+  #url;
   #socket;
   #kept;
   #settle;
 
   constructor(url) {
-    const { hostname, port } = new URL(url);
-    this.#socket = connect({ host: hostname, port: Number(port), noDelay: true });
-    this.#socket.on("data", (chunk) => this.#read(chunk));
-    this.#socket.on("error", (error) => this.#settle?.reject(error));
-    this.#socket.on("close", () => this.#settle?.reject(new Error("the connection was closed")));
+    this.#url = url;
+    this.#connect();
+  }
+
+  #connect() {
+    const { hostname, port } = new URL(this.#url);
+    const socket = connect({ host: hostname, port: Number(port), noDelay: true });
+    const fail = (error) => {
+      if (socket === this.#socket) this.#settle?.reject(error);
+    };
+    socket.on("data", (chunk) => this.#read(chunk));
+    socket.on("error", fail);
+    socket.on("close", () => fail(new Error("the connection was closed")));
+    this.#socket = socket;
   }
 
   /** Sends a request and waits for all of its answer. */
   send(request) {
+    // The other side closes what has been idle for seconds.
+    if (!this.#socket.writable) this.#connect();
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
       this.#socket.write(request);
