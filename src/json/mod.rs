@@ -15,7 +15,6 @@ use alloc::string::String;
 pub use number::javascript_number;
 use reader::{Key, MAX_DEPTH, Raw, is_plain, unescaped};
 
-
 /// One JSON value, as far as the protocol looks into it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar<'a> {
