@@ -74,6 +74,13 @@ fn read_radix(text: &str, radix: u32) -> Option<u64> {
     number.filter(|_| !text.is_empty())
 }
 
+/// The byte that two hexadecimal digits are.
+#[must_use]
+pub fn hex_byte(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
 /// Where a text begins in another. What is empty is nowhere.
 #[must_use]
 pub fn find(text: &str, wanted: &str) -> Option<usize> {
@@ -148,10 +155,7 @@ pub fn percent_decoded(text: &str, plus: u8) -> Option<String> {
     while let Some(byte) = bytes.next() {
         decoded.push(match byte {
             b'+' => plus,
-            b'%' => {
-                let mut digit = || char::from(bytes.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
+            b'%' => hex_byte(bytes.next()?, bytes.next()?)?,
             other => other,
         });
     }

@@ -108,7 +108,9 @@ impl Lines {
         self.0.push_str(name);
         self.0.push('\n');
         // A value with a line break is none, and must not become a header of its own.
-        self.0.push_str(&text::replace(value, "\n", ""));
+        for part in text::split(value, "\n") {
+            self.0.push_str(part);
+        }
     }
 
     pub(super) fn as_str(&self) -> &str {

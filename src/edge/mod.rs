@@ -122,8 +122,7 @@ impl Platform {
 
 async fn visit(request: &Request, head: &Head<'_>, platform: &Platform) -> JsValue {
     let started = platform.now();
-    let account = platform.account();
-    let settings = &account.settings;
+    let settings = &platform.account().settings;
     let route = Route::of(head.path, &settings.path_prefix);
     let origin = Origin::judge(head.from, settings);
     if head.method == "OPTIONS" {
@@ -140,7 +139,7 @@ async fn visit(request: &Request, head: &Head<'_>, platform: &Platform) -> JsVal
         return response;
     }
     let line = Line::new(route.label());
-    let mut visit = Visit { request, head, platform, account, settings, started, line };
+    let mut visit = Visit { request, head, platform, settings, started, line };
     let answer = visit.answer(route, origin).await;
     visit.line.write(&answer, platform.now() - started);
     http::respond(&answer, origin)
@@ -175,7 +174,6 @@ struct Visit<'v> {
     request: &'v Request,
     head: &'v Head<'v>,
     platform: &'v Platform,
-    account: &'v Account,
     settings: &'v Settings,
     started: Millis,
     line: Line,
@@ -270,12 +268,12 @@ impl Visit<'_> {
 
     async fn health(&mut self) -> Fallible<Answer> {
         let is_deep = query::parameter(self.head.query, "deep").is_some_and(|deep| deep == "1");
-        let (true, Some(upstream)) = (is_deep, self.account.upstream()) else {
+        let (true, Some(upstream)) = (is_deep, self.platform.account().upstream()) else {
             return Ok(health::answer(self.settings, None));
         };
         let key = self.header_key().or_else(|| self.query_key());
         ingest::authenticate(key.as_deref(), self.settings)?;
-        let destination = outbound::check(upstream, self.platform).await;
+        let destination = outbound::check(self.platform, upstream).await;
         let delivery = match self.platform.env.measurements() {
             None => Delivery::Direct,
             Some(_) => Delivery::Durable {
@@ -415,7 +413,7 @@ impl Visit<'_> {
         let measured = intake.measured().map(|(measurement, _)| measurement);
         let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
         self.line.gauges = gauges.len();
-        let Some(upstream) = self.account.upstream() else {
+        let Some(upstream) = self.platform.account().upstream() else {
             return health::require(self.settings, |_| true);
         };
         let writer = self.writer(upstream.destination, &gauges).await;

@@ -155,7 +155,7 @@ fn arrival(destination: &dyn Destination, exchanged: Settlement) -> Arrival {
 }
 
 /// Asks whether the credentials are good.
-pub(super) async fn check(upstream: Upstream<'_>, platform: &Platform) -> Fallible<()> {
+pub(super) async fn check(platform: &Platform, upstream: Upstream<'_>) -> Fallible<()> {
     let Upstream { destination, targets } = upstream;
     let exchanged = exchange(platform, &targets.check, &[], CHECK_TIMEOUT).await;
     health::checked(destination, &arrival(destination, exchanged))

@@ -7,6 +7,7 @@ use sha1::Sha1;
 
 use super::answer::{Failure, FailureCode, Fallible};
 use crate::json::reader::{Malformed, Raw, Reader};
+use crate::text::hex_byte;
 
 /// Longest request of a webhook, in bytes: Segment batches up to 4,000 events, and a request that is
 /// refused is lost.
@@ -54,9 +55,7 @@ fn first_element(body: &[u8]) -> Option<&str> {
 
 fn hex(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks();
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let bytes =
-        pairs.iter().map(|[high, low]| u8::try_from(digit(*high)? * 16 + digit(*low)?).ok());
+    let bytes = pairs.iter().map(|[high, low]| hex_byte(*high, *low));
     bytes.collect::<Option<_>>().filter(|_| rest.is_empty())
 }
 
