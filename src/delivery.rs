@@ -4,9 +4,7 @@
 //! and told what came of it ([`Delivery::settle`]), with the time each time, so that every course of
 //! events can be played through in a test.
 
-use alloc::collections::VecDeque;
-use alloc::string::String;
-use alloc::vec::Vec;
+use std::collections::VecDeque;
 
 use crate::Millis;
 pub use crate::destination::{

@@ -2,10 +2,7 @@
 //!
 //! A destination tells where its requests go, how much and how old it takes, what a batch is on the
 //! wire, and what an answer means. Whatever delivers knows nothing else of it.
-
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt::{self, Debug};
+use std::fmt::{self, Debug};
 
 use crate::Millis;
 use crate::measurement::Measurement;

@@ -2,9 +2,7 @@
 //!
 //! The things stay in the lists that hold them anyway, and their hashes beside their places, so that one
 //! piece of code serves keys of every kind. A table made for each kind is a kilobyte in the module each time.
-
-use alloc::vec::Vec;
-use core::mem;
+use std::mem;
 
 /// A hash, and the place of what has it. Nothing has the hash 0.
 type Slot = (u32, usize);

@@ -1,9 +1,6 @@
 //! From the text of a request to measurements, and from their fate to the answer.
 
-use alloc::borrow::{Cow, ToOwned};
-use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::vec::Vec;
+use std::borrow::Cow;
 
 use crate::Millis;
 use crate::delivery::Outcome;

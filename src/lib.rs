@@ -24,13 +24,6 @@
 //! Everything outside `edge` is pure: it is handed the time and the bytes, and returns what is to be
 //! done. It compiles and is tested natively, where `edge` does not exist.
 
-// The standard library would bring what writes a panic's message, for nobody: see `edge::stop`.
-#![cfg_attr(target_arch = "wasm32", no_std)]
-
-// `vec!` and not `format!`: see `text`.
-#[macro_use(vec)]
-extern crate alloc;
-
 #[cfg(target_arch = "wasm32")]
 mod edge;
 

@@ -1,6 +1,6 @@
 //! What an event becomes, before any destination's format.
 
-use alloc::rc::Rc;
+use std::rc::Rc;
 
 /// Values of at least this magnitude are refused by Librato: "base-10 exponent above 126" aborts a
 /// whole request (Librato API documentation, `POST /v1/metrics`).

@@ -3,8 +3,6 @@
 //! Librato keeps only the last of two values for one second unless the metric aggregates, so this is
 //! what makes counts right and not a saving alone.
 
-use alloc::vec::Vec;
-
 use crate::index::{Index, hash};
 use crate::measurement::Measurement;
 

@@ -1,10 +1,5 @@
 //! The Worker's settings: variables and secrets of its environment, read once.
-
-use alloc::borrow::ToOwned;
-use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
+use std::fmt;
 
 use sha1::{Digest, Sha1};
 
@@ -332,7 +327,7 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         &mut self,
         setting: &'static str,
         expected: &'static str,
-        range: core::ops::RangeInclusive<u32>,
+        range: std::ops::RangeInclusive<u32>,
     ) -> Option<u32> {
         let number = read_whole(&self.text(setting)?).filter(|number| range.contains(number));
         if number.is_none() {

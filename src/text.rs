@@ -3,10 +3,7 @@
 //! What the standard library has for it is made for more than is needed here, and made anew for each type
 //! that it is used with. Of the packed module `format!` and `parse` were 3 kB, as they know any type, width
 //! and radix; splitting and trimming by characters, and reading what is no UTF-8, were half as much.
-
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::str::from_utf8;
+use std::str::from_utf8;
 
 use crate::json::number::write_whole;
 
@@ -106,7 +103,7 @@ pub fn split_once<'t>(text: &'t str, wanted: &str) -> Option<(&'t str, &'t str)>
 /// The parts of a text between any of these characters, which are ASCII.
 pub fn split<'t>(text: &'t str, marks: &'t str) -> impl Iterator<Item = &'t str> {
     let mut rest = Some(text);
-    core::iter::from_fn(move || {
+    std::iter::from_fn(move || {
         let text = rest?;
         let end = text.bytes().position(|byte| is_one_of(byte, marks));
         rest = end.and_then(|end| text.get(end + 1..));

@@ -1,7 +1,5 @@
 //! Calendar arithmetic and the timestamp forms that the original destination understood.
 
-use alloc::string::String;
-
 use crate::Millis;
 use crate::json::number::parse;
 use crate::json::{Scalar, number};

@@ -3,9 +3,6 @@
 //! A sequence of steps that the platform layer carries out in between: read, claim, deliver, set
 //! aside, tell the ledger, decide.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use crate::Millis;
 use crate::delivery::{Lot, Outcome};
 use crate::destination::Writer;

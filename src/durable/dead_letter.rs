@@ -1,8 +1,5 @@
 //! What is set aside, with the reason, so that an operator can look at it and send it again.
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-
 use super::parcel::MAX_BYTES;
 use crate::Millis;
 use crate::json::tree::Value;

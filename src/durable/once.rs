@@ -7,8 +7,6 @@
 //!
 //! What is lost when it fails is nothing: events that cannot be claimed stay in the queue.
 
-use alloc::vec::Vec;
-
 use super::parcel::{EventId, Owner};
 use crate::index::{Index, hash};
 use crate::json::reader::Raw;
@@ -201,7 +199,7 @@ pub fn write_figures(Figures { events, waiting }: Figures) -> Vec<u8> {
 /// Reads figures again.
 #[must_use]
 pub fn read_figures(bytes: &[u8]) -> Option<Figures> {
-    let [events, waiting] = Raw::read(core::str::from_utf8(bytes).ok()?).ok()?.row().ok()?;
+    let [events, waiting] = Raw::read(std::str::from_utf8(bytes).ok()?).ok()?.row().ok()?;
     Some(Figures { events: read_whole(events.text())?, waiting: read_whole(waiting.text())? })
 }
 

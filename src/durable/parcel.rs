@@ -3,10 +3,8 @@
 //! A message costs by its number and not by its size, so one request is one message wherever the
 //! platform's limit allows, and names and sources stand in it once.
 
-use alloc::borrow::Cow;
-use alloc::rc::Rc;
-use alloc::string::String;
-use alloc::vec::Vec;
+use std::borrow::Cow;
+use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -69,7 +67,7 @@ impl EventId {
     fn write(self, room: &mut [u8; Self::TEXT]) -> &str {
         // Twelve bytes are sixteen characters.
         _ = URL_SAFE_NO_PAD.encode_slice(self.0, room);
-        core::str::from_utf8(room).unwrap_or_default()
+        std::str::from_utf8(room).unwrap_or_default()
     }
 }
 

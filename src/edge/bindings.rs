@@ -4,9 +4,6 @@
 // Types in the signature of an export must be public.
 #![allow(unreachable_pub)]
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 

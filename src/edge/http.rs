@@ -1,8 +1,5 @@
 //! Requests in, answers out.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use wasm_bindgen::JsValue;
 
 use super::bindings::{self, Request};

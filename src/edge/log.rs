@@ -1,7 +1,5 @@
 //! One structured line a request, without anything of its payload.
 
-use alloc::string::String;
-
 use super::bindings;
 use crate::Millis;
 use crate::delivery::{Outcome, TroubleKind};

@@ -13,12 +13,8 @@ mod outbound;
 mod queue;
 mod set_aside;
 mod task;
-
-use alloc::boxed::Box;
-use alloc::rc::Rc;
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::cell::OnceCell;
+use std::cell::OnceCell;
+use std::rc::Rc;
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -49,8 +45,8 @@ static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_all
 /// A panic's message would be read by nobody, and what writes it is a tenth of the module. The trap tells
 /// the place, and `platform.js` begins anew.
 #[panic_handler]
-fn stop(_: &core::panic::PanicInfo) -> ! {
-    core::arch::wasm32::unreachable()
+fn stop(_: &std::panic::PanicInfo) -> ! {
+    std::arch::wasm32::unreachable()
 }
 
 /// What lives as long as the module does.

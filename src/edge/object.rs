@@ -1,8 +1,5 @@
 //! What both Durable Objects have in common: how they are asked, and their database.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-
 use wasm_bindgen::JsValue;
 
 use super::bindings::{self, Deferred, Namespace, Request, Row, Sql, State};

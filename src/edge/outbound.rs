@@ -1,8 +1,5 @@
 //! Requests to others: the destination, and the static assets beside the Worker.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use wasm_bindgen::{JsCast, JsValue};
 
 use super::Platform;

@@ -4,10 +4,6 @@
 //! message by itself. A handler that failed would bring back even what was acknowledged, so it never
 //! does.
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use super::bindings::{self, Message, MessageBatch, Queue};
 use super::task::{Begun, Settlement};
 use super::{Platform, log, once, outbound, random, set_aside};

@@ -3,15 +3,12 @@
 //! `wasm-bindgen-futures` makes two closures for each promise that is waited for and takes each step
 //! through `queueMicrotask`. Here a promise is known by a ticket from the moment it is made, one function
 //! says of all of them which is settled ([`Tasks::wake`]), and the task that waits for it goes on at once.
-
-use alloc::boxed::Box;
-use alloc::rc::Rc;
-use alloc::vec::Vec;
-use core::cell::RefCell;
-use core::future::{Future, poll_fn};
-use core::mem;
-use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 use wasm_bindgen::JsValue;

@@ -9,8 +9,7 @@ pub mod reader;
 pub mod tree;
 pub mod writer;
 
-use alloc::borrow::Cow;
-use alloc::string::String;
+use std::borrow::Cow;
 
 pub use number::javascript_number;
 use reader::{Key, MAX_DEPTH, Raw, is_plain, unescaped};

@@ -4,9 +4,6 @@
 //! the engine around the Worker has anyway. So what can be told with one exact operation is told here,
 //! which is nearly every number that anybody sends, and the engine is asked for the rest.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
 /// Every whole number below this is an `f64`, and so is the next.
 const EXACT: u64 = 1 << 53;
 
@@ -244,7 +241,6 @@ fn take_last(digits: &mut u64) -> u8 {
 /// is pure is tested natively; only that of two decimals that are equally near it takes the larger.
 #[cfg(target_arch = "wasm32")]
 mod engine {
-    use alloc::string::String;
 
     use wasm_bindgen::prelude::wasm_bindgen;
 

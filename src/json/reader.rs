@@ -9,10 +9,8 @@
 // instructions each, called for every byte or key of a request: without this a batch costs twice as much.
 #![allow(clippy::inline_always)]
 
-use alloc::borrow::Cow;
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
+use std::borrow::Cow;
+use std::fmt;
 
 /// Deepest nesting that is read. The deepest payload of a real client library is below ten.
 pub const MAX_DEPTH: u32 = 128;

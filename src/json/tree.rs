@@ -1,7 +1,6 @@
 //! JSON as a tree: for what is read seldom and looked at from all sides, such as a refusal.
 
-use alloc::borrow::Cow;
-use alloc::vec::Vec;
+use std::borrow::Cow;
 
 use super::reader::{Malformed, Reader};
 use super::writer::{ToJson, Writer};
@@ -38,7 +37,7 @@ impl<'a> Value<'a> {
     /// The same for bytes, which may be no UTF-8.
     #[must_use]
     pub fn read_bytes(bytes: &'a [u8]) -> Option<Self> {
-        Self::read(core::str::from_utf8(bytes).ok()?)
+        Self::read(std::str::from_utf8(bytes).ok()?)
     }
 
     /// What stands under a key of an object: of repeated keys under the last, as in JavaScript.

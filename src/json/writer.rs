@@ -1,9 +1,7 @@
 //! JSON as it is written, piece by piece: what is the same in every member of a list is text, and is
 //! not made of values each time.
 
-use alloc::borrow::Cow;
-use alloc::string::String;
-use alloc::vec::Vec;
+use std::borrow::Cow;
 
 use super::number;
 use super::reader::plain_until;

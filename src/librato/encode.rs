@@ -1,8 +1,5 @@
 //! A batch on the wire.
 
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use crate::json::writer::Writer;
 use crate::measurement::{Measurement, is_in_range};
 use crate::text::{concat, whole};

@@ -1,9 +1,5 @@
 //! What Librato's answers mean, in one place.
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use super::WINDOW;
 use crate::Millis;
 use crate::destination::{

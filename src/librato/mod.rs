@@ -4,9 +4,6 @@
 mod encode;
 mod judge;
 
-use alloc::borrow::ToOwned;
-use alloc::vec::Vec;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 

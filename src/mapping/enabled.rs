@@ -1,6 +1,6 @@
 //! Whether an event is meant for this destination.
 
-use alloc::borrow::Cow;
+use std::borrow::Cow;
 
 use crate::segment::event::{Entry, Event, Section};
 

@@ -1,6 +1,6 @@
 //! Audiences and computed traits of Segment's Engage, which arrive as Identify calls.
 
-use alloc::rc::Rc;
+use std::rc::Rc;
 
 use super::{name, source};
 use crate::json::{Scalar, number};

@@ -9,8 +9,6 @@ pub mod rejection;
 pub mod source;
 pub mod value;
 
-use alloc::string::String;
-
 use crate::Millis;
 use crate::json::Scalar;
 use crate::measurement::{Measurement, Samples};

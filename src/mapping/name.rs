@@ -1,7 +1,7 @@
 //! What a metric is called.
 
-use alloc::borrow::Cow;
-use alloc::rc::Rc;
+use std::borrow::Cow;
+use std::rc::Rc;
 
 use super::rejection::{Code, Rejection};
 use crate::json::reader::Raw;
@@ -87,5 +87,5 @@ pub(crate) fn clean_keeping(text: &str, is_kept: impl Fn(u8) -> bool) -> Rc<str>
         };
     }
     let cleaned = cleaned.get(..length).unwrap_or(&cleaned);
-    core::str::from_utf8(cleaned).unwrap_or_default().into()
+    std::str::from_utf8(cleaned).unwrap_or_default().into()
 }

@@ -1,7 +1,5 @@
 //! Why an event is refused.
 
-use alloc::string::String;
-
 use crate::text::concat;
 
 /// The reasons, in the order in which they are looked for. Their names are part of the protocol.

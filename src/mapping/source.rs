@@ -1,7 +1,7 @@
 //! What a measurement is broken down by.
 
-use alloc::borrow::Cow;
-use alloc::rc::Rc;
+use std::borrow::Cow;
+use std::rc::Rc;
 
 use super::enabled::Places;
 use super::name::clean_keeping;

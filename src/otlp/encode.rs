@@ -1,7 +1,5 @@
 //! A batch on the wire.
 
-use alloc::vec::Vec;
-
 use super::Profile;
 use super::proto::{
     Message, any_value, export_metrics_service_request, gauge, instrumentation_scope, key_value,

@@ -1,8 +1,5 @@
 //! What answers to OTLP/HTTP mean, in one place (OTLP 1.9, "OTLP/HTTP Response").
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-
 use super::NAME;
 use super::proto::{Malformed, Said};
 use crate::Millis;

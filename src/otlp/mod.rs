@@ -8,10 +8,6 @@ mod encode;
 mod judge;
 pub mod proto;
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use crate::destination::{
     Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, Writer,
 };

@@ -4,8 +4,6 @@
 //! A library has a type for each message, and code for each of them to measure, write, read and drop
 //! it, which is four times as much (`tests/otlp.rs` holds both against each other).
 
-use alloc::vec::Vec;
-
 /// Numbers of fields, in a module for each message.
 macro_rules! messages {
     ($($(#[$about:meta])* $message:ident { $($(#[$field_about:meta])* $field:ident = $number:literal,)* })*) => {$(
@@ -309,7 +307,7 @@ impl<'a> Field<'a> {
     }
 
     fn text(&self) -> Result<&'a str, Malformed> {
-        core::str::from_utf8(self.bytes()?).map_err(|_| Malformed)
+        std::str::from_utf8(self.bytes()?).map_err(|_| Malformed)
     }
 
     fn of(&self, wire: u32) -> Result<(), Malformed> {

@@ -1,10 +1,7 @@
 //! What clients are told. Their retry behaviour hangs on it: a refusal of events is always 400,
 //! because older libraries send every other 4xx again, and what should be sent again is 429 or 503.
 
-use alloc::borrow::{Cow, ToOwned};
-use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::vec::Vec;
+use std::borrow::Cow;
 
 use crate::json::writer::{ToJson, Writer};
 use crate::text::whole;

@@ -1,9 +1,5 @@
 //! The bytes of a request.
 
-use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use super::answer::{Failure, FailureCode, Fallible};
 use super::gzip;
 use crate::text::{concat, whole};

@@ -1,10 +1,6 @@
 //! Cross-origin requests. analytics.js 1.84 sends `Authorization` from pages, so each of its calls
 //! is preflighted.
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use crate::settings::Settings;
 use crate::text::{is_one_of, split, without_slashes};
 

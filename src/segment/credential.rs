@@ -1,8 +1,5 @@
 //! The write key in HTTP Basic.
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

@@ -3,8 +3,6 @@
 //! `flate2` would do, but its checksum alone brings sixteen kilobytes of tables that no packing makes
 //! smaller: a sixth of what the Worker may weigh.
 
-use alloc::vec::Vec;
-
 use super::inflate::inflate;
 
 /// The packed bytes are damaged, or they are no gzip.

@@ -1,8 +1,5 @@
 //! Whether the Worker is set up, by `GET /health`.
 
-use alloc::borrow::ToOwned;
-use alloc::string::String;
-
 use super::answer::{Answer, Failure, FailureCode, Fallible};
 use crate::delivery::Arrival;
 use crate::destination::Destination;

@@ -5,8 +5,6 @@
 //!
 //! What is damaged is refused as zlib refuses it.
 
-use alloc::vec::Vec;
-
 /// How many symbols a code has: that of literals and lengths, and that of distances.
 const LITERALS: usize = 288;
 const DISTANCES: usize = 32;
@@ -229,11 +227,11 @@ impl Code {
             *self.ends.get_mut(usize::from(*length))? += 1;
         }
         let [absent, counts @ ..] = &mut self.ends;
-        let mut begin = core::mem::take(absent);
+        let mut begin = std::mem::take(absent);
         let mut free = 1;
         for count in counts {
             free = free * 2 - i32::from(*count);
-            begin += core::mem::replace(count, begin);
+            begin += std::mem::replace(count, begin);
         }
         // Each length is told by its begin until it is filled. A code may be free only beside a single
         // symbol of one bit, or where there are no symbols: who repeats nothing needs no distances.

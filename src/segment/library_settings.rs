@@ -1,7 +1,5 @@
 //! What analytics.js and the mobile libraries load before they send anything.
 
-use alloc::borrow::ToOwned;
-
 use super::answer::Answer;
 use crate::json::writer::Writer;
 use crate::text::{concat, split_once};

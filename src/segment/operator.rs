@@ -1,7 +1,5 @@
 //! What an operator asks about the events that were set aside.
 
-use alloc::vec::Vec;
-
 use super::answer::{Failure, FailureCode, Fallible};
 use crate::durable::dead_letter::DeadLetter;
 use crate::json::tree::Value;

@@ -1,10 +1,5 @@
 //! The shape of a request's body: one event, or an envelope with many.
 
-use alloc::borrow::ToOwned;
-use alloc::boxed::Box;
-use alloc::string::String;
-use alloc::vec::Vec;
-
 use super::answer::{Failure, FailureCode, Fallible};
 use super::event::{Event, Section};
 use crate::json::is_too_deep;

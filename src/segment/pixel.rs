@@ -1,9 +1,7 @@
 //! Events in a query: the tracking pixel, and the scripts that the classic library loads where it
 //! can do no better.
 
-use alloc::borrow::{Cow, ToOwned};
-use alloc::string::String;
-use alloc::vec::Vec;
+use std::borrow::Cow;
 
 use base64::Engine;
 

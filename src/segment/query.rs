@@ -1,7 +1,5 @@
 //! Query strings.
 
-use alloc::string::String;
-
 use crate::text::{percent_decoded, split, split_once};
 
 /// The parameters of a query, decoded, in order. One that is no UTF-8 is left out.

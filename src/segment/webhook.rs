@@ -1,7 +1,5 @@
 //! Segment itself, through a Webhooks destination.
 
-use alloc::vec::Vec;
-
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
@@ -42,7 +40,7 @@ pub fn verify(secret: &str, body: &[u8], signature: Option<&str>) -> Fallible<()
 }
 
 fn first_element(body: &[u8]) -> Option<&str> {
-    let mut reader = Reader::new(core::str::from_utf8(body).ok()?);
+    let mut reader = Reader::new(std::str::from_utf8(body).ok()?);
     let mut first = None;
     let read: Result<(), Malformed> = reader.array(|reader| {
         let member = reader.raw()?;
