@@ -1,14 +1,13 @@
 //! What was set aside, where an operator can look at it: a Durable Object with a table.
-use std::rc::Rc;
 
-use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{
+    DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object,
+};
 
-use super::bindings::{Deferred, Request, Row, State};
-use super::object::{self, Database, Fault};
-use super::once;
-use super::task::Tasks;
-use super::{Instance, Platform};
+use super::clock::now;
+use super::env::Platform;
+use super::object::{self, Database, Row, StorageError, integer, number};
+use super::{once, stop};
 use crate::Millis;
 use crate::durable::dead_letter::DeadLetter;
 use crate::json::tree::Value;
@@ -123,7 +122,11 @@ pub(super) async fn keep(platform: &Platform, letters: &[String]) -> bool {
 }
 
 /// The newest letters before a number.
-pub(super) async fn list(platform: &Platform, before: u32, limit: u32) -> Result<Letters, Fault> {
+pub(super) async fn list(
+    platform: &Platform,
+    before: u32,
+    limit: u32,
+) -> std::result::Result<Letters, StorageError> {
     ask(platform, &Wish::List { before, limit }).await
 }
 
@@ -132,68 +135,69 @@ pub(super) async fn find(
     platform: &Platform,
     numbers: Vec<u32>,
     limit: u32,
-) -> Result<Letters, Fault> {
+) -> std::result::Result<Letters, StorageError> {
     ask(platform, &Wish::Find { numbers, limit }).await
 }
 
 /// Forgets letters.
-pub(super) async fn forget(platform: &Platform, numbers: Vec<u32>) -> Result<Letters, Fault> {
+pub(super) async fn forget(
+    platform: &Platform,
+    numbers: Vec<u32>,
+) -> std::result::Result<Letters, StorageError> {
     ask(platform, &Wish::Forget { numbers }).await
 }
 
-async fn ask(platform: &Platform, wish: &Wish) -> Result<Letters, Fault> {
-    let namespace = platform.env.letters().ok_or(Fault)?;
+async fn ask(platform: &Platform, wish: &Wish) -> std::result::Result<Letters, StorageError> {
+    let namespace = platform.letters().ok_or(StorageError)?;
     let question = to_json(wish).into_bytes();
-    let answer = object::ask(&platform.tasks, &namespace, "letters", &question, once::PATIENCE)
+    let answer = object::ask(&namespace, "letters", &question, once::LEDGER_TIMEOUT)
         .await
-        .ok_or(Fault)?;
-    Letters::read(&answer).ok_or(Fault)
+        .ok_or(StorageError)?;
+    Letters::read(&answer).ok_or(StorageError)
 }
 
 /// The table of what was set aside.
-#[wasm_bindgen]
+#[durable_object(fetch)]
 pub struct SetAside {
-    tasks: Tasks,
-    database: Rc<Database>,
+    database: Database,
 }
 
-#[wasm_bindgen]
-impl SetAside {
-    /// As the platform makes it.
-    #[wasm_bindgen(constructor)]
-    #[must_use]
-    pub fn new(instance: &Instance, state: &State) -> Self {
-        Self { tasks: instance.tasks.clone(), database: Rc::new(Database::of(state)) }
+impl DurableObject for SetAside {
+    fn new(state: State, _: Env) -> Self {
+        stop::watch();
+        Self { database: Database::of(&state) }
     }
 
-    /// A wish, and what came of it.
-    pub fn fetch(&self, promise: Deferred, request: Request) {
-        let (tasks, database) = (self.tasks.clone(), Rc::clone(&self.database));
-        let answer = move |body: &[u8]| {
-            let letters = fulfil(&database, Wish::read(body).ok_or(Fault)?, tasks.now())?;
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        object::answer(&request, |body| {
+            let letters = fulfil(&self.database, Wish::read(body).ok_or(StorageError)?, now())?;
             Ok(to_json(&letters).into_bytes())
-        };
-        object::answer(&self.tasks, promise, request, Box::new(answer));
+        })
+        .await
     }
 }
 
-fn fulfil(database: &Database, wish: Wish, now: Millis) -> Result<Letters, Fault> {
+fn fulfil(
+    database: &Database,
+    wish: Wish,
+    now: Millis,
+) -> std::result::Result<Letters, StorageError> {
     database.run(
         "CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, letter TEXT)",
-        &[],
+        Vec::new(),
     )?;
     let mut letters = Vec::new();
     match wish {
         Wish::Keep(kept) => {
             for letter in kept {
-                database.run("INSERT INTO letters (letter) VALUES (?)", &[letter.into()])?;
+                database.run("INSERT INTO letters (letter) VALUES (?)", vec![letter.into()])?;
             }
         }
         Wish::List { before, limit } => {
             letters = select(
                 database,
                 "SELECT number, letter FROM letters WHERE number < ? ORDER BY number DESC LIMIT ?",
-                &[before.into(), limit.into()],
+                vec![integer(before), integer(limit)],
                 now,
             )?;
         }
@@ -201,7 +205,7 @@ fn fulfil(database: &Database, wish: Wish, now: Millis) -> Result<Letters, Fault
             letters = select(
                 database,
                 "SELECT number, letter FROM letters ORDER BY number LIMIT ?",
-                &[limit.into()],
+                vec![integer(limit)],
                 now,
             )?;
         }
@@ -210,31 +214,31 @@ fn fulfil(database: &Database, wish: Wish, now: Millis) -> Result<Letters, Fault
                 letters.extend(select(
                     database,
                     "SELECT number, letter FROM letters WHERE number = ?",
-                    &[number.into()],
+                    vec![integer(number)],
                     now,
                 )?);
             }
         }
         Wish::Forget { numbers } => {
             for number in numbers {
-                database.run("DELETE FROM letters WHERE number = ?", &[number.into()])?;
+                database.run("DELETE FROM letters WHERE number = ?", vec![integer(number)])?;
             }
         }
     }
-    let counted = database.rows("SELECT count(*) FROM letters", &[])?;
-    let count = counted.first().ok_or(Fault)?.number(0)?;
+    let counted = database.rows("SELECT count(*) FROM letters", Vec::new())?;
+    let count = number(counted.first().ok_or(StorageError)?, 0)?;
     Ok(Letters { count: count.into(), letters })
 }
 
 fn select(
     database: &Database,
     statement: &str,
-    values: &[JsValue],
+    values: Vec<SqlStorageValue>,
     now: Millis,
-) -> Result<Vec<(u32, DeadLetter)>, Fault> {
+) -> std::result::Result<Vec<(u32, DeadLetter)>, StorageError> {
     let read = |row: &Row| {
-        let letter = row.value(1).as_string().ok_or(Fault)?;
-        Ok((row.number(0)?, DeadLetter::read(&letter, now)))
+        let Some(SqlStorageValue::String(letter)) = row.get(1) else { return Err(StorageError) };
+        Ok((number(row, 0)?, DeadLetter::read(letter, now)))
     };
     database.rows(statement, values)?.iter().map(read).collect()
 }

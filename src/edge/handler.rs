@@ -1,0 +1,325 @@
+//! One request, from its head to its answer.
+
+use worker::web_sys::{Request, Response};
+
+use super::clock::{native_date, now, random};
+use super::env::Platform;
+use super::http::{self, RequestHead};
+use super::log::Line;
+use super::{once, outbound, queue, set_aside};
+use crate::Millis;
+use crate::delivery::{Lot, Policy};
+use crate::destination::{Destination, Writer};
+use crate::durable::once::seconds;
+use crate::ingest::{self, Call, Counts, Intake, Kind};
+use crate::measurement::Measurement;
+use crate::rollup::Rollup;
+use crate::segment::answer::{Answer, Body, Failure, FailureCode, Fallible, success};
+use crate::segment::cors::{Origin, preflight_headers};
+use crate::segment::health::Delivery;
+use crate::segment::route::Route;
+use crate::segment::{body, credential, health, library_settings, operator, pixel, query, webhook};
+use crate::settings::Settings;
+
+/// Answers a request.
+pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::Result<Response> {
+    let started = now();
+    let settings = platform.settings();
+    let head = &RequestHead::of(request);
+    let route = Route::of(head.path(), &settings.path_prefix);
+    let origin = Origin::judge(head.from.as_deref(), settings);
+    if head.method == "OPTIONS" {
+        let requested = http::header(request, "Access-Control-Request-Headers");
+        let headers = preflight_headers(requested.as_deref());
+        let answer = Answer { status: 204, code: None, headers, body: Body::None };
+        return http::respond(&answer, origin);
+    }
+    if let Route::Library(key) = route
+        && head.is_get()
+        && settings.knows(key)
+        && let Some(response) = outbound::library(platform, origin).await
+    {
+        return Ok(response);
+    }
+    let line = Line::new(route.label());
+    let mut handler = RequestHandler { request, head, platform, settings, started, line };
+    let answer = handler.answer(route, origin).await;
+    handler.line.write(&answer, now() - started);
+    http::respond(&answer, origin)
+}
+
+/// How long a number to write under is waited for while a client waits.
+const WRITER_TIMEOUT: Millis = 1_000;
+
+/// Per-request state.
+struct RequestHandler<'r> {
+    request: &'r Request,
+    head: &'r RequestHead,
+    platform: &'r Platform,
+    settings: &'r Settings,
+    started: Millis,
+    line: Line,
+}
+
+impl RequestHandler<'_> {
+    async fn answer(&mut self, route: Route<'_>, origin: Origin<'_>) -> Answer {
+        let answer = match self.dispatch(route, origin).await {
+            Ok(answer) => answer,
+            Err(failure) => failure.answer(),
+        };
+        match route {
+            Route::Pixel(_) if self.head.is_get() => pixel::answer(&answer),
+            Route::Event(_) => match query::parameter(self.head.query(), "callback") {
+                Some(callback) if self.head.is_get() => pixel::script(answer, &callback),
+                _ => answer,
+            },
+            _ => answer,
+        }
+    }
+
+    async fn dispatch(&mut self, route: Route<'_>, origin: Origin<'_>) -> Fallible<Answer> {
+        if route == Route::Unknown {
+            return Err(Failure::new(FailureCode::NotFound, "path: there is no such route"));
+        }
+        // The classic library sends an event in a query where it cannot post.
+        let data = match route {
+            Route::Event(_) if self.head.is_get() => query::parameter(self.head.query(), "data"),
+            _ => None,
+        };
+        let methods = route.allowed_methods();
+        let is_right = match (route, self.head.method.as_str()) {
+            (Route::SetAside, "DELETE") => true,
+            _ if methods.starts_with("GET") || data.is_some() => self.head.is_get(),
+            (_, method) => method == "POST",
+        };
+        if !is_right {
+            return Err(Failure::new(
+                FailureCode::MethodNotAllowed(methods),
+                format!("method: expected one of {methods}"),
+            ));
+        }
+        if let (Origin::Refused(_), false) = (origin, route == Route::Health) {
+            return Err(Failure::new(
+                FailureCode::OriginNotAllowed,
+                "Origin: expected one that ALLOWED_ORIGINS lists",
+            ));
+        }
+        if let Route::Event(_) | Route::Pixel(_) | Route::Batch = route {
+            health::require(self.settings, |_| true)?;
+        }
+        match route {
+            Route::Event(event_type) => {
+                let text = match data {
+                    Some(data) => pixel::decode(&data)?,
+                    None => self.body().await?,
+                };
+                self.take(Kind::Single(event_type), &text).await
+            }
+            Route::Pixel(event_type) => {
+                let text = pixel::event(self.head.query())?;
+                self.take(Kind::Single(event_type), &text).await
+            }
+            Route::Batch => {
+                let text = self.body().await?;
+                self.take(Kind::Batch, &text).await
+            }
+            Route::Webhook => self.webhook().await,
+            // Counters of the library about itself: taken, so that it stops asking, and dropped. It
+            // sends them without a key; a wrong one is refused as anywhere.
+            Route::LibraryMetrics => {
+                let key = self.header_key().or_else(|| self.query_key());
+                if let Some(key) = key {
+                    ingest::authenticate(Some(&key), self.settings)?;
+                }
+                Ok(success(0, &[]))
+            }
+            Route::Settings { write_key, base } if self.settings.knows(write_key) => {
+                Ok(library_settings::answer(write_key, self.head.origin(), base))
+            }
+            Route::SetAside | Route::Replay => self.set_aside(route).await,
+            Route::Health => self.health().await,
+            Route::Settings { .. } | Route::Library(_) | Route::Unknown => {
+                health::require(self.settings, |problem| problem.setting == "WRITE_KEYS")?;
+                let message = "path: there is nothing for this write key";
+                Err(Failure::new(FailureCode::NotFound, message))
+            }
+        }
+    }
+
+    async fn health(&mut self) -> Fallible<Answer> {
+        let is_deep = query::parameter(self.head.query(), "deep").is_some_and(|deep| deep == "1");
+        let (true, Some(upstream)) = (is_deep, self.platform.upstream()) else {
+            return Ok(health::answer(self.settings, None));
+        };
+        let key = self.header_key().or_else(|| self.query_key());
+        ingest::authenticate(key.as_deref(), self.settings)?;
+        let destination = outbound::check(upstream).await;
+        let delivery = match self.platform.measurements() {
+            None => Delivery::Direct,
+            Some(_) => Delivery::Durable {
+                waiting: once::figures(self.platform, self.settings.once_shards)
+                    .await
+                    .map(|figures| figures.waiting),
+                set_aside: set_aside::list(self.platform, 0, 0)
+                    .await
+                    .ok()
+                    .map(|letters| letters.count),
+            },
+        };
+        Ok(health::answer(self.settings, Some(health::Deep { destination, delivery })))
+    }
+
+    /// What was set aside, for whoever names the operator's token.
+    async fn set_aside(&mut self, route: Route<'_>) -> Fallible<Answer> {
+        let Some(token) = &self.settings.operator_token else {
+            return Err(Failure::new(FailureCode::NotFound, "path: OPERATOR_TOKEN is not set"));
+        };
+        let authorization = self.head.authorization.as_deref().unwrap_or_default();
+        if !authorization.strip_prefix("Bearer ").is_some_and(|given| token.is(given.trim())) {
+            return Err(Failure::new(
+                FailureCode::InvalidToken,
+                "Authorization: expected `Bearer` and the operator's token",
+            ));
+        }
+        let unavailable = |_| {
+            Failure::new(FailureCode::UpstreamUnavailable, "LETTERS: the store does not answer")
+        };
+        if self.head.is_get() {
+            let number = |name| query::parameter(self.head.query(), name)?.parse::<u32>().ok();
+            let before = number("before").unwrap_or(u32::MAX);
+            let limit = number("limit").unwrap_or(50).clamp(1, operator::MAX_LETTERS);
+            let page = set_aside::list(self.platform, before, limit).await.map_err(unavailable)?;
+            return Ok(Answer::ok(&operator::Page::of(page.count, page.letters)));
+        }
+        let body = self.read_body(body::MAX_REQUEST).await?;
+        let wish = operator::Wish::read(&body)?;
+        let chosen = set_aside::find(self.platform, wish.ids, operator::MAX_LETTERS);
+        let chosen = chosen.await.map_err(unavailable)?.letters;
+        let gone: Vec<u32> = if route == Route::Replay {
+            let at = wish.now.then(|| self.started.div_euclid(1_000));
+            queue::replay(self.platform, &chosen, at).await?
+        } else {
+            chosen.iter().map(|(number, _)| *number).collect()
+        };
+        let changed = gone.len();
+        let left = set_aside::forget(self.platform, gone).await.map_err(unavailable)?.count;
+        Ok(Answer::ok(&operator::Done { success: true, changed, left }))
+    }
+
+    async fn webhook(&mut self) -> Fallible<Answer> {
+        let Some(secret) = &self.settings.webhook_secret else {
+            return Err(Failure::new(FailureCode::NotFound, "path: WEBHOOK_SECRET is not set"));
+        };
+        health::require(self.settings, |problem| problem.setting != "WRITE_KEYS")?;
+        let signature = http::header(self.request, "X-Signature");
+        let bytes = self.read_body(webhook::MAX_REQUEST).await?;
+        webhook::verify(secret.expose(), &bytes, signature.as_deref())?;
+        let text = body::text(bytes, None, webhook::MAX_REQUEST)?;
+        // Segment sends again after a 5xx, and after nothing else.
+        self.take(Kind::Webhook, &text).await.map_err(|failure| match failure.code {
+            FailureCode::RateLimited => failure.because(FailureCode::UpstreamUnavailable),
+            _ => failure,
+        })
+    }
+
+    async fn body(&self) -> Fallible<String> {
+        let bytes = self.read_body(body::MAX_REQUEST).await?;
+        // Asked for only where it makes a difference: of what is no text.
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(text),
+            Err(other) => {
+                let encoding = http::header(self.request, "Content-Encoding");
+                body::text(other.into_bytes(), encoding.as_deref(), body::MAX_REQUEST)
+            }
+        }
+    }
+
+    async fn read_body(&self, limit: usize) -> Fallible<Vec<u8>> {
+        http::read_body(self.request, self.head.content_length, limit).await
+    }
+
+    async fn take(&mut self, kind: Kind, text: &str) -> Fallible<Answer> {
+        let header_key = self.header_key();
+        let query_key = self.query_key();
+        let call = Call {
+            settings: self.settings,
+            kind,
+            received_at: self.started,
+            header_key: header_key.as_deref(),
+            query_key: query_key.as_deref(),
+            native_date,
+        };
+        let mut intake = ingest::take(text, &call)?;
+        self.limit(&intake.write_key).await?;
+        let delivered = self.deliver(&mut intake).await;
+        self.line.count(Counts { accepted: 0, ..intake.counts() });
+        delivered?;
+        self.line.count(intake.counts());
+        Ok(intake.answer())
+    }
+
+    /// Asks the rate limiter, where one is bound. One that fails limits nobody.
+    async fn limit(&self, write_key: &str) -> Fallible<()> {
+        let Some(limiter) = self.platform.rate_limiter() else { return Ok(()) };
+        let address = http::header(self.request, "CF-Connecting-IP").unwrap_or_default();
+        match limiter.limit(format!("{write_key} {address}")).await {
+            Ok(outcome) if !outcome.success => Err(Failure::new(
+                FailureCode::RateLimited,
+                "there are too many requests with this write key from this address",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores the measurements where a queue is bound, else delivers them at once.
+    async fn deliver(&mut self, intake: &mut Intake<'_>) -> Fallible<()> {
+        if intake.measured().next().is_none() {
+            return Ok(());
+        }
+        match self.platform.measurements() {
+            Some(bound) => {
+                self.line.messages = queue::store(&bound, intake, self.started).await?;
+                Ok(())
+            }
+            None => self.deliver_directly(intake).await,
+        }
+    }
+
+    /// Direct delivery: the answer waits for the destination's.
+    async fn deliver_directly(&mut self, intake: &mut Intake<'_>) -> Fallible<()> {
+        let oldest = self.settings.window().oldest(self.started.div_euclid(1_000));
+        let measured = intake.measured().map(|(measurement, _)| measurement);
+        let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
+        self.line.gauges = gauges.len();
+        let Some(upstream) = self.platform.upstream() else {
+            return health::require(self.settings, |_| true);
+        };
+        let writer = self.writer(upstream.destination, &gauges).await;
+        let lots = [Lot { writer, members: gauges.len() }];
+        let policy = Policy::direct(self.started, now(), random());
+        let report = outbound::deliver(upstream, &gauges, &lots, policy).await;
+        (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
+        self.line.refused_points = report.refused_points();
+        let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));
+        intake.settle(&outcomes.collect::<Vec<_>>(), upstream.destination.names())
+    }
+
+    /// Whose the measurements of this request are. The client is waiting: where no number comes soon,
+    /// one is drawn.
+    async fn writer(&self, destination: &dyn Destination, gauges: &[Measurement]) -> Writer {
+        if !destination.knows_points() {
+            return Writer::ANYONE;
+        }
+        let seconds = seconds(gauges);
+        let given = once::writer(self.platform, seconds, WRITER_TIMEOUT).await;
+        given.unwrap_or_else(|| Writer::drawn(random()))
+    }
+
+    fn query_key(&self) -> Option<String> {
+        query::parameter(self.head.query(), "writeKey")
+    }
+
+    fn header_key(&self) -> Option<String> {
+        credential::basic_user(self.head.authorization.as_deref()?)
+    }
+}
