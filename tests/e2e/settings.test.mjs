@@ -415,7 +415,7 @@ describe("RATE_LIMITER: one that fails limits nobody", () => {
         import worker from "./index.js";
         export * from "./index.js";
         const RATE_LIMITER = { async limit() { ${says} } };
-        export default { fetch: (request, env) => worker.fetch(request, { ...env, RATE_LIMITER }) };
+        export default { fetch: (request, env, context) => worker.fetch(request, { ...env, RATE_LIMITER }, context) };
       `;
       await withWorker({ librato: librato.url, front }, async (other) => {
         const answer = await other.post("/v1/track", track("Limiter"));
