@@ -6,7 +6,7 @@ use super::clock::{native_date, now, random};
 use super::env::Platform;
 use super::http::{self, RequestHead};
 use super::log::Line;
-use super::{once, outbound, queue, set_aside};
+use super::{health, once, outbound, queue, set_aside};
 use crate::Millis;
 use crate::delivery::{Lot, Policy};
 use crate::destination::{Destination, Writer};
@@ -16,9 +16,9 @@ use crate::measurement::Measurement;
 use crate::rollup::Rollup;
 use crate::segment::answer::{Answer, Body, Failure, FailureCode, Fallible, success};
 use crate::segment::cors::{Origin, preflight_headers};
-use crate::segment::health::Delivery;
+use crate::segment::health::require;
 use crate::segment::route::Route;
-use crate::segment::{body, credential, health, library_settings, operator, pixel, query, webhook};
+use crate::segment::{self, body, credential, library_settings, operator, pixel, query, webhook};
 use crate::settings::Settings;
 
 /// Answers a request.
@@ -105,7 +105,7 @@ impl RequestHandler<'_> {
             ));
         }
         if let Route::Event(_) | Route::Pixel(_) | Route::Batch = route {
-            health::require(self.settings, |_| true)?;
+            require(self.settings, |_| true)?;
         }
         match route {
             Route::Event(event_type) => {
@@ -139,43 +139,39 @@ impl RequestHandler<'_> {
             Route::SetAside | Route::Replay => self.set_aside(route).await,
             Route::Health => self.health().await,
             Route::Settings { .. } | Route::Library(_) | Route::Unknown => {
-                health::require(self.settings, |problem| problem.setting == "WRITE_KEYS")?;
+                require(self.settings, |problem| problem.setting == "WRITE_KEYS")?;
                 let message = "path: there is nothing for this write key";
                 Err(Failure::new(FailureCode::NotFound, message))
             }
         }
     }
 
-    async fn health(&mut self) -> Fallible<Answer> {
+    async fn health(&self) -> Fallible<Answer> {
         let is_deep = query::parameter(self.head.query(), "deep").is_some_and(|deep| deep == "1");
         let (true, Some(upstream)) = (is_deep, self.platform.upstream()) else {
-            return Ok(health::answer(self.settings, None));
+            return Ok(segment::health::answer(self.settings, None));
         };
+        if self.is_operator() {
+            return Ok(health::look(self.platform, upstream).await);
+        }
         let key = self.header_key().or_else(|| self.query_key());
         ingest::authenticate(key.as_deref(), self.settings)?;
-        let destination = outbound::check(upstream).await;
-        let delivery = match self.platform.measurements() {
-            None => Delivery::Direct,
-            Some(_) => Delivery::Durable {
-                waiting: once::figures(self.platform, self.settings.once_shards)
-                    .await
-                    .map(|figures| figures.waiting),
-                set_aside: set_aside::list(self.platform, 0, 0)
-                    .await
-                    .ok()
-                    .map(|letters| letters.count),
-            },
-        };
-        Ok(health::answer(self.settings, Some(health::Deep { destination, delivery })))
+        health::look_rarely(self.platform, upstream).await
+    }
+
+    /// Returns whether the request names the operator's token.
+    fn is_operator(&self) -> bool {
+        let given = self.head.authorization.as_deref().unwrap_or_default().strip_prefix("Bearer ");
+        let token = self.settings.operator_token.as_ref();
+        given.zip(token).is_some_and(|(given, token)| token.is(given.trim()))
     }
 
     /// What was set aside, for whoever names the operator's token.
     async fn set_aside(&mut self, route: Route<'_>) -> Fallible<Answer> {
-        let Some(token) = &self.settings.operator_token else {
+        if self.settings.operator_token.is_none() {
             return Err(Failure::new(FailureCode::NotFound, "path: OPERATOR_TOKEN is not set"));
-        };
-        let authorization = self.head.authorization.as_deref().unwrap_or_default();
-        if !authorization.strip_prefix("Bearer ").is_some_and(|given| token.is(given.trim())) {
+        }
+        if !self.is_operator() {
             return Err(Failure::new(
                 FailureCode::InvalidToken,
                 "Authorization: expected `Bearer` and the operator's token",
@@ -210,7 +206,7 @@ impl RequestHandler<'_> {
         let Some(secret) = &self.settings.webhook_secret else {
             return Err(Failure::new(FailureCode::NotFound, "path: WEBHOOK_SECRET is not set"));
         };
-        health::require(self.settings, |problem| problem.setting != "WRITE_KEYS")?;
+        require(self.settings, |problem| problem.setting != "WRITE_KEYS")?;
         let signature = http::header(self.request, "X-Signature");
         let bytes = self.read_body(webhook::MAX_REQUEST).await?;
         webhook::verify(secret.expose(), &bytes, signature.as_deref())?;
@@ -292,7 +288,7 @@ impl RequestHandler<'_> {
         let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
         self.line.gauges = gauges.len();
         let Some(upstream) = self.platform.upstream() else {
-            return health::require(self.settings, |_| true);
+            return require(self.settings, |_| true);
         };
         let writer = self.writer(upstream.destination, &gauges).await;
         let lots = [Lot { writer, members: gauges.len() }];

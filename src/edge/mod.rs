@@ -8,6 +8,7 @@ mod clock;
 mod consume;
 mod env;
 mod handler;
+mod health;
 mod http;
 mod log;
 mod object;

@@ -2,7 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream;
 use worker::{
     DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object,
 };
@@ -21,6 +23,8 @@ use crate::durable::parcel::{EventId, Owner};
 
 /// How long an answer is waited for. Without one, events stay in the queue.
 pub(super) const LEDGER_TIMEOUT: Millis = 10_000;
+/// Most objects that are asked at once how full they are.
+const AT_ONCE: usize = 8;
 /// Most events in one question, which is one row: rows hold two megabytes.
 const MAX_EVENTS: usize = 50_000;
 
@@ -89,11 +93,12 @@ pub(super) async fn writer(
     }
 }
 
-/// How full the objects are, together. `None` where one does not answer.
+/// How full the objects are, together; a few are asked at once. `None` where one does not answer.
 pub(super) async fn figures(platform: &Platform, shards: u32) -> Option<Figures> {
     let asked = (0..shards).map(|shard| fetch(platform, shard, &[], LEDGER_TIMEOUT));
+    let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
     let mut all = Figures { events: 0, waiting: 0 };
-    for answer in join_all(asked).await {
+    while let Some(answer) = answers.next().await {
         let LedgerReply::Bytes(bytes) = answer else { return None };
         let Figures { events, waiting } = read_figures(&bytes)?;
         all = Figures { events: all.events + events, waiting: all.waiting + waiting };

@@ -92,7 +92,9 @@ impl Report {
             Outcome::Later(trouble) => Some(trouble.detail.clone()),
             Outcome::SetAside(_) | Outcome::Delivered => None,
         });
-        let remark = || self.remark.as_ref().map(|remark| remark.words.clone());
+        // Ours alone: those of the destination may quote the event.
+        let own = |words: &str| words.split(": ").next().unwrap_or_default().to_owned();
+        let remark = || self.remark.as_ref().map(|remark| own(&remark.words));
         later.or_else(|| self.unnamed.clone()).or_else(remark)
     }
 
