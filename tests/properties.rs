@@ -8,18 +8,18 @@
 mod common;
 
 use common::{WRITE_KEY, gauges, post, settings};
-use librato_edge::destination::Writer;
+use librato_edge::destination::WriterId;
 use librato_edge::ingest::{self, Call, Kind};
-use librato_edge::json::reader::Raw;
 use librato_edge::json::{javascript_number, javascript_string};
-use librato_edge::mapping::name::{self, MAX_LENGTH};
-use librato_edge::mapping::source;
-use librato_edge::measurement::{MAGNITUDE_LIMIT, Measurement, Samples, is_in_range};
+use librato_edge::measurement::{
+    MAGNITUDE_LIMIT, MAX_NAME, Measurement, Samples, clean_name, clean_source, is_in_range,
+};
 use librato_edge::rollup::Rollup;
 use librato_edge::segment::route::{EventType, Route};
 use librato_edge::segment::{body, credential, pixel, webhook};
 use librato_edge::time::http_date;
 use proptest::prelude::*;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 const NOW: i64 = 1_795_435_200_250;
@@ -94,7 +94,7 @@ fn totals(measurements: &[Measurement]) -> (u64, f64) {
 }
 
 fn is_name(text: &str, also: &[u8]) -> bool {
-    (1..=MAX_LENGTH).contains(&text.len())
+    (1..=MAX_NAME).contains(&text.len())
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b) || also.contains(&b))
@@ -105,11 +105,11 @@ proptest! {
 
     #[test]
     fn cleaning_yields_names_that_librato_takes(text in "\\PC{1,300}") {
-        let cleaned = name::clean(&text);
+        let cleaned = clean_name(&text);
         prop_assert!(is_name(&cleaned, b""));
-        prop_assert_eq!(cleaned.len(), text.encode_utf16().count().min(MAX_LENGTH));
-        prop_assert_eq!(name::clean(&cleaned), cleaned.clone());
-        let source = source::clean(&text);
+        prop_assert_eq!(cleaned.len(), text.encode_utf16().count().min(MAX_NAME));
+        prop_assert_eq!(clean_name(&cleaned), cleaned.clone());
+        let source = clean_source(&text);
         prop_assert!(is_name(&source, b":") && !source.eq_ignore_ascii_case("all"));
     }
 
@@ -173,7 +173,7 @@ proptest! {
             for header_key in [Some(WRITE_KEY), None] {
                 let call = Call { settings: &settings, kind, received_at: NOW, header_key,
                     query_key: Some(WRITE_KEY), native_date: |_| None };
-                if let Ok(intake) = ingest::take(&text, &call) {
+                if let Ok(intake) = ingest::parse(&text, &call) {
                     prop_assert!(intake.answer().status == 200 || intake.answer().status == 400);
                 }
             }
@@ -199,8 +199,8 @@ proptest! {
         prop_assume!(value.is_finite());
         prop_assert_eq!(javascript_number(value).parse::<f64>().unwrap(), value);
         let text = serde_json::to_string(&value).unwrap();
-        let raw = Raw::read(&text).unwrap();
-        prop_assert_eq!(javascript_string(raw).unwrap(), javascript_number(value));
+        let raw: &RawValue = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(javascript_string(raw), javascript_number(value));
     }
 
     #[test]
@@ -215,7 +215,7 @@ proptest! {
         let batch: Vec<_> = merged.iter().collect();
         // `serde_json` without `float_roundtrip` may be off in the last digit.
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-12 * a.abs().max(b.abs());
-        let body: Value = serde_json::from_slice(&librato.encode(&batch, Writer::ANYONE)).unwrap();
+        let body: Value = serde_json::from_slice(&librato.encode(&batch, WriterId::NONE)).unwrap();
         for (gauge, measurement) in body["gauges"].as_array().unwrap().iter().zip(&merged) {
             let samples = measurement.samples;
             let number = |key: &str| gauge.get(key).and_then(Value::as_f64);
