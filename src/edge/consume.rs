@@ -17,7 +17,7 @@ use super::env::Platform;
 use super::queue::{send, send_once};
 use super::{log, once, outbound, set_aside};
 use crate::delivery::{Outcome, Policy};
-use crate::destination::{Trouble, TroubleKind};
+use crate::destination::{RetryReason, RetryableError};
 use crate::durable::consume::{Consumption, Decision};
 use crate::durable::dead_letter::DeadLetter;
 use crate::durable::once::{Claim, Question};
@@ -101,19 +101,19 @@ async fn consume(messages: &[Message], platform: &Platform) {
     let gauges = consumption.plan(&answers, settings, now()).len();
     let mut line = log::ConsumerLine::new(messages.len(), claims.len(), gauges);
     let mut is_silent = answers.contains(&Claim::Unknown);
-    let knows_points = settings.destination.as_ref().is_some_and(|to| to.knows_points());
+    let deduplicates = settings.destination.as_ref().is_some_and(|to| to.deduplicates_points());
     let seconds = consumption.seconds();
-    if knows_points && !seconds.is_empty() {
+    if deduplicates && !seconds.is_empty() {
         let writer = once::writer(platform, seconds, once::LEDGER_TIMEOUT).await;
         is_silent |= writer.is_none();
         consumption.write_as(writer);
     }
     line.trouble = is_silent.then(|| "ONCE does not answer: its events wait".to_owned());
-    let (gauges, lots) = consumption.load();
+    let (gauges, partitions) = consumption.load();
     let (outcomes, failed) = match platform.upstream() {
         Some(upstream) if !gauges.is_empty() => {
             let policy = Policy::durable(now(), random());
-            let report = outbound::deliver(upstream, gauges, lots, policy).await;
+            let report = outbound::deliver(upstream, gauges, partitions, policy).await;
             line.requests = report.requests;
             line.refused_points = report.refused_points();
             line.trouble = report.trouble().or(line.trouble);
@@ -125,7 +125,7 @@ async fn consume(messages: &[Message], platform: &Platform) {
     line.count(&outcomes);
     let letters: Vec<String> =
         consumption.delivered(&outcomes).iter().map(DeadLetter::posted).collect();
-    if knows_points {
+    if deduplicates {
         line.sealed = seal(&mut consumption, &failed, platform).await;
     }
     line.set_aside = letters.len();
@@ -183,12 +183,13 @@ async fn settle(message: &Message, body: Option<&String>, decision: Decision, pl
     }
 }
 
-/// The outcome while no destination is set: a fault of the operator's, who will set one.
+/// Returns the outcome while no destination is set: a fault of the operator's, who will set one.
 fn unset(settings: &Settings) -> Outcome {
-    Outcome::Later(Trouble {
-        kind: TroubleKind::Unauthorized,
+    let problems: Vec<_> = settings.problems.iter().map(Problem::to_string).collect();
+    Outcome::Later(RetryableError {
+        reason: RetryReason::Unauthorized,
         retry_after: None,
-        detail: settings.problems.iter().map(Problem::text).collect::<Vec<_>>().join("; "),
+        detail: problems.join("; "),
     })
 }
 

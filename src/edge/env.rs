@@ -12,7 +12,7 @@ use worker::{Env, Fetcher, ObjectNamespace, Queue, RateLimiter};
 
 use super::outbound::{Targets, Upstream};
 use super::stop;
-use crate::settings::Settings;
+use crate::settings::{Setting, Settings};
 
 /// Everything that an event of the platform is handled with.
 pub(super) struct Platform {
@@ -65,6 +65,13 @@ impl Platform {
         self.binding("ASSETS")
     }
 
+    /// Returns which bindings of the shipped `wrangler.toml` are missing.
+    pub(super) fn missing_bindings(&self) -> Vec<&'static str> {
+        let mut names = vec!["MEASUREMENTS", "SET_ASIDE", "ONCE", "LETTERS", "ASSETS"];
+        names.retain(|name| self.binding::<JsValue>(name).is_none());
+        names
+    }
+
     fn binding<T: JsCast>(&self, name: &str) -> Option<T> {
         let binding = Reflect::get(&self.env, &name.into()).ok()?;
         binding.is_object().then(|| binding.unchecked_into())
@@ -101,15 +108,14 @@ impl Account {
     }
 }
 
-/// Returns a setting's text. `[vars]` of `wrangler.toml` may hold numbers and booleans, which count as
-/// their text.
-fn setting(env: &Env, name: &str) -> Option<String> {
+/// Reads a setting. `[vars]` of `wrangler.toml` may hold numbers and booleans, which count as their text.
+fn setting(env: &Env, name: &str) -> Setting {
     let value = Reflect::get(env, &name.into()).unwrap_or(JsValue::UNDEFINED);
-    match value.as_string() {
-        Some(text) => Some(text),
-        None if value.as_f64().is_some() || value.as_bool().is_some() => {
-            JSON::stringify(&value).ok()?.as_string()
-        }
-        None => None,
+    if value.is_undefined() || value.is_null() {
+        return Setting::Missing;
     }
+    let is_scalar = value.as_f64().is_some() || value.as_bool().is_some();
+    let text =
+        if is_scalar { JSON::stringify(&value).ok().map(JsValue::from) } else { Some(value) };
+    text.and_then(|text| text.as_string()).map_or(Setting::Malformed, Setting::Text)
 }

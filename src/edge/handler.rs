@@ -8,18 +8,18 @@ use super::http::{self, RequestHead};
 use super::log::Line;
 use super::{health, once, outbound, queue, set_aside};
 use crate::Millis;
-use crate::delivery::{Lot, Policy};
-use crate::destination::{Destination, Writer};
+use crate::delivery::{Partition, Policy};
+use crate::destination::{Destination, WriterId};
 use crate::durable::once::seconds;
-use crate::ingest::{self, Call, Counts, Intake, Kind};
+use crate::ingest::{self, Call, Counts, Kind, ParsedRequest};
 use crate::measurement::Measurement;
 use crate::rollup::Rollup;
-use crate::segment::answer::{Answer, Body, Failure, FailureCode, Fallible, success};
+use crate::segment::answer::{Answer, ApiError, Body, ErrorCode, Result, success};
 use crate::segment::cors::{Origin, preflight_headers};
-use crate::segment::health::require;
+use crate::segment::health::{Deployment, require};
 use crate::segment::route::Route;
 use crate::segment::{self, body, credential, library_settings, operator, pixel, query, webhook};
-use crate::settings::Settings;
+use crate::settings::{Need, Settings};
 
 /// Answers a request.
 pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::Result<Response> {
@@ -77,9 +77,9 @@ impl RequestHandler<'_> {
         }
     }
 
-    async fn dispatch(&mut self, route: Route<'_>, origin: Origin<'_>) -> Fallible<Answer> {
+    async fn dispatch(&mut self, route: Route<'_>, origin: Origin<'_>) -> Result<Answer> {
         if route == Route::Unknown {
-            return Err(Failure::new(FailureCode::NotFound, "path: there is no such route"));
+            return Err(ApiError::new(ErrorCode::NotFound, "path: there is no such route"));
         }
         // The classic library sends an event in a query where it cannot post.
         let data = match route {
@@ -88,24 +88,25 @@ impl RequestHandler<'_> {
         };
         let methods = route.allowed_methods();
         let is_right = match (route, self.head.method.as_str()) {
-            (Route::SetAside, "DELETE") => true,
+            (Route::SetAside, "DELETE") | (Route::Batch | Route::Webhook, "PUT" | "PATCH") => true,
             _ if methods.starts_with("GET") || data.is_some() => self.head.is_get(),
             (_, method) => method == "POST",
         };
         if !is_right {
-            return Err(Failure::new(
-                FailureCode::MethodNotAllowed(methods),
+            return Err(ApiError::new(
+                ErrorCode::MethodNotAllowed(methods),
                 format!("method: expected one of {methods}"),
             ));
         }
         if let (Origin::Refused(_), false) = (origin, route == Route::Health) {
-            return Err(Failure::new(
-                FailureCode::OriginNotAllowed,
+            require(self.settings, Need::Origins)?;
+            return Err(ApiError::new(
+                ErrorCode::OriginNotAllowed,
                 "Origin: expected one that ALLOWED_ORIGINS lists",
             ));
         }
         if let Route::Event(_) | Route::Pixel(_) | Route::Batch = route {
-            require(self.settings, |_| true)?;
+            require(self.settings, Need::Events)?;
         }
         match route {
             Route::Event(event_type) => {
@@ -134,29 +135,37 @@ impl RequestHandler<'_> {
                 Ok(success(0, &[]))
             }
             Route::Settings { write_key, base } if self.settings.knows(write_key) => {
-                Ok(library_settings::answer(write_key, self.head.origin(), base))
+                let own = || format!("{}{base}", self.head.origin());
+                let root = self.settings.public_url.clone().unwrap_or_else(own);
+                Ok(library_settings::answer(write_key, &root))
             }
             Route::SetAside | Route::Replay => self.set_aside(route).await,
             Route::Health => self.health().await,
             Route::Settings { .. } | Route::Library(_) | Route::Unknown => {
-                require(self.settings, |problem| problem.setting == "WRITE_KEYS")?;
+                require(self.settings, Need::Library)?;
                 let message = "path: there is nothing for this write key";
-                Err(Failure::new(FailureCode::NotFound, message))
+                Err(ApiError::new(ErrorCode::NotFound, message))
             }
         }
     }
 
-    async fn health(&self) -> Fallible<Answer> {
+    async fn health(&self) -> Result<Answer> {
         let is_deep = query::parameter(self.head.query(), "deep").is_some_and(|deep| deep == "1");
+        let own = || self.head.origin().to_owned();
+        let deployment = Deployment {
+            public_url: self.settings.public_url.clone().unwrap_or_else(own),
+            is_durable: self.platform.measurements().is_some(),
+            missing_bindings: self.platform.missing_bindings(),
+        };
         let (true, Some(upstream)) = (is_deep, self.platform.upstream()) else {
-            return Ok(segment::health::answer(self.settings, None));
+            return Ok(segment::health::answer(self.settings, &deployment, None));
         };
         if self.is_operator() {
-            return Ok(health::look(self.platform, upstream).await);
+            return Ok(health::look(self.platform, upstream, &deployment).await);
         }
         let key = self.header_key().or_else(|| self.query_key());
         ingest::authenticate(key.as_deref(), self.settings)?;
-        health::look_rarely(self.platform, upstream).await
+        health::look_rarely(self.platform, upstream, &deployment).await
     }
 
     /// Returns whether the request names the operator's token.
@@ -167,19 +176,19 @@ impl RequestHandler<'_> {
     }
 
     /// What was set aside, for whoever names the operator's token.
-    async fn set_aside(&mut self, route: Route<'_>) -> Fallible<Answer> {
+    async fn set_aside(&mut self, route: Route<'_>) -> Result<Answer> {
         if self.settings.operator_token.is_none() {
-            return Err(Failure::new(FailureCode::NotFound, "path: OPERATOR_TOKEN is not set"));
+            self.require_not_malformed("OPERATOR_TOKEN", Need::Operator)?;
+            return Err(ApiError::new(ErrorCode::NotFound, "path: OPERATOR_TOKEN is not set"));
         }
         if !self.is_operator() {
-            return Err(Failure::new(
-                FailureCode::InvalidToken,
+            return Err(ApiError::new(
+                ErrorCode::InvalidToken,
                 "Authorization: expected `Bearer` and the operator's token",
             ));
         }
-        let unavailable = |_| {
-            Failure::new(FailureCode::UpstreamUnavailable, "LETTERS: the store does not answer")
-        };
+        let unavailable =
+            |_| ApiError::new(ErrorCode::UpstreamUnavailable, "LETTERS: the store does not answer");
         if self.head.is_get() {
             let number = |name| query::parameter(self.head.query(), name)?.parse::<u32>().ok();
             let before = number("before").unwrap_or(u32::MAX);
@@ -202,23 +211,30 @@ impl RequestHandler<'_> {
         Ok(Answer::ok(&operator::Done { success: true, changed, left }))
     }
 
-    async fn webhook(&mut self) -> Fallible<Answer> {
+    /// Fails where a secret is not missing but malformed: then its route would exist.
+    fn require_not_malformed(&self, setting: &str, need: Need) -> Result<()> {
+        let is_malformed = self.settings.problems.iter().any(|known| known.setting == setting);
+        if is_malformed { require(self.settings, need) } else { Ok(()) }
+    }
+
+    async fn webhook(&mut self) -> Result<Answer> {
         let Some(secret) = &self.settings.webhook_secret else {
-            return Err(Failure::new(FailureCode::NotFound, "path: WEBHOOK_SECRET is not set"));
+            self.require_not_malformed("WEBHOOK_SECRET", Need::Webhook)?;
+            return Err(ApiError::new(ErrorCode::NotFound, "path: WEBHOOK_SECRET is not set"));
         };
-        require(self.settings, |problem| problem.setting != "WRITE_KEYS")?;
+        require(self.settings, Need::Webhook)?;
         let signature = http::header(self.request, "X-Signature");
         let bytes = self.read_body(webhook::MAX_REQUEST).await?;
         webhook::verify(secret.expose(), &bytes, signature.as_deref())?;
         let text = body::text(bytes, None, webhook::MAX_REQUEST)?;
         // Segment sends again after a 5xx, and after nothing else.
         self.take(Kind::Webhook, &text).await.map_err(|failure| match failure.code {
-            FailureCode::RateLimited => failure.because(FailureCode::UpstreamUnavailable),
+            ErrorCode::RateLimited => failure.because(ErrorCode::UpstreamUnavailable),
             _ => failure,
         })
     }
 
-    async fn body(&self) -> Fallible<String> {
+    async fn body(&self) -> Result<String> {
         let bytes = self.read_body(body::MAX_REQUEST).await?;
         // Asked for only where it makes a difference: of what is no text.
         match String::from_utf8(bytes) {
@@ -230,11 +246,11 @@ impl RequestHandler<'_> {
         }
     }
 
-    async fn read_body(&self, limit: usize) -> Fallible<Vec<u8>> {
+    async fn read_body(&self, limit: usize) -> Result<Vec<u8>> {
         http::read_body(self.request, self.head.content_length, limit).await
     }
 
-    async fn take(&mut self, kind: Kind, text: &str) -> Fallible<Answer> {
+    async fn take(&mut self, kind: Kind, text: &str) -> Result<Answer> {
         let header_key = self.header_key();
         let query_key = self.query_key();
         let call = Call {
@@ -245,7 +261,7 @@ impl RequestHandler<'_> {
             query_key: query_key.as_deref(),
             native_date,
         };
-        let mut intake = ingest::take(text, &call)?;
+        let mut intake = ingest::parse(text, &call)?;
         self.limit(&intake.write_key).await?;
         let delivered = self.deliver(&mut intake).await;
         self.line.count(Counts { accepted: 0, ..intake.counts() });
@@ -255,12 +271,12 @@ impl RequestHandler<'_> {
     }
 
     /// Asks the rate limiter, where one is bound. One that fails limits nobody.
-    async fn limit(&self, write_key: &str) -> Fallible<()> {
+    async fn limit(&self, write_key: &str) -> Result<()> {
         let Some(limiter) = self.platform.rate_limiter() else { return Ok(()) };
         let address = http::header(self.request, "CF-Connecting-IP").unwrap_or_default();
         match limiter.limit(format!("{write_key} {address}")).await {
-            Ok(outcome) if !outcome.success => Err(Failure::new(
-                FailureCode::RateLimited,
+            Ok(outcome) if !outcome.success => Err(ApiError::new(
+                ErrorCode::RateLimited,
                 "there are too many requests with this write key from this address",
             )),
             _ => Ok(()),
@@ -268,8 +284,8 @@ impl RequestHandler<'_> {
     }
 
     /// Stores the measurements where a queue is bound, else delivers them at once.
-    async fn deliver(&mut self, intake: &mut Intake<'_>) -> Fallible<()> {
-        if intake.measured().next().is_none() {
+    async fn deliver(&mut self, intake: &mut ParsedRequest) -> Result<()> {
+        if intake.measured().next().is_none() || self.is_speculative() {
             return Ok(());
         }
         match self.platform.measurements() {
@@ -282,18 +298,18 @@ impl RequestHandler<'_> {
     }
 
     /// Direct delivery: the answer waits for the destination's.
-    async fn deliver_directly(&mut self, intake: &mut Intake<'_>) -> Fallible<()> {
+    async fn deliver_directly(&mut self, intake: &mut ParsedRequest) -> Result<()> {
         let oldest = self.settings.window().oldest(self.started.div_euclid(1_000));
         let measured = intake.measured().map(|(measurement, _)| measurement);
         let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
         self.line.gauges = gauges.len();
         let Some(upstream) = self.platform.upstream() else {
-            return require(self.settings, |_| true);
+            return require(self.settings, Need::Events);
         };
         let writer = self.writer(upstream.destination, &gauges).await;
-        let lots = [Lot { writer, members: gauges.len() }];
+        let partitions = [Partition { writer, members: gauges.len() }];
         let policy = Policy::direct(self.started, now(), random());
-        let report = outbound::deliver(upstream, &gauges, &lots, policy).await;
+        let report = outbound::deliver(upstream, &gauges, &partitions, policy).await;
         (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
         self.line.refused_points = report.refused_points();
         let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));
@@ -302,13 +318,20 @@ impl RequestHandler<'_> {
 
     /// Whose the measurements of this request are. The client is waiting: where no number comes soon,
     /// one is drawn.
-    async fn writer(&self, destination: &dyn Destination, gauges: &[Measurement]) -> Writer {
-        if !destination.knows_points() {
-            return Writer::ANYONE;
+    async fn writer(&self, destination: &dyn Destination, gauges: &[Measurement]) -> WriterId {
+        if !destination.deduplicates_points() {
+            return WriterId::NONE;
         }
         let seconds = seconds(gauges);
         let given = once::writer(self.platform, seconds, WRITER_TIMEOUT).await;
-        given.unwrap_or_else(|| Writer::drawn(random()))
+        given.unwrap_or_else(|| WriterId::random(random()))
+    }
+
+    /// Returns whether the request comes before anybody has seen anything: a browser's prefetch, or a HEAD.
+    fn is_speculative(&self) -> bool {
+        let purpose = || http::header(self.request, "Sec-Purpose");
+        self.head.method == "HEAD"
+            || self.head.is_get() && purpose().is_some_and(|purpose| purpose.contains("prefetch"))
     }
 
     fn query_key(&self) -> Option<String> {

@@ -14,8 +14,8 @@ use super::http::within;
 use super::outbound::{self, Upstream};
 use super::{once, set_aside};
 use crate::Millis;
-use crate::segment::answer::{Answer, Failure, FailureCode, Fallible};
-use crate::segment::health::{self, Deep, Delivery};
+use crate::segment::answer::{Answer, ApiError, ErrorCode, Result};
+use crate::segment::health::{self, Deep, Deployment};
 
 /// How long the objects are waited for. An answer takes seven seconds at the most.
 const LOOK_TIMEOUT: Millis = 5_000;
@@ -30,50 +30,60 @@ thread_local! {
 }
 
 /// Looks for the operator.
-pub(super) async fn look(platform: &Platform, upstream: Upstream<'_>) -> Answer {
-    look_at(platform, upstream, u32::MAX).await
+pub(super) async fn look(
+    platform: &Platform,
+    upstream: Upstream<'_>,
+    deployment: &Deployment,
+) -> Answer {
+    look_at(platform, upstream, deployment, true).await
 }
 
 /// Looks for a holder of a write key, or repeats what was found not long ago.
-pub(super) async fn look_rarely(platform: &Platform, upstream: Upstream<'_>) -> Fallible<Answer> {
+pub(super) async fn look_rarely(
+    platform: &Platform,
+    upstream: Upstream<'_>,
+    deployment: &Deployment,
+) -> Result<Answer> {
     let asked = now();
     match LAST.with_borrow(Clone::clone) {
         Some((at, Some(answer))) if asked - at < LOOK_STANDS => return Ok(answer),
         // Its promise cannot be awaited: the platform cancels whoever waits for another's.
         Some((at, None)) if asked - at < LOOK_STANDS => {
-            return Err(Failure::new(
-                FailureCode::RateLimited,
+            return Err(ApiError::new(
+                ErrorCode::RateLimited,
                 "deep: another request is looking: ask again later",
             ));
         }
         _ => {}
     }
     LAST.set(Some((asked, None)));
-    let answer = look_at(platform, upstream, MAX_SHARDS).await;
+    let answer = look_at(platform, upstream, deployment, false).await;
     LAST.set(Some((asked, Some(answer.clone()))));
     Ok(answer)
 }
 
-async fn look_at(platform: &Platform, upstream: Upstream<'_>, max_shards: u32) -> Answer {
+async fn look_at(
+    platform: &Platform,
+    upstream: Upstream<'_>,
+    deployment: &Deployment,
+    is_operator: bool,
+) -> Answer {
     let settings = platform.settings();
-    let is_durable = platform.measurements().is_some();
     let waiting = async {
-        if !is_durable || settings.once_shards > max_shards {
+        if !deployment.is_durable || !(is_operator || settings.once_shards <= MAX_SHARDS) {
             return None;
         }
         let figures = once::figures(platform, settings.once_shards);
         within(LOOK_TIMEOUT, figures).await.flatten().map(|figures| figures.waiting)
     };
     let set_aside = async {
-        if !is_durable {
+        if !deployment.is_durable {
             return None;
         }
         let letters = within(LOOK_TIMEOUT, set_aside::list(platform, 0, 0)).await?.ok()?;
         Some(letters.count)
     };
-    let (destination, waiting, set_aside) =
-        join3(outbound::check(upstream), waiting, set_aside).await;
-    let delivery =
-        if is_durable { Delivery::Durable { waiting, set_aside } } else { Delivery::Direct };
-    health::answer(settings, Some(Deep { destination, delivery }))
+    let check = outbound::check(upstream, is_operator);
+    let (destination, waiting, set_aside) = join3(check, waiting, set_aside).await;
+    health::answer(settings, deployment, Some(Deep { destination, waiting, set_aside }))
 }

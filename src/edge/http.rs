@@ -6,6 +6,7 @@
 //! are wanted or not, and `bytes()` reads chunk by chunk. They would also read wrongly: `method()` takes
 //! an unknown method for GET, and `bytes()` has no limit.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 
@@ -19,8 +20,8 @@ use worker::web_sys::{
 
 use super::clock::sleep;
 use crate::Millis;
-use crate::segment::answer::{Answer, Failure, FailureCode, Fallible};
-use crate::segment::body::too_large;
+use crate::segment::answer::{self, Answer, ApiError, ErrorCode};
+use crate::segment::body::{MAX_READ, too_large};
 use crate::segment::cors::Origin;
 
 /// How long a body is waited for. An answer takes seven seconds at the most.
@@ -97,30 +98,57 @@ pub(super) fn header(request: &Request, name: &str) -> Option<String> {
     request.headers().get(name).ok().flatten()
 }
 
-/// Reads a request's body, and stops at the limit: what is too large is never held.
+/// Reads a request's body. Of one that is too large nothing is held, but it is read to its end within
+/// bounds, so that whoever sends it is still there for the answer.
 pub(super) async fn read_body(
     request: &Request,
     length: Option<u64>,
     limit: usize,
-) -> Fallible<Vec<u8>> {
+) -> answer::Result<Vec<u8>> {
+    let is_too_large = Cell::new(length.is_some_and(|length| length > limit as u64));
     let body = match length {
-        Some(length) if length > limit as u64 => return Err(too_large(limit)),
+        Some(length) if length > MAX_READ as u64 => return Err(too_large(limit)),
         // One promise where a stream takes one for each of its chunks.
-        Some(_) => within(BODY_TIMEOUT, whole(request.array_buffer())).await,
-        None => match request.body() {
-            Some(stream) => within(BODY_TIMEOUT, beginning(&stream, limit + 1)).await,
+        Some(_) if !is_too_large.get() => within(BODY_TIMEOUT, whole(request.array_buffer())).await,
+        _ => match request.body() {
+            Some(stream) => within(BODY_TIMEOUT, bounded(&stream, limit, &is_too_large)).await,
             None => Some(Ok(Vec::new())),
         },
     };
     match body {
+        _ if is_too_large.get() => Err(too_large(limit)),
         Some(Ok(bytes)) if bytes.len() > limit => Err(too_large(limit)),
         Some(Ok(bytes)) => Ok(bytes),
         // An upload that stops is a fault of the network: it may well succeed the next time.
-        Some(Err(_)) | None => Err(Failure::new(
-            FailureCode::UpstreamUnavailable,
+        Some(Err(_)) | None => Err(ApiError::new(
+            ErrorCode::UpstreamUnavailable,
             "body: expected more bytes, and none came",
         )),
     }
+}
+
+/// Reads a stream, and once it is too large throws away what comes.
+async fn bounded(
+    stream: &ReadableStream,
+    limit: usize,
+    is_too_large: &Cell<bool>,
+) -> Result<Vec<u8>, JsValue> {
+    let chunks = Chunks::of(stream)?;
+    let mut bytes = Vec::new();
+    let mut read = 0;
+    while let Some(chunk) = chunks.next().await? {
+        read += chunk.length() as usize;
+        is_too_large.set(is_too_large.get() || read > limit);
+        if read > MAX_READ {
+            break;
+        }
+        if is_too_large.get() {
+            bytes = Vec::new();
+        } else {
+            bytes.extend_from_slice(&chunk.to_vec());
+        }
+    }
+    Ok(bytes)
 }
 
 /// Waits for a future, but not for longer than that.
@@ -139,20 +167,40 @@ pub(super) async fn whole(promised: Result<js_sys::Promise, JsValue>) -> Result<
 
 /// Reads the first bytes of a stream, and tells whoever sends that no more are wanted.
 pub(super) async fn beginning(stream: &ReadableStream, limit: usize) -> Result<Vec<u8>, JsValue> {
-    let reader = ReadableStreamDefaultReader::new(stream)?;
+    let chunks = Chunks::of(stream)?;
     let mut bytes = Vec::new();
-    while bytes.len() < limit {
-        let read = JsFuture::from(reader.read()).await?;
-        if Reflect::get(&read, &"done".into())?.is_truthy() {
-            return Ok(bytes);
-        }
-        let chunk: Uint8Array = Reflect::get(&read, &"value".into())?.dyn_into()?;
+    while let Some(chunk) = chunks.next().await? {
         bytes.extend_from_slice(&chunk.to_vec());
-        bytes.truncate(limit);
+        if bytes.len() >= limit {
+            bytes.truncate(limit);
+            chunks.cancel();
+            break;
+        }
     }
-    // Whether that succeeds concerns nobody; awaited, it could hang.
-    drop(JsFuture::from(reader.cancel()));
     Ok(bytes)
+}
+
+/// The chunks of a stream. Not `worker::ByteStream`, which takes an error with the text "Error: aborted"
+/// for the end of the stream, so that a truncated body looks whole.
+struct Chunks(ReadableStreamDefaultReader);
+
+impl Chunks {
+    fn of(stream: &ReadableStream) -> Result<Self, JsValue> {
+        ReadableStreamDefaultReader::new(stream).map(Self)
+    }
+
+    async fn next(&self) -> Result<Option<Uint8Array>, JsValue> {
+        let read = JsFuture::from(self.0.read()).await?;
+        if Reflect::get(&read, &"done".into())?.is_truthy() {
+            return Ok(None);
+        }
+        Ok(Some(Reflect::get(&read, &"value".into())?.dyn_into()?))
+    }
+
+    /// Ends the stream. Whether that succeeds concerns nobody; awaited, it could hang.
+    fn cancel(&self) {
+        drop(JsFuture::from(self.0.cancel()));
+    }
 }
 
 /// Returns headers as the platform's constructors take them.

@@ -1,13 +1,13 @@
 //! One structured line a request, without anything of its payload.
 
-use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
 use worker::{console_error, console_log};
 
 use crate::Millis;
-use crate::delivery::{Outcome, TroubleKind};
-use crate::ingest::{Counts, Tally};
-use crate::json::writer::to_json;
+use crate::delivery::Outcome;
+use crate::ingest::Counts;
 use crate::segment::answer::Answer;
 
 /// A request's log line.
@@ -22,8 +22,8 @@ pub(super) struct Line {
     events: usize,
     accepted: usize,
     measured: usize,
-    #[serde(serialize_with = "by_code")]
-    rejected: Tally,
+    /// Refused events by code.
+    rejected: BTreeMap<&'static str, usize>,
     /// Messages to the queue, in durable delivery.
     pub(super) messages: u64,
     /// Gauges and requests to the destination, in direct delivery.
@@ -73,7 +73,7 @@ impl Line {
             events: 0,
             accepted: 0,
             measured: 0,
-            rejected: Tally::default(),
+            rejected: BTreeMap::new(),
             messages: 0,
             gauges: 0,
             requests: 0,
@@ -117,8 +117,8 @@ impl ConsumerLine {
         for outcome in outcomes {
             match outcome {
                 Outcome::Delivered => self.delivered += 1,
-                Outcome::Later(trouble) => {
-                    self.operator_fault |= trouble.kind == TroubleKind::Unauthorized;
+                Outcome::Later(error) => {
+                    self.operator_fault |= error.reason.is_operator_fault();
                 }
                 Outcome::SetAside(_) => {}
             }
@@ -134,10 +134,6 @@ impl ConsumerLine {
             console_log!("{line}");
         }
     }
-}
-
-fn by_code<S: Serializer>(tally: &Tally, serializer: S) -> Result<S::Ok, S::Error> {
-    RawValue::from_string(to_json(tally)).ok().serialize(serializer)
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)]

@@ -14,7 +14,7 @@ use super::env::Platform;
 use super::object::{self, Database, StorageError, integer, number};
 use super::stop;
 use crate::Millis;
-use crate::destination::Writer;
+use crate::destination::WriterId;
 use crate::durable::once::{
     Claim, Figures, Ledger, Question, by_shard, hour_of, read_answers, read_figures, read_number,
     write_answer, write_figures,
@@ -84,11 +84,11 @@ pub(super) async fn writer(
     platform: &Platform,
     seconds: Vec<u32>,
     timeout: Millis,
-) -> Option<Writer> {
+) -> Option<WriterId> {
     let question = Question::Write(seconds).write();
     match fetch(platform, 0, &question, timeout).await {
-        LedgerReply::Bytes(bytes) => read_number(&bytes).map(Writer::Numbered),
-        LedgerReply::NotBound => Some(Writer::drawn(random())),
+        LedgerReply::Bytes(bytes) => read_number(&bytes).map(WriterId::Assigned),
+        LedgerReply::NotBound => Some(WriterId::random(random())),
         LedgerReply::Timeout => None,
     }
 }

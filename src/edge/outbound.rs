@@ -16,10 +16,10 @@ use super::clock::{now, sleep};
 use super::env::Platform;
 use super::http::{self, headers};
 use crate::Millis;
-use crate::delivery::{Arrival, Delivery, Lot, Outcome, Policy, Step};
-use crate::destination::{Check, Destination, Remark, Reply};
+use crate::delivery::{Arrival, Delivery, Outcome, Partition, Policy, Step};
+use crate::destination::{Check, Destination, PartialSuccess, Reply};
 use crate::measurement::Measurement;
-use crate::segment::answer::Fallible;
+use crate::segment::answer::Result;
 use crate::segment::cors::Origin;
 use crate::segment::health;
 
@@ -81,26 +81,24 @@ pub(super) struct Report {
     /// The measurements of each request that failed.
     pub(super) failed: Vec<Vec<usize>>,
     unnamed: Option<String>,
-    remark: Option<Remark>,
+    partial: Option<PartialSuccess>,
 }
 
 impl Report {
-    /// What the log tells of it: the last trouble. What was set aside is counted elsewhere, and
-    /// Librato's words about it may quote the event.
+    /// Returns what the log tells of it: the last fault. What was set aside is counted elsewhere, and
+    /// the destination's own words, which may quote the event, stay out of it.
     pub(super) fn trouble(&self) -> Option<String> {
         let later = self.outcomes.iter().rev().find_map(|outcome| match outcome {
-            Outcome::Later(trouble) => Some(trouble.detail.clone()),
+            Outcome::Later(error) => Some(error.detail.clone()),
             Outcome::SetAside(_) | Outcome::Delivered => None,
         });
-        // Ours alone: those of the destination may quote the event.
-        let own = |words: &str| words.split(": ").next().unwrap_or_default().to_owned();
-        let remark = || self.remark.as_ref().map(|remark| own(&remark.words));
-        later.or_else(|| self.unnamed.clone()).or_else(remark)
+        let partial = || self.partial.as_ref().map(|partial| partial.summary.clone());
+        later.or_else(|| self.unnamed.clone()).or_else(partial)
     }
 
     /// Returns how many points the destination says to have refused of what it took.
     pub(super) fn refused_points(&self) -> u64 {
-        self.remark.as_ref().map_or(0, |remark| remark.refused)
+        self.partial.as_ref().map_or(0, |partial| partial.rejected_points)
     }
 }
 
@@ -108,11 +106,11 @@ impl Report {
 pub(super) async fn deliver(
     upstream: Upstream<'_>,
     measurements: &[Measurement],
-    lots: &[Lot],
+    partitions: &[Partition],
     policy: Policy,
 ) -> Report {
     let destination = upstream.destination;
-    let mut delivery = Delivery::of_lots(destination, measurements, lots, policy);
+    let mut delivery = Delivery::of_partitions(destination, measurements, partitions, policy);
     let mut in_flight = FuturesUnordered::new();
     loop {
         let until = match delivery.next(now()) {
@@ -154,7 +152,7 @@ pub(super) async fn deliver(
         requests: delivery.requests(),
         failed: delivery.failed().to_vec(),
         unnamed,
-        remark: delivery.remark().cloned(),
+        partial: delivery.partial().cloned(),
         outcomes: delivery.finish(),
     }
 }
@@ -163,7 +161,7 @@ pub(super) async fn deliver(
 extern "C" {
     /// `catch`, unlike the one of `web_sys`: what it throws would leave the module half-way.
     #[wasm_bindgen(catch)]
-    fn fetch(url: &str, init: &RequestInit) -> Result<Promise, JsValue>;
+    fn fetch(url: &str, init: &RequestInit) -> std::result::Result<Promise, JsValue>;
 }
 
 /// Sends a request and reads its answer. The time limit covers the answer's body too.
@@ -186,7 +184,7 @@ async fn send(
     target: &Target,
     body: &[u8],
     signal: &AbortSignal,
-) -> Result<Reply, JsValue> {
+) -> std::result::Result<Reply, JsValue> {
     let init = RequestInit::new();
     init.set_method(target.method);
     init.set_headers(&target.headers);
@@ -202,7 +200,10 @@ async fn send(
 }
 
 /// Reads an answer, as far as it is looked at.
-async fn read(destination: &dyn Destination, response: &Response) -> Result<Reply, JsValue> {
+async fn read(
+    destination: &dyn Destination,
+    response: &Response,
+) -> std::result::Result<Reply, JsValue> {
     let known = response.headers();
     let header = |name: &str| known.get(name).ok().flatten();
     let length = header("content-length").and_then(|length| length.parse::<usize>().ok());
@@ -228,10 +229,13 @@ async fn read(destination: &dyn Destination, response: &Response) -> Result<Repl
     Ok(reply)
 }
 
-/// Asks whether the credentials are good.
-pub(super) async fn check(upstream: Upstream<'_>) -> Fallible<()> {
+/// Asks whether the credentials are good. The destination's own words are told to the operator alone.
+pub(super) async fn check(upstream: Upstream<'_>, is_operator: bool) -> Result<()> {
     let Upstream { destination, targets } = upstream;
-    let arrival = exchange(destination, &targets.check, &[], CHECK_TIMEOUT).await;
+    let mut arrival = exchange(destination, &targets.check, &[], CHECK_TIMEOUT).await;
+    if let (Arrival::Answered(reply), false) = (&mut arrival, is_operator) {
+        reply.body.clear();
+    }
     health::checked(destination, &arrival)
 }
 

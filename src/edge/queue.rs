@@ -9,8 +9,8 @@ use super::http::within;
 use crate::Millis;
 use crate::durable::dead_letter::DeadLetter;
 use crate::durable::parcel::{EventId, Parcel};
-use crate::ingest::Intake;
-use crate::segment::answer::{Failure, FailureCode, Fallible};
+use crate::ingest::ParsedRequest;
+use crate::segment::answer::{self, ApiError, ErrorCode};
 
 /// How long storing may take: the answer to the client waits for it.
 const STORE_TIMEOUT: Millis = 5_000;
@@ -22,9 +22,9 @@ const MAX_CALL_BYTES: usize = 250_000;
 /// Stores a request's measurements. Returns how many messages it took.
 pub(super) async fn store(
     queue: &Queue,
-    intake: &Intake<'_>,
+    intake: &ParsedRequest,
     received_at: Millis,
-) -> Fallible<u64> {
+) -> answer::Result<u64> {
     let measured: Vec<_> = intake
         .measured()
         .map(|(measurement, id)| (measurement, id.map(|id| EventId::named(&intake.write_key, id))))
@@ -32,10 +32,10 @@ pub(super) async fn store(
     let messages = Parcel::pack(&measured, received_at.div_euclid(1_000), &mut random);
     send(queue, &messages).await.map_err(|error| match error {
         QueueError::TooMany => {
-            Failure::new(FailureCode::RateLimited, "the queue takes no more now: send again later")
+            ApiError::new(ErrorCode::RateLimited, "the queue takes no more now: send again later")
         }
-        QueueError::Unavailable => Failure::new(
-            FailureCode::UpstreamUnavailable,
+        QueueError::Unavailable => ApiError::new(
+            ErrorCode::UpstreamUnavailable,
             "the queue does not take measurements now: send again later",
         ),
     })?;
@@ -108,9 +108,9 @@ pub(super) async fn replay(
     platform: &Platform,
     letters: &[(u32, DeadLetter)],
     at: Option<i64>,
-) -> Fallible<Vec<u32>> {
+) -> answer::Result<Vec<u32>> {
     let unavailable = || {
-        Failure::new(FailureCode::UpstreamUnavailable, "the queue does not take measurements now")
+        ApiError::new(ErrorCode::UpstreamUnavailable, "the queue does not take measurements now")
     };
     let queue = platform.measurements().ok_or_else(unavailable)?;
     let (mut revived, mut whole, mut replayed) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,5 +1,6 @@
 //! What was set aside, where an operator can look at it: a Durable Object with a table.
 
+use serde::{Deserialize, Serialize};
 use worker::{
     DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object,
 };
@@ -10,10 +11,9 @@ use super::object::{self, Database, Row, StorageError, integer, number};
 use super::{once, stop};
 use crate::Millis;
 use crate::durable::dead_letter::DeadLetter;
-use crate::json::tree::Value;
-use crate::json::writer::{ToJson, Writer, to_json};
 
 /// What the object is asked for.
+#[derive(Serialize, Deserialize)]
 enum Wish {
     Keep(Vec<String>),
     /// The newest before a number.
@@ -31,89 +31,11 @@ enum Wish {
     },
 }
 
-impl Wish {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let Some(Value::Object(wish)) = Value::read_bytes(bytes) else { return None };
-        let [(name, wish)] = wish.as_slice() else { return None };
-        let whole = |name| wish.get(name)?.as_whole();
-        let numbers = || -> Option<Vec<u32>> {
-            wish.get("numbers")?.as_array()?.iter().map(Value::as_whole).collect()
-        };
-        match &**name {
-            "Keep" => {
-                let letters = wish.as_array()?.iter();
-                letters
-                    .map(|letter| letter.as_str().map(str::to_owned))
-                    .collect::<Option<_>>()
-                    .map(Self::Keep)
-            }
-            "List" => Some(Self::List { before: whole("before")?, limit: whole("limit")? }),
-            "Find" => Some(Self::Find { numbers: numbers()?, limit: whole("limit")? }),
-            "Forget" => Some(Self::Forget { numbers: numbers()? }),
-            _ => None,
-        }
-    }
-}
-
-impl ToJson for Wish {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| match self {
-            Self::Keep(letters) => json.field("Keep", letters),
-            Self::List { before, limit } => {
-                json.name("List");
-                json.object(|json| {
-                    json.field("before", before);
-                    json.field("limit", limit);
-                });
-            }
-            Self::Find { numbers, limit } => {
-                json.name("Find");
-                json.object(|json| {
-                    json.field("numbers", numbers);
-                    json.field("limit", limit);
-                });
-            }
-            Self::Forget { numbers } => {
-                json.name("Forget");
-                json.object(|json| json.field("numbers", numbers));
-            }
-        });
-    }
-}
-
 /// Letters with their numbers, and how many there are in all.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Letters {
     pub(super) count: i64,
     pub(super) letters: Vec<(u32, DeadLetter)>,
-}
-
-impl Letters {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let answer = Value::read_bytes(bytes)?;
-        let mut letters = Vec::new();
-        for numbered in answer.get("letters")?.as_array()? {
-            let [number, letter] = numbered.as_array()? else { return None };
-            letters.push((number.as_whole()?, DeadLetter::of_json(letter)?));
-        }
-        Some(Self { count: answer.get("count")?.as_integer()?, letters })
-    }
-}
-
-impl ToJson for Letters {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("count", &self.count);
-            json.name("letters");
-            json.raw("[");
-            for (place, (number, letter)) in self.letters.iter().enumerate() {
-                json.raw(if place == 0 { "[" } else { ",[" });
-                json.value(number);
-                json.item(letter);
-                json.raw("]");
-            }
-            json.raw("]");
-        });
-    }
 }
 
 /// Keeps letters. Tells whether they are kept.
@@ -149,11 +71,11 @@ pub(super) async fn forget(
 
 async fn ask(platform: &Platform, wish: &Wish) -> std::result::Result<Letters, StorageError> {
     let namespace = platform.letters().ok_or(StorageError)?;
-    let question = to_json(wish).into_bytes();
+    let question = serde_json::to_vec(wish).map_err(|_| StorageError)?;
     let answer = object::ask(&namespace, "letters", &question, once::LEDGER_TIMEOUT)
         .await
         .ok_or(StorageError)?;
-    Letters::read(&answer).ok_or(StorageError)
+    serde_json::from_slice(&answer).map_err(|_| StorageError)
 }
 
 /// The table of what was set aside.
@@ -170,8 +92,12 @@ impl DurableObject for SetAside {
 
     async fn fetch(&self, request: Request) -> Result<Response> {
         object::answer(&request, |body| {
-            let letters = fulfil(&self.database, Wish::read(body).ok_or(StorageError)?, now())?;
-            Ok(to_json(&letters).into_bytes())
+            let letters = fulfil(
+                &self.database,
+                serde_json::from_slice(body).map_err(|_| StorageError)?,
+                now(),
+            )?;
+            serde_json::to_vec(&letters).map_err(|_| StorageError)
         })
         .await
     }
