@@ -13,15 +13,15 @@ if (state?.criticalError !== false) throw new Error("this `worker` re-initialise
 /** What ends the calls that are under way, each with its own promise. */
 const open = new Set();
 
-async function guarded(call) {
-  const { promise, reject } = Promise.withResolvers();
-  open.add(reject);
-  try {
-    return await Promise.race([call(), promise]);
-  } finally {
-    open.delete(reject);
-  }
-}
+const guarded = (promise) =>
+  new Promise((resolve, reject) => {
+    const ended = (end) => (value) => {
+      open.delete(reject);
+      end(value);
+    };
+    open.add(reject);
+    promise.then(ended(resolve), ended(reject));
+  });
 
 /** What comes through WebAssembly and is caught nowhere has left the module half-way: it begins anew. */
 addEventListener("error", ({ error }) => {
@@ -60,8 +60,11 @@ function stopped() {
   return new Response(body, { status: 503, headers });
 }
 
+/** Without an instance of the class for each call, and the two proxies around it: they would look whether to begin anew. */
+const { fetch, queue } = Worker.prototype;
+
 export default {
-  fetch: (request, env, context) => guarded(() => new Worker(context, env).fetch(request)).catch(stopped),
+  fetch: (request, env, ctx) => guarded(fetch.call({ env, ctx }, request)).catch(stopped),
   // What is neither acknowledged nor retried when this fails comes again.
-  queue: (batch, env, context) => guarded(() => new Worker(context, env).queue(batch)),
+  queue: (batch, env, ctx) => guarded(queue.call({ env, ctx }, batch)),
 };

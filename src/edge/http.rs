@@ -89,7 +89,7 @@ impl Url {
         let host_at = whole.find("://").map_or(0, |at| at + 3);
         let host_and_path = whole.get(host_at..path_end).unwrap_or_default();
         let path_at = host_at + host_and_path.find('/').unwrap_or(host_and_path.len());
-        Self { path_at, path_end, end, text }
+        Self { text, path_at, path_end, end }
     }
 }
 

@@ -30,11 +30,31 @@ const CHECK_TIMEOUT: Millis = 5_000;
 /// less, and whoever answers more is not understood anyway.
 const MAX_REPLY: usize = 65_536;
 
-/// A method, a URL and headers: a request but for its body.
+/// A URL, and how it is asked: made once, as each text that crosses to JavaScript costs.
 struct Target {
-    method: &'static str,
-    url: String,
-    headers: Object,
+    url: JsValue,
+    init: RequestInit,
+}
+
+impl Target {
+    fn new(url: &str, method: &str, headers: &Object) -> Self {
+        let init = RequestInit::new();
+        init.set_method(method);
+        init.set_headers(headers);
+        // Followed, a redirect would turn a POST into a GET of some page that answers 200, and take the
+        // credentials to wherever it leads.
+        init.set_redirect(RequestRedirect::Manual);
+        Self { url: url.into(), init }
+    }
+
+    /// Begins a request. What differs from one to the next is read before this returns.
+    fn fetch(&self, body: &[u8], signal: &AbortSignal) -> std::result::Result<Promise, JsValue> {
+        self.init.set_signal(Some(signal));
+        if !body.is_empty() {
+            self.init.set_body(&Uint8Array::from(body));
+        }
+        fetch(&self.url, &self.init)
+    }
 }
 
 /// How a destination is reached.
@@ -50,15 +70,12 @@ impl Targets {
         let endpoint = destination.endpoint();
         let common =
             || endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
-        let post = || Target {
-            method: "POST",
-            url: endpoint.url.clone(),
-            headers: headers(common().chain([("Content-Type", endpoint.content_type)])),
+        let post = || {
+            let headers = headers(common().chain([("Content-Type", endpoint.content_type)]));
+            Target::new(&endpoint.url, "POST", &headers)
         };
         let check = match &endpoint.check {
-            Check::Get(url) => {
-                Target { method: "GET", url: url.clone(), headers: headers(common()) }
-            }
+            Check::Get(url) => Target::new(url, "GET", &headers(common())),
             Check::PostNothing => post(),
         };
         Self { posts: post(), check }
@@ -161,7 +178,7 @@ pub(super) async fn deliver(
 extern "C" {
     /// `catch`, unlike the one of `web_sys`: what it throws would leave the module half-way.
     #[wasm_bindgen(catch)]
-    fn fetch(url: &str, init: &RequestInit) -> std::result::Result<Promise, JsValue>;
+    fn fetch(url: &JsValue, init: &RequestInit) -> std::result::Result<Promise, JsValue>;
 }
 
 /// Sends a request and reads its answer. The time limit covers the answer's body too.
@@ -185,17 +202,7 @@ async fn send(
     body: &[u8],
     signal: &AbortSignal,
 ) -> std::result::Result<Reply, JsValue> {
-    let init = RequestInit::new();
-    init.set_method(target.method);
-    init.set_headers(&target.headers);
-    // Followed, a redirect would turn a POST into a GET of some page that answers 200, and take the
-    // credentials to wherever it leads.
-    init.set_redirect(RequestRedirect::Manual);
-    init.set_signal(Some(signal));
-    if !body.is_empty() {
-        init.set_body(&Uint8Array::from(body));
-    }
-    let response: Response = JsFuture::from(fetch(&target.url, &init)?).await?.dyn_into()?;
+    let response: Response = JsFuture::from(target.fetch(body, signal)?).await?.dyn_into()?;
     read(destination, &response).await
 }
 
@@ -207,16 +214,15 @@ async fn read(
     let known = response.headers();
     let header = |name: &str| known.get(name).ok().flatten();
     let length = header("content-length").and_then(|length| length.parse::<usize>().ok());
-    let body = match response.body() {
-        None => Vec::new(),
+    let is_packed = || header("content-encoding").is_some();
+    let body = match length {
+        Some(0) => Vec::new(),
         // One promise, where the length is that of the bytes and not of what they are packed in.
-        Some(_)
-            if length.is_some_and(|length| length <= MAX_REPLY)
-                && header("content-encoding").is_none() =>
-        {
-            http::whole(response.array_buffer()).await?
-        }
-        Some(stream) => http::beginning(&stream, MAX_REPLY).await?,
+        Some(..=MAX_REPLY) if !is_packed() => http::whole(response.array_buffer()).await?,
+        _ => match response.body() {
+            Some(stream) => http::beginning(&stream, MAX_REPLY).await?,
+            None => Vec::new(),
+        },
     };
     let mut reply = Reply { status: response.status(), body, ..Reply::default() };
     // Of what went well nobody asks more.
