@@ -14,8 +14,9 @@ use worker::js_sys::{JSON, Object, Reflect};
 
 use super::clock::{now, random, random_below};
 use super::env::Platform;
-use super::queue::{send, send_once};
+use super::queue::{send, send_later};
 use super::{log, once, outbound, set_aside};
+use crate::Millis;
 use crate::delivery::{Outcome, Policy};
 use crate::destination::{RetryReason, RetryableError};
 use crate::durable::consume::{Consumption, Decision};
@@ -131,7 +132,7 @@ async fn consume(messages: &[Message], platform: &Platform) {
     line.set_aside = letters.len();
     let is_sent = match platform.set_aside() {
         _ if letters.is_empty() => true,
-        Some(queue) => send(&queue, &letters).await.is_ok(),
+        Some(queue) => send(&queue, &letters, Millis::MAX).await.is_ok(),
         None => false,
     };
     let done = consumption.set_aside(vec![is_sent; line.set_aside]);
@@ -154,7 +155,7 @@ async fn seal(consumption: &mut Consumption, failed: &[Vec<usize>], platform: &P
     let seals = consumption.seal(failed, &mut random_below, &mut random);
     let calls = seals.iter().map(|seal| {
         let queue = &queue;
-        async move { send_once(queue, std::slice::from_ref(&seal.message), seal.delay).await }
+        async move { send_later(queue, &seal.message, seal.delay).await }
     });
     let mut count = 0;
     for (seal, called) in seals.iter().zip(join_all(calls).await) {
@@ -173,9 +174,7 @@ async fn settle(message: &Message, body: Option<&String>, decision: Decision, pl
         Decision::Retry(seconds) => message.again_after(seconds),
         Decision::Renew(seconds) => {
             let is_stored = match platform.measurements().zip(body) {
-                Some((queue, body)) => {
-                    send_once(&queue, std::slice::from_ref(body), seconds).await.is_ok()
-                }
+                Some((queue, body)) => send_later(&queue, body, seconds).await.is_ok(),
                 None => false,
             };
             if is_stored { message.acknowledge() } else { message.again_after(seconds) }

@@ -13,6 +13,7 @@ mod http;
 mod log;
 mod object;
 mod once;
+mod operator;
 mod outbound;
 mod queue;
 mod set_aside;

@@ -72,7 +72,7 @@ pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<()> {
 }
 
 /// What a deep look found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Deep {
     /// Whether the destination takes the credentials, and what is sent.
     pub destination: Result<()>,
