@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { pythonEnvironment } from "../../../scripts/lib/python.mjs";
 import { startChromium } from "../lib/chromium.mjs";
 import { track } from "../lib/events.mjs";
 import { startLibrato } from "../lib/librato.mjs";
@@ -16,7 +17,7 @@ import { startWorker, writeKey } from "../lib/worker.mjs";
 import { browserClients } from "./browser.mjs";
 import { fixtures } from "./fixtures.mjs";
 import { nodeClients } from "./node.mjs";
-import { pythonClients, pythonEnvironment } from "./python.mjs";
+import { pythonClients } from "./python.mjs";
 import { bundle, html, Site, Visit } from "./site.mjs";
 
 const HOST = "https://edge.example.com";
