@@ -330,7 +330,7 @@ describe("VictoriaMetrics, a store, with the gauge profile", () => {
     { status: 401 },
   ];
 
-  it(`has the exact totals of ${EVENTS.toLocaleString("en")} events of real clients, through faults`, async () => {
+  it(`has the exact totals of ${EVENTS.toLocaleString("en")} events of real clients, through faults`, async (t) => {
     let turn = 0;
     way.play([], ({ body }) => {
       // The question about the credentials is no delivery.
@@ -393,7 +393,7 @@ describe("VictoriaMetrics, a store, with the gauge profile", () => {
     }
     const instances = new Set(all.map(({ instance }) => instance));
     assert.ok(instances.size > 5, `${instances.size} writers of one second`);
-    console.log(`${came.length} requests, ${all.length} points, ${instances.size} writers`);
+    t.diagnostic(`${came.length} requests, ${all.length} points, ${instances.size} writers`);
     const sealed = worker.lines.filter(({ event }) => event === "consume").reduce((n, { sealed = 0 }) => n + sealed, 0);
     assert.ok(sealed > 0, "nothing was sealed");
   });
