@@ -2,7 +2,7 @@
 
 import { parseArgs } from "node:util";
 import { main, Problem, step } from "../scripts/lib/console.mjs";
-import { BUDGET, sizes } from "./budget.mjs";
+import { NOTABLE, sizes } from "./budget.mjs";
 import { core } from "./core.mjs";
 import { measure, report, workloads } from "./cpu.mjs";
 import { growth } from "./growth.mjs";
@@ -47,7 +47,7 @@ function size() {
   const { script, wasm, total } = sizes();
   return {
     text: table(["gzip -9, bytes", "index.js", "index_bg.wasm", "together"], [["build/", script, wasm, total]]),
-    summary: [{ what: "deployed artefact, gzip -9, bytes", figure: total, value: total, target: BUDGET }],
+    summary: [{ what: "deployed artefact, gzip -9, bytes", figure: total, value: total, target: NOTABLE }],
   };
 }
 
