@@ -17,6 +17,7 @@ use serde_json::Value;
 pub(crate) const WRITE_KEY: &str = "key";
 
 /// Complete settings, with some of them set otherwise.
+#[track_caller]
 pub(crate) fn settings<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> Settings {
     let pairs: Vec<_> = pairs.into_iter().collect();
     let base = [
@@ -35,6 +36,7 @@ pub(crate) fn settings<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) 
 
 /// Complete settings for an OTLP endpoint, with some of them set otherwise.
 #[allow(dead_code)]
+#[track_caller]
 pub(crate) fn otlp<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> Settings {
     let otlp = [("DESTINATION", "otlp"), ("OTLP_URL", "https://otlp.example.com/v1/metrics")];
     let pairs: Vec<_> = pairs.into_iter().collect();
@@ -45,6 +47,7 @@ pub(crate) fn otlp<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> S
 
 /// Takes a body as if it had been posted to a path.
 #[allow(dead_code)]
+#[track_caller]
 pub(crate) fn post<'a>(
     settings: &Settings,
     path: &str,
@@ -70,6 +73,7 @@ pub(crate) fn post<'a>(
 
 /// The gauges of an intake as Librato would be sent them.
 #[allow(dead_code)]
+#[track_caller]
 pub(crate) fn gauges(settings: &Settings, intake: &Intake) -> Vec<Value> {
     let librato = settings.destination.as_ref().expect("complete settings");
     let oldest = i64::MIN;
@@ -83,6 +87,7 @@ pub(crate) fn gauges(settings: &Settings, intake: &Intake) -> Vec<Value> {
 
 /// Milliseconds of a moment such as `2026-11-23T12:00:00.250Z`.
 #[allow(dead_code)]
+#[track_caller]
 pub(crate) fn moment(text: &str) -> Millis {
     use librato_edge::json::Scalar;
     use librato_edge::time::Timestamp;
