@@ -733,6 +733,7 @@ describe("GET /health?deep=1: whether Librato takes the credentials", () => {
       it(`${what}: ${code}`, async () => {
         scripted.play([], () => answer);
         ill(await deep(other), code, /LIBRATO_/);
+        assert.notEqual(scripted.requests.length, 0);
         assert.ok(scripted.requests.every(({ path }) => path.startsWith("/v1/metrics")));
       });
     }
