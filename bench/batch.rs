@@ -1,10 +1,10 @@
 //! A batch of realistic events, and its way through the core, for the benchmark and the count of allocations.
 
 use librato_edge::Millis;
-use librato_edge::destination::Writer;
+use librato_edge::destination::WriterId;
 use librato_edge::ingest::{self, Call, Kind};
 use librato_edge::rollup::Rollup;
-use librato_edge::settings::Settings;
+use librato_edge::settings::{Setting, Settings};
 
 /// Half a second after the first of the events.
 const RECEIVED_AT: Millis = 1_795_435_200_500;
@@ -28,9 +28,9 @@ pub(crate) fn settings() -> Settings {
             "LIBRATO_TOKEN" => "token",
             "LIBRATO_URL" => "https://librato.example.com",
             "WRITE_KEYS" => WRITE_KEY,
-            _ => return None,
+            _ => return Setting::Missing,
         };
-        Some(text.to_owned())
+        Setting::Text(text.to_owned())
     })
 }
 
@@ -65,10 +65,10 @@ pub(crate) fn deliver(body: &str, settings: &Settings) -> Vec<u8> {
         query_key: None,
         native_date: |_| None,
     };
-    let intake = ingest::take(body, &call).expect("a good batch");
-    let measured = intake.measured().map(|(measurement, _)| measurement);
+    let request = ingest::parse(body, &call).expect("a good batch");
+    let measured = request.measured().map(|(measurement, _)| measurement);
     let oldest = settings.window().oldest(RECEIVED_AT / 1_000);
     let (gauges, _) = Rollup::of(measured, settings.rollup_seconds, oldest);
     let gauges: Vec<_> = gauges.iter().collect();
-    settings.destination.as_ref().expect("Librato").encode(&gauges, Writer::ANYONE)
+    settings.destination.as_ref().expect("Librato").encode(&gauges, WriterId::NONE)
 }

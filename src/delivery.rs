@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 
 use crate::Millis;
 pub use crate::destination::{
-    Destination, Judgement, Refusal, Remark, Reply, Trouble, TroubleKind, Writer,
+    Destination, Judgement, PartialSuccess, PermanentRejection, Reply, RetryReason, RetryableError,
+    WriterId,
 };
 use crate::measurement::Measurement;
 
@@ -31,7 +32,7 @@ pub enum Outcome {
     /// The destination will never take it, for this reason.
     SetAside(String),
     /// It is to be delivered later.
-    Later(Trouble),
+    Later(RetryableError),
 }
 
 /// How patient a delivery is.
@@ -80,7 +81,7 @@ const SHORTEST_TRY: Millis = 250;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Send this.
-    Send(Shipment),
+    Send(OutboundRequest),
     /// Wait for an answer, and no longer than until this time where one is given.
     Wait(Option<Millis>),
     /// Nothing more: [`Delivery::finish`] tells the outcomes.
@@ -89,7 +90,7 @@ pub enum Step {
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shipment {
+pub struct OutboundRequest {
     /// To name it by when its answer comes.
     pub id: u64,
     /// Its body.
@@ -98,11 +99,11 @@ pub struct Shipment {
     pub timeout: Millis,
 }
 
-/// Measurements that travel by themselves: no request holds some of two lots.
+/// Measurements that travel by themselves: no request holds some of two partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lot {
+pub struct Partition {
     /// Whose they are.
-    pub writer: Writer,
+    pub writer: WriterId,
     /// How many.
     pub members: usize,
 }
@@ -110,7 +111,7 @@ pub struct Lot {
 #[derive(Debug)]
 struct Job {
     /// Whose the measurements are.
-    writer: Writer,
+    writer: WriterId,
     /// Places of the measurements.
     members: Vec<usize>,
     /// Failed tries.
@@ -120,7 +121,7 @@ struct Job {
 }
 
 impl Job {
-    fn new(writer: Writer, members: Vec<usize>) -> Self {
+    fn new(writer: WriterId, members: Vec<usize>) -> Self {
         Self { writer, members, tries: 0, due: Millis::MIN }
     }
 }
@@ -139,9 +140,9 @@ pub struct Delivery<'a> {
     /// The members of each request that failed for good.
     failed: Vec<Vec<usize>>,
     unnamed: u64,
-    remark: Option<Remark>,
+    partial: Option<PartialSuccess>,
     /// Why nothing more is begun.
-    given_up: Option<Trouble>,
+    given_up: Option<RetryableError>,
 }
 
 impl<'a> Delivery<'a> {
@@ -152,21 +153,21 @@ impl<'a> Delivery<'a> {
         measurements: &'a [Measurement],
         policy: Policy,
     ) -> Self {
-        let lot = Lot { writer: Writer::ANYONE, members: measurements.len() };
-        Self::of_lots(destination, measurements, &[lot], policy)
+        let partition = Partition { writer: WriterId::NONE, members: measurements.len() };
+        Self::of_partitions(destination, measurements, &[partition], policy)
     }
 
-    /// Begins a delivery of measurements that stand lot by lot.
+    /// Begins a delivery of measurements that stand partition by partition.
     #[must_use]
-    pub fn of_lots(
+    pub fn of_partitions(
         destination: &'a dyn Destination,
         measurements: &'a [Measurement],
-        lots: &[Lot],
+        partitions: &[Partition],
         policy: Policy,
     ) -> Self {
         let mut places = 0..measurements.len();
         let mut waiting = VecDeque::new();
-        for Lot { writer, members } in lots {
+        for Partition { writer, members } in partitions {
             let places: Vec<_> = places.by_ref().take(*members).collect();
             let jobs = places.chunks(destination.limits().members.max(1));
             waiting.extend(jobs.map(|members| Job::new(*writer, members.to_vec())));
@@ -183,7 +184,7 @@ impl<'a> Delivery<'a> {
             failures: 0,
             failed: Vec::new(),
             unnamed: 0,
-            remark: None,
+            partial: None,
             given_up: None,
         }
     }
@@ -208,18 +209,24 @@ impl<'a> Delivery<'a> {
         &self.failed
     }
 
-    /// What the destination has said about what it took: the last words, and all that it refused.
+    /// Returns what the destination has said about what it took: the last words, and all that it refused.
     #[must_use]
-    pub fn remark(&self) -> Option<&Remark> {
-        self.remark.as_ref()
+    pub fn partial(&self) -> Option<&PartialSuccess> {
+        self.partial.as_ref()
+    }
+
+    /// Returns how many points the destination says to have refused of what it took.
+    #[must_use]
+    pub fn rejected_points(&self) -> u64 {
+        self.partial.as_ref().map_or(0, |partial| partial.rejected_points)
     }
 
     /// What is to be done now.
     pub fn next(&mut self, now: Millis) -> Step {
         let time_left = self.policy.deadline - now;
         if time_left < SHORTEST_TRY && !self.waiting.is_empty() {
-            let out_of_time = Trouble {
-                kind: TroubleKind::Unavailable,
+            let out_of_time = RetryableError {
+                reason: RetryReason::Unavailable,
                 retry_after: None,
                 detail: "no time is left".into(),
             };
@@ -238,7 +245,11 @@ impl<'a> Delivery<'a> {
             self.requests += 1;
             let id = self.requests;
             self.in_flight.push((id, job));
-            return Step::Send(Shipment { id, body, timeout: self.policy.timeout.min(time_left) });
+            return Step::Send(OutboundRequest {
+                id,
+                body,
+                timeout: self.policy.timeout.min(time_left),
+            });
         }
         if self.in_flight.is_empty() && self.waiting.is_empty() {
             return Step::Done;
@@ -261,10 +272,10 @@ impl<'a> Delivery<'a> {
         };
         match judgement {
             Judgement::Delivered => self.close(&job.members, &Outcome::Delivered),
-            Judgement::Remarked(Remark { refused, words }) => {
+            Judgement::Partial(mut partial) => {
                 self.close(&job.members, &Outcome::Delivered);
-                let before = self.remark.take().map_or(0, |remark| remark.refused);
-                self.remark = Some(Remark { refused: before + refused, words });
+                partial.rejected_points += self.rejected_points();
+                self.partial = Some(partial);
             }
             Judgement::Rejected(reason) => self.close(&job.members, &Outcome::SetAside(reason)),
             Judgement::TooLarge if job.members.len() == 1 => {
@@ -286,8 +297,8 @@ impl<'a> Delivery<'a> {
     /// The outcomes, in the order of the measurements.
     #[must_use]
     pub fn finish(self) -> Vec<Outcome> {
-        let unsettled = Trouble {
-            kind: TroubleKind::Unavailable,
+        let unsettled = RetryableError {
+            reason: RetryReason::Unavailable,
             retry_after: None,
             detail: "the delivery was broken off".into(),
         };
@@ -317,14 +328,14 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn halve(&mut self, writer: Writer, mut members: Vec<usize>) {
+    fn halve(&mut self, writer: WriterId, mut members: Vec<usize>) {
         let rest = members.split_off(members.len() / 2);
         self.waiting.push_back(Job::new(writer, members));
         self.waiting.push_back(Job::new(writer, rest));
     }
 
     /// Narrows a refusal down to the members that are refused alone.
-    fn isolate(&mut self, writer: Writer, members: Vec<usize>, refusal: Refusal) {
+    fn isolate(&mut self, writer: WriterId, members: Vec<usize>, refusal: PermanentRejection) {
         if members.len() == 1 {
             return self.close(&members, &Outcome::SetAside(refusal.reason));
         }
@@ -347,7 +358,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn try_again(&mut self, mut job: Job, trouble: Trouble, now: Millis) {
+    fn try_again(&mut self, mut job: Job, trouble: RetryableError, now: Millis) {
         job.tries += 1;
         let pause = match trouble.retry_after {
             Some(seconds) => Millis::from(seconds) * 1_000,
@@ -364,7 +375,7 @@ impl<'a> Delivery<'a> {
             self.failures += 1;
             self.failed.push(job.members);
             // A limit or bad credentials concern every request.
-            if self.failures >= self.policy.failures || trouble.kind != TroubleKind::Unavailable {
+            if self.failures >= self.policy.failures || trouble.reason != RetryReason::Unavailable {
                 self.given_up.get_or_insert(trouble);
             }
         }
@@ -386,8 +397,8 @@ fn set(outcomes: &mut [Option<Outcome>], member: usize, outcome: &Outcome) {
 }
 
 fn unavailable(detail: &str) -> Judgement {
-    Judgement::Later(Trouble {
-        kind: TroubleKind::Unavailable,
+    Judgement::Later(RetryableError {
+        reason: RetryReason::Unavailable,
         retry_after: None,
         detail: detail.into(),
     })

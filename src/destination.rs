@@ -3,11 +3,12 @@
 //! A destination tells where its requests go, how much and how old it takes, what a batch is on the
 //! wire, and what an answer means. Whatever delivers knows nothing else of it.
 use std::fmt::{self, Debug};
+use std::net::IpAddr;
 
 use crate::Millis;
-use crate::measurement::Measurement;
-use crate::settings::Secret;
-use crate::text::{concat, read_whole, replace, whole};
+use crate::measurement::{MAX_NAME, Measurement};
+use crate::secret::Secret;
+use crate::time::http_date;
 
 /// By its name, as the whole of it is nobody's business: what is derived for what is behind a pointer is
 /// compiled in, whether it is used or not.
@@ -32,19 +33,19 @@ pub trait Destination: Send + Sync {
     fn window(&self) -> Window;
 
     /// The body of a request with these measurements; the same ones give the same bytes. `writer` is
-    /// whose measurements they are, where [`Self::knows_points`].
-    fn encode(&self, batch: &[&Measurement], writer: Writer) -> Vec<u8>;
+    /// whose measurements they are, where [`Self::deduplicates_points`].
+    fn encode(&self, batch: &[&Measurement], writer: WriterId) -> Vec<u8>;
 
     /// What an answer to that request means.
     fn judge(&self, reply: &Reply, batch: &[&Measurement], now: Millis) -> Judgement;
 
     /// Whether this status answers [`Endpoint::check`] well. 401 and 403 never do.
-    fn is_well(&self, status: u16) -> bool;
+    fn is_healthy_status(&self, status: u16) -> bool;
 
     /// Whether it takes a measurement of the same metric, source, second and writer for the same one,
     /// whatever its value. Then no two deliveries may have the same writer for a second, and what is
     /// sent again must be sent as it was.
-    fn knows_points(&self) -> bool {
+    fn deduplicates_points(&self) -> bool {
         false
     }
 
@@ -53,41 +54,49 @@ pub trait Destination: Send + Sync {
         &[]
     }
 
-    /// What an operator should know about its settings although they are well formed.
-    fn note(&self) -> Option<&'static str> {
-        None
+    /// Returns the length that a metric's name may have, in characters.
+    fn max_name(&self) -> usize {
+        MAX_NAME
+    }
+
+    /// Returns its own words about a request, in one line and without secrets. They may quote an event.
+    fn words(&self, reply: &Reply) -> String;
+
+    /// Returns what an operator should know about its settings although they are well formed.
+    fn notes(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 }
 
 /// Who writes a point. A series has one writer at a second (OpenTelemetry, metrics data model, "single
 /// writer"): what one delivery holds of a second has another writer than what any other holds of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Writer {
+pub enum WriterId {
     /// A number that was given to no other delivery with any of the same seconds.
-    Numbered(u32),
+    Assigned(u32),
     /// One of a few, drawn where nobody gives numbers: two may meet.
-    Drawn(u32),
+    Random(u32),
 }
 
 /// How many there are to draw from.
 const DRAWN: u64 = 64;
 
-impl Writer {
+impl WriterId {
     /// Where it does not matter whose measurements they are.
-    pub const ANYONE: Self = Self::Numbered(0);
+    pub const NONE: Self = Self::Assigned(0);
 
     /// Draws one.
     #[must_use]
-    pub fn drawn(random: u64) -> Self {
-        Self::Drawn(u32::try_from(random % DRAWN).unwrap_or_default())
+    pub fn random(random: u64) -> Self {
+        Self::Random(u32::try_from(random % DRAWN).unwrap_or_default())
     }
 
     /// The text that stands for it.
     #[must_use]
     pub fn text(self) -> String {
         match self {
-            Self::Numbered(number) => whole(number.into()),
-            Self::Drawn(number) => concat(&["r", &whole(number.into())]),
+            Self::Assigned(number) => number.to_string(),
+            Self::Random(number) => format!("r{number}"),
         }
     }
 
@@ -95,8 +104,8 @@ impl Writer {
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         match text.strip_prefix('r') {
-            Some(number) => read_whole(number).map(Self::Drawn),
-            None => read_whole(text).map(Self::Numbered),
+            Some(number) => number.parse().ok().map(Self::Random),
+            None => text.parse().ok().map(Self::Assigned),
         }
     }
 }
@@ -185,32 +194,34 @@ pub enum Judgement {
     /// All of it is stored.
     Delivered,
     /// It is stored, and there is something to say about it.
-    Remarked(Remark),
+    Partial(PartialSuccess),
     /// Nothing of it is stored, because of some of its members.
-    Refused(Refusal),
+    Refused(PermanentRejection),
     /// It is stored but for the suspects.
-    Partly(Refusal),
+    Partly(PermanentRejection),
     /// It is too large as it is.
     TooLarge,
     /// None of it will ever be taken.
     Rejected(String),
     /// Nothing is wrong with it; it is to be sent again later.
-    Later(Trouble),
+    Later(RetryableError),
 }
 
-/// What a destination says about something that it has taken.
+/// A success with a word about it (`ExportMetricsPartialSuccess` of OTLP).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
-    /// Points of it that were refused, without a word about which. They cannot be found, and sending
-    /// all of it again would count the rest twice.
-    pub refused: u64,
-    /// In words, for the log.
-    pub words: String,
+pub struct PartialSuccess {
+    /// How many points were refused, without a word about which. They cannot be found, and sending all of them again would
+    /// count the rest twice.
+    pub rejected_points: u64,
+    /// What it is, in words of ours, for the log.
+    pub summary: String,
+    /// The destination's own words, which may quote an event.
+    pub message: String,
 }
 
 /// Whom a refusal is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct PermanentRejection {
     /// The destination's own words.
     pub reason: String,
     /// Members that are named or hinted at, by place. They are sent apart from the others, so a wrong
@@ -222,44 +233,111 @@ pub struct Refusal {
 
 /// Why something could not be delivered now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// What kind of trouble.
-    pub kind: TroubleKind,
+pub struct RetryableError {
+    /// What kind of fault.
+    pub reason: RetryReason,
     /// Seconds after which the destination wants to be asked again.
     pub retry_after: Option<u32>,
     /// What happened, for the log.
     pub detail: String,
 }
 
-/// Kinds of trouble, the one that a client should be told of last.
+/// Kinds of faults, ordered by severity: the maximum is reported to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TroubleKind {
+pub enum RetryReason {
     /// It answers with a fault of its own, or not at all.
     Unavailable,
     /// It wants less.
     Throttled,
+    /// There is nothing that takes measurements at its URL: the operator's fault.
+    Misdirected,
     /// It does not take the credentials: the operator's fault.
     Unauthorized,
 }
 
+impl RetryReason {
+    /// Returns whether only the operator can mend it.
+    #[must_use]
+    pub fn is_operator_fault(self) -> bool {
+        matches!(self, Self::Misdirected | Self::Unauthorized)
+    }
+
+    /// Returns whether time may mend it, so that what the destination says about a pause counts.
+    #[must_use]
+    pub fn is_for_client(self) -> bool {
+        !self.is_operator_fault()
+    }
+}
+
+/// What a status means at either destination: the one table that tells a verdict of the API from a fault on the way to it.
+/// It is the OpenTelemetry Collector's but for what an operator can set right, which is kept until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// It is taken.
+    Success,
+    /// Something in it is refused, if the API itself says so; else a gateway hiccuped.
+    BadRequest,
+    /// It is too large as it is.
+    TooLarge,
+    /// It will never be taken.
+    Rejected,
+    /// It is to be sent again later.
+    Later(RetryReason),
+}
+
+impl Class {
+    /// Returns the class of a status.
+    #[must_use]
+    pub fn of(status: u16) -> Self {
+        match status {
+            200..=299 => Self::Success,
+            400 => Self::BadRequest,
+            401 | 403 => Self::Later(RetryReason::Unauthorized),
+            // A gateway, or another Worker of the same zone, which knows no such route.
+            404 | 405 => Self::Later(RetryReason::Misdirected),
+            408 => Self::Later(RetryReason::Unavailable),
+            413 => Self::TooLarge,
+            429 => Self::Later(RetryReason::Throttled),
+            402..=499 => Self::Rejected,
+            // A redirect would turn the POST into a GET of some page that answers 200.
+            _ => Self::Later(RetryReason::Unavailable),
+        }
+    }
+}
+
 /// Longest text of a destination's that is passed on, in characters.
-const MAX_WORDS: usize = 300;
+const MAX_UPSTREAM_TEXT: usize = 300;
 
 /// What is passed on of a destination's words: one line without these secrets, not too long. Cut last,
 /// or a part of a secret might be left, and cleaned first, or one with a control character in it might
 /// be.
 #[must_use]
-pub fn passed_on(text: &str, secrets: &[Secret]) -> String {
+pub fn redact(text: &str, secrets: &[Secret]) -> String {
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    let redacted = secrets.iter().fold(text, |text, secret| replace(&text, secret.expose(), "…"));
-    redacted.chars().take(MAX_WORDS).collect()
+    let redacted = secrets.iter().fold(text, |text, secret| text.replace(secret.expose(), "…"));
+    redacted.chars().take(MAX_UPSTREAM_TEXT).collect()
+}
+
+/// The note about a URL whose host is an address.
+pub const ADDRESS_NOTE: &str = "the destination's URL names an IP address, which Workers may not fetch (error 1003): give it a name";
+
+/// Returns whether a URL's host is an address of IP that is not this machine's own.
+/// <https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/error-1003/>
+#[must_use]
+pub fn is_address(url: &str) -> bool {
+    let host = url.split('/').nth(2).unwrap_or_default();
+    let host = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    host.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback())
 }
 
 /// Seconds until a moment that a `Retry-After` names, as a number or as a date.
 #[must_use]
 pub fn retry_after(reply: &Reply, now: Millis) -> Option<u32> {
     let text = reply.retry_after.as_deref()?.trim();
-    read_whole(text).or_else(|| seconds_until(crate::time::http_date(text)?, now))
+    text.parse().ok().or_else(|| seconds_until(http_date(text)?, now))
 }
 
 /// Whole seconds until a moment, at least one.

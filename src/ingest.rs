@@ -1,22 +1,23 @@
-//! From the text of a request to measurements, and from their fate to the answer.
+//! From the text of a request to measurements, and from their outcome to the answer.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+
+use serde_json::value::RawValue;
 
 use crate::Millis;
 use crate::delivery::Outcome;
-use crate::destination::{Names, Trouble, TroubleKind};
-use crate::index::{Index, hash};
-use crate::json::Scalar;
-use crate::json::reader::Raw;
-use crate::json::writer::{ToJson, Writer};
-use crate::mapping::rejection::{Code, Rejection};
-use crate::mapping::{self, Circumstances, Verdict};
+use crate::destination::{Names, RetryReason, RetryableError};
+use crate::json::{Scalar, with_words_quoted};
+use crate::mapping::{self, MappingContext, Verdict};
 use crate::measurement::Measurement;
-use crate::segment::answer::{self, Answer, Failure, FailureCode, Fallible, Rejected};
-use crate::segment::payload::{self, Envelope, Member};
+use crate::rejection::{Code, Rejection};
+use crate::segment::answer::{self, Answer, ApiError, ErrorCode, Rejected, Result};
+use crate::segment::health;
+use crate::segment::payload::{self, Batch, Member};
 use crate::segment::route::EventType;
 use crate::settings::Settings;
-use crate::text::{concat, whole};
 use crate::time::{NativeDate, Timestamp};
 
 /// What is known of a request besides its body.
@@ -41,32 +42,31 @@ pub struct Call<'a> {
 pub enum Kind {
     /// One event, whose type the path gives.
     Single(EventType),
-    /// An envelope with events that each name their type.
+    /// Events that each name their type: in an envelope, in an array, or one alone.
     Batch,
-    /// One event or many from Segment itself, whose signature has been verified and whose times have
-    /// been corrected.
+    /// One event or many from Segment itself, whose signature has been verified and whose times have been corrected.
     Webhook,
 }
 
-/// What a request holds: measurements to deliver, and what became of each event so far.
+/// The events of a request: measurements to deliver, and what became of each event so far.
 #[derive(Debug)]
-pub struct Intake<'a> {
-    /// Whether events were judged one by one.
+pub struct ParsedRequest {
+    /// Whether the events stood in an array, so that a refusal is about one of them and not about the request.
     is_batch: bool,
     /// The write key that they came with; empty for a webhook.
     pub write_key: String,
     /// The events, in order.
-    events: Vec<Judged<'a>>,
+    events: Vec<JudgedEvent>,
 }
 
 #[derive(Debug)]
-struct Judged<'a> {
-    message_id: Option<Cow<'a, str>>,
-    fate: Fate,
+struct JudgedEvent {
+    message_id: Option<Rc<str>>,
+    outcome: EventOutcome,
 }
 
 #[derive(Debug)]
-enum Fate {
+enum EventOutcome {
     /// Accepted, and nothing to deliver: not measured, or seen before in this request.
     Accepted,
     Measured(Measurement),
@@ -83,35 +83,7 @@ pub struct Counts {
     /// Events that are in a measurement.
     pub measured: usize,
     /// Refused events by code.
-    pub rejected: Tally,
-}
-
-/// How often which code, by the code.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally(Vec<(&'static str, usize)>);
-
-impl Tally {
-    fn add(&mut self, code: &'static str) {
-        match self.0.binary_search_by_key(&code, |(code, _)| code) {
-            Ok(place) => self.0.get_mut(place).map_or((), |(_, count)| *count += 1),
-            Err(place) => self.0.insert(place, (code, 1)),
-        }
-    }
-
-    /// The figures.
-    pub fn values(&self) -> impl Iterator<Item = &usize> {
-        self.0.iter().map(|(_, count)| count)
-    }
-}
-
-impl ToJson for Tally {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            for (code, count) in &self.0 {
-                json.field(code, count);
-            }
-        });
-    }
+    pub rejected: BTreeMap<&'static str, usize>,
 }
 
 /// Reads a request.
@@ -119,30 +91,37 @@ impl ToJson for Tally {
 /// # Errors
 ///
 /// What is wrong with the request as a whole: its key, its JSON, its shape or size.
-pub fn take<'a>(body: &'a str, call: &Call) -> Fallible<Intake<'a>> {
-    if call.kind == Kind::Webhook {
-        return take_webhook(body, call);
-    }
+pub fn parse(body: &str, call: &Call) -> Result<ParsedRequest> {
     // A key in the header is judged before anything of the body is looked at.
-    if let Some(key) = call.header_key {
+    if let (Some(key), false) = (call.header_key, call.kind == Kind::Webhook) {
         authenticate(Some(key), call.settings)?;
     }
+    let failure = match parse_json(body, call) {
+        Err(failure) if failure.code == ErrorCode::MalformedJson => failure,
+        parsed => return parsed,
+    };
+    // Looked for only now, since no other client writes such words.
+    with_words_quoted(body).map_or(Err(failure), |body| parse_json(&body, call))
+}
+
+fn parse_json(body: &str, call: &Call) -> Result<ParsedRequest> {
     match call.kind {
-        Kind::Single(event_type) => take_single(body, event_type, call),
-        Kind::Batch | Kind::Webhook => take_batch(body, call),
+        Kind::Single(event_type) => parse_single(body, event_type, call),
+        Kind::Batch => parse_batch(body, call),
+        Kind::Webhook => parse_webhook(body, call),
     }
 }
 
-fn take_webhook<'a>(body: &'a str, call: &Call) -> Fallible<Intake<'a>> {
-    let members = payload::webhook(body)?;
+fn parse_webhook(body: &str, call: &Call) -> Result<ParsedRequest> {
+    let payload::Webhook { members, is_single } = payload::webhook(body)?;
     let mut collector = Collector::new(call, members.len(), "");
     for member in &members {
         collector.add(member, None, None);
     }
-    Ok(collector.finish())
+    Ok(collector.finish(!is_single))
 }
 
-fn take_single<'a>(body: &'a str, event_type: EventType, call: &Call) -> Fallible<Intake<'a>> {
+fn parse_single(body: &str, event_type: EventType, call: &Call) -> Result<ParsedRequest> {
     let member = payload::single(body)?;
     let body_key = text(member.event.write_key);
     let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
@@ -150,11 +129,11 @@ fn take_single<'a>(body: &'a str, event_type: EventType, call: &Call) -> Fallibl
     let mut collector = Collector::new(call, 1, key);
     let sent_at = moment(member.event.sent_at, call);
     collector.add(&member, Some(event_type), sent_at);
-    Ok(collector.finish())
+    Ok(collector.finish(false))
 }
 
-fn take_batch<'a>(body: &'a str, call: &Call) -> Fallible<Intake<'a>> {
-    let (envelope, mut members) = Envelope::read(body)?;
+fn parse_batch(body: &str, call: &Call) -> Result<ParsedRequest> {
+    let Batch { envelope, mut members, is_single } = payload::batch(body)?;
     let body_key = text(envelope.write_key)
         .or_else(|| members.iter().find_map(|member| text(member.event.write_key)));
     let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
@@ -163,182 +142,174 @@ fn take_batch<'a>(body: &'a str, call: &Call) -> Fallible<Intake<'a>> {
     let sent_at = moment(envelope.sent_at, call);
     for member in &mut members {
         let event = &mut member.event;
-        event.context.fill(&envelope.context);
-        event.integrations.fill(&envelope.integrations);
+        event.context.apply_defaults(&envelope.context);
+        event.integrations.apply_defaults(&envelope.integrations);
         let sent_at = sent_at.or_else(|| moment(event.sent_at, call));
         collector.add(member, None, sent_at);
     }
-    Ok(collector.finish())
+    Ok(collector.finish(!is_single))
 }
 
-/// Passes an accepted write key.
+/// Returns the write key where it is accepted.
 ///
 /// # Errors
 ///
-/// [`FailureCode::InvalidWriteKey`].
-pub fn authenticate<'k>(key: Option<&'k str>, settings: &Settings) -> Fallible<&'k str> {
+/// [`ErrorCode::InvalidWriteKey`], with the words "invalid write key", at which `RudderStack`'s library for Android stops
+/// sending.
+pub fn authenticate<'k>(key: Option<&'k str>, settings: &Settings) -> Result<&'k str> {
     let message = match key {
         Some(key) if settings.knows(key) => return Ok(key),
-        Some(_) => "writeKey: expected a write key that is accepted here, found another",
+        Some(_) => "writeKey: invalid write key: expected one that is accepted here, found another",
         None => {
-            "writeKey: expected one, as the user name of HTTP Basic, as `writeKey` in the body or \
-             in the query"
+            "writeKey: invalid write key: expected one, as the user name of HTTP Basic, as `writeKey` in the body or in \
+             the query, found none"
         }
     };
-    Err(Failure::new(FailureCode::InvalidWriteKey, message))
+    Err(ApiError::new(ErrorCode::InvalidWriteKey, message))
 }
 
-/// A field that is text and not empty.
-fn text(field: Option<Raw<'_>>) -> Option<Cow<'_, str>> {
+/// Returns a field that is text and not empty.
+fn text(field: Option<&RawValue>) -> Option<Cow<'_, str>> {
     match Scalar::of_field(field) {
         Scalar::Text(text) if !text.is_empty() => Some(text),
         _ => None,
     }
 }
 
-/// `sentAt`; what is no date counts as absent, since it is the sender's clock and not the event.
-fn moment(field: Option<Raw<'_>>, call: &Call) -> Option<Millis> {
+/// Returns a moment such as `sentAt`. What is no date counts as absent, since it is the sender's clock and not the event.
+fn moment(field: Option<&RawValue>, call: &Call) -> Option<Millis> {
     match Timestamp::read(&Scalar::of_field(field), call.native_date) {
         Timestamp::At(moment) => Some(moment),
         Timestamp::Missing | Timestamp::Invalid => None,
     }
 }
 
-struct Collector<'a, 'c> {
+struct Collector<'c> {
     call: &'c Call<'c>,
-    events: Vec<Judged<'a>>,
-    /// Which events are measured, by their ids. One event alone repeats nothing.
-    seen: Option<Index>,
+    events: Vec<JudgedEvent>,
+    /// The ids of the events that are measured. A sender may choose ids that share a hash: a batch is bounded.
+    seen: HashSet<Rc<str>>,
     write_key: String,
 }
 
-impl<'a, 'c> Collector<'a, 'c> {
+impl<'c> Collector<'c> {
     fn new(call: &'c Call<'c>, events: usize, write_key: &str) -> Self {
         Self {
             call,
             write_key: write_key.to_owned(),
             events: Vec::with_capacity(events),
-            seen: (events > 1).then(|| Index::with_capacity(events)),
+            // One event alone repeats nothing.
+            seen: HashSet::with_capacity(if events > 1 { events } else { 0 }),
         }
     }
 
-    fn add(&mut self, member: &Member<'a>, event_type: Option<EventType>, sent_at: Option<Millis>) {
-        let message_id = text(member.event.message_id);
-        let circumstances = Circumstances {
+    fn add(&mut self, member: &Member, event_type: Option<EventType>, sent_at: Option<Millis>) {
+        let message_id = Scalar::of_field(member.event.message_id).into_id().map(Rc::from);
+        let outcome = match self.judge(member, event_type, sent_at) {
+            Ok(Verdict::NotMeasured) => EventOutcome::Accepted,
+            // Only an event that counts makes the next one with its id a repetition.
+            Ok(Verdict::Measured(_)) if self.repeats(message_id.as_ref()) => EventOutcome::Accepted,
+            Ok(Verdict::Measured(measurement)) => EventOutcome::Measured(measurement),
+            Err(rejection) => EventOutcome::Rejected(rejection),
+        };
+        self.events.push(JudgedEvent { message_id, outcome });
+    }
+
+    fn judge(
+        &self,
+        member: &Member,
+        event_type: Option<EventType>,
+        sent_at: Option<Millis>,
+    ) -> std::result::Result<Verdict, Rejection> {
+        member.check()?;
+        let context = MappingContext {
             settings: self.call.settings,
             received_at: self.call.received_at,
             sent_at,
             native_date: self.call.native_date,
             is_webhook: self.call.kind == Kind::Webhook,
         };
-        let verdict = match &member.fault {
-            Some(rejection) => Err(rejection.clone()),
-            None => mapping::judge(&member.event, event_type, &circumstances),
-        };
-        let fate = match verdict {
-            Ok(Verdict::NotMeasured) => Fate::Accepted,
-            // Only an event that counts makes the next one with its id a repetition.
-            Ok(Verdict::Measured(measurement)) => match &message_id {
-                Some(id) if self.repeats(id) => Fate::Accepted,
-                _ => Fate::Measured(measurement),
-            },
-            Err(rejection) => Fate::Rejected(rejection),
-        };
-        self.events.push(Judged { message_id, fate });
+        mapping::judge(&member.event, event_type, &context)
     }
 
-    /// Whether an event that counts has this id. If not, the next one does.
-    fn repeats(&mut self, id: &str) -> bool {
-        let Some(seen) = &mut self.seen else { return false };
-        let next = self.events.len();
-        let place = seen.place(hash(0, id.as_bytes()), next, &mut |place| {
-            let event = self.events.get(*place);
-            event.is_some_and(|event| event.message_id.as_deref() == Some(id))
-        });
-        place != next
+    /// Returns whether an event that counts had this id. The next one has.
+    fn repeats(&mut self, id: Option<&Rc<str>>) -> bool {
+        self.seen.capacity() > 0 && id.is_some_and(|id| !self.seen.insert(Rc::clone(id)))
     }
 
-    fn finish(self) -> Intake<'a> {
-        Intake {
-            is_batch: match self.call.kind {
-                Kind::Single(_) => false,
-                Kind::Batch => true,
-                Kind::Webhook => self.events.len() != 1,
-            },
-            write_key: self.write_key,
-            events: self.events,
-        }
+    fn finish(self, is_batch: bool) -> ParsedRequest {
+        ParsedRequest { is_batch, write_key: self.write_key, events: self.events }
     }
 }
 
-impl Intake<'_> {
-    /// What is to be delivered, in the order of the events, each with its `messageId`.
+impl ParsedRequest {
+    /// Returns what is to be delivered, in the order of the events, each with its `messageId`.
     pub fn measured(&self) -> impl Iterator<Item = (&Measurement, Option<&str>)> {
-        self.events.iter().filter_map(|event| match &event.fate {
-            Fate::Measured(measurement) => Some((measurement, event.message_id.as_deref())),
+        self.events.iter().filter_map(|event| match &event.outcome {
+            EventOutcome::Measured(measurement) => Some((measurement, event.message_id.as_deref())),
             _ => None,
         })
     }
 
-    /// Takes over what became of the measurements, in the order of [`Self::measured`]: an event whose
-    /// measurement was set aside is refused. `names` are the destination's.
+    /// Takes over what became of the measurements, in the order of [`Self::measured`]: an event whose measurement was set
+    /// aside is refused. `names` are the destination's.
     ///
     /// # Errors
     ///
     /// When something could not be delivered now, so that the client must send the request again.
-    pub fn settle(&mut self, outcomes: &[&Outcome], names: Names) -> Fallible<()> {
-        let trouble = outcomes.iter().filter_map(|outcome| match *outcome {
-            Outcome::Later(trouble) => Some(trouble),
+    pub fn settle(&mut self, outcomes: &[&Outcome], names: Names) -> Result<()> {
+        let errors = outcomes.iter().filter_map(|outcome| match *outcome {
+            Outcome::Later(error) => Some(error),
             _ => None,
         });
-        if let Some(trouble) = trouble.max_by_key(|trouble| trouble.kind) {
+        if let Some(error) = errors.max_by_key(|error| error.reason) {
             let rejected = if self.is_batch { self.rejected() } else { Vec::new() };
-            return Err(failure(trouble, names).with(rejected));
+            return Err(failure(error, names).with(rejected));
         }
-        let measured =
-            self.events.iter_mut().filter(|event| matches!(event.fate, Fate::Measured(_)));
+        let measured = self
+            .events
+            .iter_mut()
+            .filter(|event| matches!(event.outcome, EventOutcome::Measured(_)));
         for (event, outcome) in measured.zip(outcomes) {
             if let Outcome::SetAside(reason) = outcome {
                 let rejection = Rejection::new(Code::RefusedByLibrato, reason.clone());
-                event.fate = Fate::Rejected(rejection);
+                event.outcome = EventOutcome::Rejected(rejection);
             }
         }
         Ok(())
     }
 
-    /// The answer when everything that can be kept is kept.
+    /// Returns the answer when everything that can be kept is kept.
+    ///
+    /// A batch that could be read is 200 even where nothing of it is accepted: some libraries keep a refused batch at the
+    /// head of their queue for ever.
     #[must_use]
     pub fn answer(&self) -> Answer {
-        let rejected = self.rejected();
-        let accepted = self.events.len() - rejected.len();
-        let Some(first) = rejected.first().filter(|_| accepted == 0) else {
-            return answer::success(accepted, &rejected);
-        };
-        if !self.is_batch {
-            return Failure::new(FailureCode::Event(first.code), first.message.clone()).answer();
+        match self.events.as_slice() {
+            [JudgedEvent { outcome: EventOutcome::Rejected(rejection), .. }] if !self.is_batch => {
+                let code = ErrorCode::Event(rejection.code.as_str());
+                ApiError::new(code, rejection.message.clone()).answer()
+            }
+            events => {
+                let rejected = self.rejected();
+                answer::success(events.len() - rejected.len(), &rejected)
+            }
         }
-        let message = concat(&[
-            "batch: none of ",
-            &whole(rejected.len() as u64),
-            " events could be accepted; the first: ",
-            &first.message,
-        ]);
-        Failure::new(FailureCode::InvalidEvent, message).with(rejected).answer()
     }
 
-    /// Figures for the log.
+    /// Returns figures for the log.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let mut counts = Counts { events: self.events.len(), ..Counts::default() };
         for event in &self.events {
-            match &event.fate {
-                Fate::Accepted => counts.accepted += 1,
-                Fate::Measured(_) => {
+            match &event.outcome {
+                EventOutcome::Accepted => counts.accepted += 1,
+                EventOutcome::Measured(_) => {
                     counts.accepted += 1;
                     counts.measured += 1;
                 }
-                Fate::Rejected(rejection) => {
-                    counts.rejected.add(rejection.code.as_str());
+                EventOutcome::Rejected(rejection) => {
+                    *counts.rejected.entry(rejection.code.as_str()).or_default() += 1;
                 }
             }
         }
@@ -347,8 +318,8 @@ impl Intake<'_> {
 
     fn rejected(&self) -> Vec<Rejected> {
         let events = self.events.iter().enumerate();
-        let rejected = events.filter_map(|(index, event)| match &event.fate {
-            Fate::Rejected(rejection) => Some(Rejected {
+        let rejected = events.filter_map(|(index, event)| match &event.outcome {
+            EventOutcome::Rejected(rejection) => Some(Rejected {
                 index,
                 message_id: event.message_id.as_deref().map(str::to_owned),
                 code: rejection.code.as_str(),
@@ -360,23 +331,16 @@ impl Intake<'_> {
     }
 }
 
-/// The failure of credentials that a destination does not take.
-#[must_use]
-pub fn bad_credentials(names: Names) -> Box<Failure> {
-    let Names { destination, credentials, .. } = names;
-    let message = concat(&[credentials, ": expected credentials that ", destination, " accepts"]);
-    Failure::new(FailureCode::Misconfigured, message).after(Some(60))
-}
-
-/// What a client is told of a destination that does not take measurements now.
-fn failure(trouble: &Trouble, names: Names) -> Box<Failure> {
-    let (code, said) = match trouble.kind {
-        TroubleKind::Throttled => (FailureCode::RateLimited, "limits the account"),
-        TroubleKind::Unauthorized => return bad_credentials(names),
-        TroubleKind::Unavailable => {
-            (FailureCode::UpstreamUnavailable, "does not take measurements now")
+/// Returns what a client is told of a destination that does not take measurements now.
+fn failure(error: &RetryableError, names: Names) -> Box<ApiError> {
+    let (code, said) = match error.reason {
+        RetryReason::Throttled => (ErrorCode::RateLimited, "limits the account"),
+        RetryReason::Unauthorized => return health::bad_credentials(names),
+        RetryReason::Misdirected => return health::misdirected(names),
+        RetryReason::Unavailable => {
+            (ErrorCode::UpstreamUnavailable, "does not take measurements now")
         }
     };
-    let message = concat(&[names.destination, " ", said, ": send again later"]);
-    Failure::new(code, message).after(trouble.retry_after)
+    let message = format!("{} {said}: send again later", names.destination);
+    ApiError::new(code, message).after(error.retry_after)
 }

@@ -30,17 +30,17 @@ mod edge;
 pub mod delivery;
 pub mod destination;
 pub mod durable;
-pub mod index;
 pub mod ingest;
 pub mod json;
 pub mod librato;
 pub mod mapping;
 pub mod measurement;
 pub mod otlp;
+pub mod rejection;
 pub mod rollup;
+pub mod secret;
 pub mod segment;
 pub mod settings;
-pub mod text;
 pub mod time;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.

@@ -12,6 +12,64 @@ pub fn is_in_range(value: f64) -> bool {
     value.abs() < MAGNITUDE_LIMIT
 }
 
+/// Longest name and source that Librato takes, in characters (Librato API documentation, `POST /v1/metrics`).
+pub const MAX_NAME: usize = 255;
+
+/// Turns each UTF-16 code unit outside `A-Z a-z 0-9 . _ -` into `-` and keeps the first [`MAX_NAME`]. Librato would take
+/// `:` as well; the original destination replaced it.
+#[must_use]
+pub fn clean_name(text: &str) -> Rc<str> {
+    cleaned("", text, b"._-", MAX_NAME)
+}
+
+/// Cleans a source to Librato's characters, which are those of a name and `:`.
+#[must_use]
+pub fn clean_source(text: &str) -> Rc<str> {
+    unreserved(cleaned("", text, b".:_-", MAX_NAME))
+}
+
+/// Returns a source as it is, unless it is `all`, which Librato keeps for itself (Librato API documentation,
+/// `POST /v1/metrics`).
+#[must_use]
+pub fn unreserved(source: Rc<str>) -> Rc<str> {
+    if source.eq_ignore_ascii_case("all") { format!("{source}-").into() } else { source }
+}
+
+/// Puts a prefix before a name that is cleaned, and keeps the first `length` characters of both.
+#[must_use]
+pub fn prefixed(prefix: &str, name: &Rc<str>, length: usize) -> Rc<str> {
+    if prefix.is_empty() && name.len() <= length {
+        return Rc::clone(name);
+    }
+    cleaned(prefix, name, b"._-", length)
+}
+
+/// Puts `prefix` before `text` with each UTF-16 code unit of it replaced by `-` that is neither an ASCII letter or digit nor
+/// one of `marks`, and keeps the first `length` characters.
+fn cleaned(prefix: &str, text: &str, marks: &[u8], length: usize) -> Rc<str> {
+    let mut cleaned = [b'-'; MAX_NAME];
+    let length = length.min(MAX_NAME);
+    let mut at = 0;
+    let kept = prefix.bytes().map(|byte| (byte, true)).chain(
+        text.bytes().map(|byte| (byte, byte.is_ascii_alphanumeric() || marks.contains(&byte))),
+    );
+    for (byte, is_kept) in kept {
+        let Some(slot) = cleaned.get_mut(at) else { break };
+        if is_kept {
+            *slot = byte;
+        }
+        // The original worked on JavaScript strings: an emoji is two units and becomes two dashes. What has four bytes in
+        // UTF-8 has two units, and only the first byte of anything is counted.
+        at += match byte {
+            0x80..0xc0 => 0,
+            0xf0.. => 2,
+            _ => 1,
+        };
+    }
+    let cleaned = cleaned.get(..at.min(length)).unwrap_or_default();
+    std::str::from_utf8(cleaned).unwrap_or_default().into()
+}
+
 /// One or more samples of one metric and source in one interval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {

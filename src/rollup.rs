@@ -1,9 +1,13 @@
 //! Measurements of one metric, source and interval become one.
 //!
-//! Librato keeps only the last of two values for one second unless the metric aggregates, so this is
-//! what makes counts right and not a saving alone.
+//! Librato keeps only the last of two values for one second unless the metric aggregates, so this is what makes counts
+//! right and not a saving alone.
 
-use crate::index::{Index, hash};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+
 use crate::measurement::Measurement;
 
 /// Collects measurements, in order of first appearance.
@@ -11,61 +15,90 @@ use crate::measurement::Measurement;
 pub struct Rollup {
     interval: i64,
     not_before: i64,
-    /// Which measurement is of a name, source and interval.
-    index: Index,
+    /// Places of what further samples are added to. Senders choose names; how many there are is bounded by a request or a
+    /// batch of the queue.
+    places: HashMap<Key, usize>,
     /// The first spelling is the one that is sent.
     measurements: Vec<Measurement>,
 }
 
-impl Rollup {
-    /// Collects by intervals of so many seconds (`ROLLUP_SECONDS`), aligned to 1970. An interval is
-    /// named by its first second, or by `not_before` when it began before what the destination takes.
-    #[must_use]
-    pub fn new(interval: u32, not_before: i64) -> Self {
-        Self {
-            interval: i64::from(interval.max(1)),
-            not_before,
-            index: Index::default(),
-            measurements: Vec::new(),
+/// What one measurement is about: Librato ignores case in names and sources.
+#[derive(Debug)]
+struct Key {
+    name: Rc<str>,
+    source: Rc<str>,
+    /// First second of the interval.
+    begin: i64,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = |one: &Rc<str>, other: &Rc<str>| one.eq_ignore_ascii_case(other);
+        self.begin == other.begin
+            && is_same(&self.name, &other.name)
+            && is_same(&self.source, &other.source)
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_i64(self.begin);
+        hash_ignoring_case(&self.name, state);
+        // Without a source of its own it is the name, which need not be hashed twice.
+        if !self.name.eq_ignore_ascii_case(&self.source) {
+            hash_ignoring_case(&self.source, state);
         }
     }
+}
 
-    /// Adds a measurement and tells which one of [`Self::finish`] holds it.
+fn hash_ignoring_case(text: &str, state: &mut impl Hasher) {
+    for chunk in text.as_bytes().chunks(64) {
+        let mut lower = [0; 64];
+        for (to, from) in lower.iter_mut().zip(chunk) {
+            *to = from.to_ascii_lowercase();
+        }
+        // Names of one length differ in what stands there; what follows it is the same.
+        state.write(&lower);
+    }
+}
+
+impl Rollup {
+    /// Collects by intervals of so many seconds (`ROLLUP_SECONDS`), aligned to 1970. An interval is named by its first
+    /// second, or by `not_before` when it began before what the destination takes.
+    #[must_use]
+    pub fn new(interval: u32, not_before: i64) -> Self {
+        let interval = i64::from(interval.max(1));
+        Self { interval, not_before, places: HashMap::new(), measurements: Vec::new() }
+    }
+
+    /// Adds a measurement and returns which one of [`Self::finish`] holds it.
     pub fn add(&mut self, mut measurement: Measurement) -> usize {
         let begin = measurement.time - measurement.time.rem_euclid(self.interval);
         measurement.time = begin.max(self.not_before.min(measurement.time));
-        let interval = begin..begin.saturating_add(self.interval);
-        // Librato ignores case in names and sources.
+        let next = self.measurements.len();
         let Measurement { name, source, samples, .. } = &measurement;
-        let mut hashed = hash(begin.cast_unsigned(), name.as_bytes());
-        // Without a source of its own it is the name, which need not be hashed twice.
-        if !name.eq_ignore_ascii_case(source) {
-            hashed = hash(hashed, source.as_bytes());
-        }
-        let measurements = &mut self.measurements;
-        let next = measurements.len();
-        let place = self.index.place(hashed, next, &mut |place| {
-            let Some(held) = measurements.get_mut(*place) else { return false };
-            let is_same = interval.contains(&held.time)
-                && name.eq_ignore_ascii_case(&held.name)
-                && source.eq_ignore_ascii_case(&held.source);
-            if is_same {
-                match held.samples.merged(*samples) {
-                    Some(merged) => held.samples = merged,
+        let key = Key { name: Rc::clone(name), source: Rc::clone(source), begin };
+        match self.places.entry(key) {
+            Entry::Vacant(slot) => _ = slot.insert(next),
+            Entry::Occupied(mut slot) => {
+                let held = self.measurements.get_mut(*slot.get());
+                match held.and_then(|held| Some((held.samples.merged(*samples)?, held))) {
+                    Some((merged, held)) => {
+                        held.samples = merged;
+                        return *slot.get();
+                    }
                     // A sum out of range would be refused with all it holds: begin another.
-                    None => *place = next,
+                    None => _ = slot.insert(next),
                 }
             }
-            is_same
-        });
-        if place == next {
-            self.measurements.push(measurement);
         }
-        place
+        self.measurements.push(measurement);
+        next
     }
 
-    /// Collects all of a list. Tells the collected measurements, and for each of the list which one
-    /// holds it.
+    /// Collects all of a list. Returns the collected measurements, and for each of the list which one holds it.
     pub fn of<'m>(
         measurements: impl Iterator<Item = &'m Measurement>,
         interval: u32,
@@ -76,7 +109,7 @@ impl Rollup {
         (rollup.finish(), places)
     }
 
-    /// The collected measurements.
+    /// Returns the collected measurements.
     #[must_use]
     pub fn finish(self) -> Vec<Measurement> {
         self.measurements

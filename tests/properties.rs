@@ -11,19 +11,19 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use common::{WRITE_KEY, gauges, post, settings};
-use librato_edge::destination::Writer;
+use librato_edge::destination::WriterId;
 use librato_edge::ingest::{self, Call, Kind};
-use librato_edge::json::reader::Raw;
 use librato_edge::json::{javascript_number, javascript_string};
-use librato_edge::mapping::name::{self, MAX_LENGTH};
-use librato_edge::mapping::source;
-use librato_edge::measurement::{MAGNITUDE_LIMIT, Measurement, Samples, is_in_range};
+use librato_edge::measurement::{
+    MAGNITUDE_LIMIT, MAX_NAME, Measurement, Samples, clean_name, clean_source, is_in_range,
+};
 use librato_edge::rollup::Rollup;
 use librato_edge::segment::route::{EventType, Route};
 use librato_edge::segment::{body, credential, pixel, webhook};
 use librato_edge::time::http_date;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 const NOW: i64 = 1_795_435_200_250;
@@ -112,7 +112,7 @@ fn measurement() -> impl Strategy<Value = Measurement> {
 }
 
 fn is_name(text: &str, also: &[u8]) -> bool {
-    (1..=MAX_LENGTH).contains(&text.len())
+    (1..=MAX_NAME).contains(&text.len())
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b) || also.contains(&b))
@@ -133,8 +133,8 @@ fn nothing_makes_anything_but_gauges_that_librato_takes() {
             ("/v1/b", json.to_string()),
             ("/v1/b", json!({"batch": [json, json], "context": json}).to_string()),
         ] {
-            let Ok(intake) = post(&settings, path, &body, NOW, |_| Some(NOW)) else { continue };
-            for gauge in gauges(&settings, &intake) {
+            let Ok(request) = post(&settings, path, &body, NOW, |_| Some(NOW)) else { continue };
+            for gauge in gauges(&settings, &request) {
                 *measured.borrow_mut().entry(path).or_default() += 1;
                 prop_assert!(is_name(gauge["name"].as_str().unwrap(), b""));
                 prop_assert!(is_name(gauge["source"].as_str().unwrap(), b":"));
@@ -143,7 +143,7 @@ fn nothing_makes_anything_but_gauges_that_librato_takes() {
                 prop_assert!(value.is_some_and(is_in_range), "{gauge}");
                 prop_assert_eq!(gauge.get("value").is_some(), gauge.get("count").is_none());
             }
-            let counts = intake.counts();
+            let counts = request.counts();
             let rejected: usize = counts.rejected.values().sum();
             prop_assert_eq!(counts.accepted + rejected, counts.events);
         }
@@ -163,11 +163,11 @@ proptest! {
 
     #[test]
     fn cleaning_yields_names_that_librato_takes(text in "\\PC{1,300}") {
-        let cleaned = name::clean(&text);
+        let cleaned = clean_name(&text);
         prop_assert!(is_name(&cleaned, b""));
-        prop_assert_eq!(cleaned.len(), text.encode_utf16().count().min(MAX_LENGTH));
-        prop_assert_eq!(name::clean(&cleaned), cleaned.clone());
-        let source = source::clean(&text);
+        prop_assert_eq!(cleaned.len(), text.encode_utf16().count().min(MAX_NAME));
+        prop_assert_eq!(clean_name(&cleaned), cleaned.clone());
+        let source = clean_source(&text);
         prop_assert!(is_name(&source, b":") && !source.eq_ignore_ascii_case("all"));
     }
 
@@ -209,7 +209,7 @@ proptest! {
             for header_key in [Some(WRITE_KEY), None] {
                 let call = Call { settings: &settings, kind, received_at: NOW, header_key,
                     query_key: Some(WRITE_KEY), native_date: |_| None };
-                if let Ok(intake) = ingest::take(&text, &call) {
+                if let Ok(intake) = ingest::parse(&text, &call) {
                     prop_assert!(intake.answer().status == 200 || intake.answer().status == 400);
                 }
             }
@@ -247,8 +247,8 @@ proptest! {
         prop_assume!(value.is_finite());
         prop_assert_eq!(javascript_number(value).parse::<f64>().unwrap(), value);
         let text = serde_json::to_string(&value).unwrap();
-        let raw = Raw::read(&text).unwrap();
-        prop_assert_eq!(javascript_string(raw).unwrap(), javascript_number(value));
+        let raw: &RawValue = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(javascript_string(raw), javascript_number(value));
     }
 
     #[test]
@@ -261,7 +261,7 @@ proptest! {
         }
         let merged = rollup.finish();
         let batch: Vec<_> = merged.iter().collect();
-        let body: Value = serde_json::from_slice(&librato.encode(&batch, Writer::ANYONE)).unwrap();
+        let body: Value = serde_json::from_slice(&librato.encode(&batch, WriterId::NONE)).unwrap();
         let gauges = body["gauges"].as_array().unwrap();
         prop_assert_eq!(gauges.len(), merged.len());
         for (gauge, measurement) in gauges.iter().zip(&merged) {

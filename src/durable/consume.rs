@@ -3,12 +3,13 @@
 //! A sequence of steps that the platform layer carries out in between: read, claim, deliver, set
 //! aside, tell the ledger, decide.
 
+use std::collections::HashMap;
+
 use crate::Millis;
-use crate::delivery::{Lot, Outcome};
-use crate::destination::Writer;
-use crate::index::{Index, hash};
-use crate::mapping::rejection::Code;
+use crate::delivery::{Outcome, Partition};
+use crate::destination::WriterId;
 use crate::measurement::Measurement;
+use crate::rejection::Code;
 use crate::rollup::Rollup;
 use crate::settings::{LateEvents, Settings};
 
@@ -63,7 +64,7 @@ struct Item {
     received_at: i64,
     measurement: Measurement,
     /// Whose it is, where it travels in a shipment that was tried.
-    sealed: Option<Writer>,
+    sealed: Option<WriterId>,
     state: State,
 }
 
@@ -83,9 +84,9 @@ pub struct Seal {
 pub struct Consumption {
     messages: usize,
     items: Vec<Item>,
-    /// What is to be delivered: first what is rolled up here, then what was sealed, lot by lot.
+    /// What is to be delivered: first what is rolled up here, then what was sealed, partition by partition.
     gauges: Vec<Measurement>,
-    lots: Vec<Lot>,
+    partitions: Vec<Partition>,
     /// The items of each gauge.
     members: Vec<Vec<usize>>,
     letters: Vec<DeadLetter>,
@@ -103,7 +104,7 @@ impl Consumption {
             messages: messages.len(),
             items: Vec::new(),
             gauges: Vec::new(),
-            lots: Vec::new(),
+            partitions: Vec::new(),
             members: Vec::new(),
             letters: Vec::new(),
             unreadable: Vec::new(),
@@ -148,10 +149,10 @@ impl Consumption {
         let second = now.div_euclid(1_000);
         let oldest = settings.window().oldest(second) + MARGIN_SECONDS;
         let mut rollup = Rollup::new(settings.rollup_seconds, oldest);
-        let ids: Vec<_> = self.items.iter().map(|item| item.id).collect();
-        let mut granted = Index::default();
-        let mut sealed: Vec<(usize, Writer, Vec<usize>)> = Vec::new();
-        let knows_points = settings.destination.as_ref().is_some_and(|to| to.knows_points());
+        let mut granted = HashMap::new();
+        let mut sealed: Vec<(usize, WriterId, Vec<usize>)> = Vec::new();
+        let deduplicates_points =
+            settings.destination.as_ref().is_some_and(|to| to.deduplicates_points());
         for (place, item) in self.items.iter_mut().enumerate() {
             item.state = match answers.get(place) {
                 Some(Claim::Settled) => State::Settled,
@@ -161,8 +162,7 @@ impl Consumption {
             if item.state != State::Open {
                 continue;
             }
-            let mut is_same = |place: &mut usize| ids.get(*place) == Some(&item.id);
-            let first = granted.place(hash(0, &item.id.0), place, &mut is_same);
+            let first = *granted.entry(item.id).or_insert(place);
             if first != place {
                 item.state = State::Same(first);
                 continue;
@@ -186,7 +186,7 @@ impl Consumption {
                     }
                 }
             }
-            if let Some(writer) = item.sealed.filter(|_| knows_points) {
+            if let Some(writer) = item.sealed.filter(|_| deduplicates_points) {
                 match sealed.last_mut() {
                     Some((message, _, places)) if *message == item.message => places.push(place),
                     _ => sealed.push((item.message, writer, vec![place])),
@@ -202,9 +202,9 @@ impl Consumption {
             }
         }
         self.gauges = rollup.finish();
-        self.lots = vec![Lot { writer: Writer::ANYONE, members: self.gauges.len() }];
+        self.partitions = vec![Partition { writer: WriterId::NONE, members: self.gauges.len() }];
         for (_, writer, places) in sealed {
-            self.lots.push(Lot { writer, members: places.len() });
+            self.partitions.push(Partition { writer, members: places.len() });
             for place in places {
                 let measurement = self.items.get(place).map(|item| item.measurement.clone());
                 self.gauges.extend(measurement);
@@ -217,7 +217,7 @@ impl Consumption {
     /// How many of the measurements are not sealed: those for which a writer is wanted, where the
     /// destination knows points.
     fn unsealed(&self) -> usize {
-        self.lots.first().map_or(0, |lot| lot.members)
+        self.partitions.first().map_or(0, |partition| partition.members)
     }
 
     /// The seconds for which a writer is wanted.
@@ -227,10 +227,10 @@ impl Consumption {
     }
 
     /// Takes whose the measurements are that are not sealed. Without a writer they wait.
-    pub fn write_as(&mut self, writer: Option<Writer>) {
+    pub fn write_as(&mut self, writer: Option<WriterId>) {
         let unsealed = self.unsealed();
-        match (writer, self.lots.first_mut()) {
-            (Some(writer), Some(lot)) => lot.writer = writer,
+        match (writer, self.partitions.first_mut()) {
+            (Some(writer), Some(partition)) => partition.writer = writer,
             (Some(_), None) => {}
             (None, _) => {
                 self.gauges.drain(..unsealed);
@@ -239,17 +239,17 @@ impl Consumption {
                         item.state = State::Kept(None);
                     }
                 }
-                if let Some(lot) = self.lots.first_mut() {
-                    lot.members = 0;
+                if let Some(partition) = self.partitions.first_mut() {
+                    partition.members = 0;
                 }
             }
         }
     }
 
-    /// What is to be delivered, and in which lots.
+    /// What is to be delivered, and in which partitions.
     #[must_use]
-    pub fn load(&self) -> (&[Measurement], &[Lot]) {
-        (&self.gauges, &self.lots)
+    pub fn load(&self) -> (&[Measurement], &[Partition]) {
+        (&self.gauges, &self.partitions)
     }
 
     /// Takes which measurements failed together, after [`Self::delivered`], and tells what is to be
@@ -260,7 +260,9 @@ impl Consumption {
         random: &mut dyn FnMut(u32) -> u32,
         new_owner: &mut dyn FnMut() -> Owner,
     ) -> Vec<Seal> {
-        let Some(Lot { writer, members: unsealed }) = self.lots.first() else { return Vec::new() };
+        let Some(Partition { writer, members: unsealed }) = self.partitions.first() else {
+            return Vec::new();
+        };
         let failed = failed.iter().filter(|gauges| gauges.iter().all(|gauge| gauge < unsealed));
         let seals = failed.filter_map(|gauges| {
             let shipment: Vec<_> =

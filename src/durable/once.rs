@@ -7,11 +7,10 @@
 //!
 //! What is lost when it fails is nothing: events that cannot be claimed stay in the queue.
 
+use indexmap::IndexMap;
+
 use super::parcel::{EventId, Owner};
-use crate::index::{Index, hash};
-use crate::json::reader::Raw;
 use crate::measurement::Measurement;
-use crate::text::{concat, read_whole, whole};
 
 /// How long an event is remembered after it was first seen, in hours. Segment promises 24; the hour
 /// in which it came counts whole.
@@ -53,7 +52,6 @@ pub enum Claim {
 /// An event in 24 bytes, of which there are many.
 #[derive(Debug)]
 struct Held {
-    id: EventId,
     /// The hour, doubled, and one more where the event is delivered or set aside.
     hour: u32,
     owner: Owner,
@@ -193,29 +191,23 @@ pub fn read_number(bytes: &[u8]) -> Option<u32> {
 /// How full a ledger is, as it travels.
 #[must_use]
 pub fn write_figures(Figures { events, waiting }: Figures) -> Vec<u8> {
-    concat(&["[", &whole(events as u64), ",", &whole(waiting as u64), "]"]).into_bytes()
+    format!("[{events},{waiting}]").into_bytes()
 }
 
 /// Reads figures again.
 #[must_use]
 pub fn read_figures(bytes: &[u8]) -> Option<Figures> {
-    let [events, waiting] = Raw::read(std::str::from_utf8(bytes).ok()?).ok()?.row().ok()?;
-    Some(Figures { events: read_whole(events.text())?, waiting: read_whole(waiting.text())? })
+    let (events, waiting) = serde_json::from_slice(bytes).ok()?;
+    Some(Figures { events, waiting })
 }
 
 /// Who owns which event.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    events: Vec<Held>,
-    index: Index,
+    events: IndexMap<EventId, Held>,
     done: usize,
     /// The numbers that are taken, as a set of bits, by the second and in its order.
     writers: Vec<(u32, Vec<u64>)>,
-}
-
-/// Whether it is this event that stands at a place.
-fn is_at(place: usize, id: &EventId, events: &[Held]) -> bool {
-    events.get(place).is_some_and(|held| held.id == *id)
 }
 
 /// How full a ledger is.
@@ -236,16 +228,11 @@ impl Ledger {
                 let mut fresh = Vec::new();
                 let mut answers = Vec::with_capacity(claims.len());
                 for (id, owner) in claims {
-                    let (events, next) = (&self.events, self.events.len());
-                    let mut is_same = |place: &mut usize| is_at(*place, id, events);
-                    let place = self.index.place(hash(0, &id.0), next, &mut is_same);
-                    if place == next {
+                    let held = self.events.entry(*id).or_insert_with(|| {
                         fresh.push((*id, *owner));
-                        self.events.push(Held { id: *id, owner: *owner, hour: hour << 1 });
-                    }
-                    let held = self.events.get(place);
-                    let is_theirs =
-                        held.is_some_and(|held| held.owner == *owner && !held.is_done());
+                        Held { owner: *owner, hour: hour << 1 }
+                    });
+                    let is_theirs = held.owner == *owner && !held.is_done();
                     answers.push(if is_theirs { Claim::Granted } else { Claim::Settled });
                 }
                 (answers, (!fresh.is_empty()).then_some(Question::Claim(fresh)))
@@ -253,9 +240,7 @@ impl Ledger {
             Question::Done(ids) => {
                 let mut fresh = Vec::new();
                 for id in ids {
-                    let mut is_same = |place: &mut usize| is_at(*place, id, &self.events);
-                    let place = self.index.find(hash(0, &id.0), &mut is_same);
-                    let held = place.and_then(|place| self.events.get_mut(place));
+                    let held = self.events.get_mut(id);
                     if let Some(held) = held.filter(|held| !held.is_done()) {
                         held.hour |= 1;
                         self.done += 1;
@@ -321,18 +306,13 @@ impl Ledger {
     /// that is still remembered: the log before it can go.
     pub fn forget(&mut self, now: u32) -> u32 {
         let mut first = now.saturating_sub(HOURS - 1);
-        self.events.retain(|held| held.is_as_young_as(first));
+        self.events.retain(|_, held| held.is_as_young_as(first));
         while self.events.len() > MAX_EVENTS && first < now {
             first += 1;
-            self.events.retain(|held| held.is_as_young_as(first));
-        }
-        // Every event behind one that went has another place now.
-        self.index = Index::default();
-        for (place, held) in self.events.iter().enumerate() {
-            self.index.place(hash(0, &held.id.0), place, &mut |_| false);
+            self.events.retain(|_, held| held.is_as_young_as(first));
         }
         self.writers.retain(|(second, _)| hour_of(i64::from(*second)) >= first);
-        self.done = self.events.iter().filter(|held| held.is_done()).count();
+        self.done = self.events.values().filter(|held| held.is_done()).count();
         first
     }
 

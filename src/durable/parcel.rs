@@ -3,19 +3,17 @@
 //! A message costs by its number and not by its size, so one request is one message wherever the
 //! platform's limit allows, and names and sources stand in it once.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use indexmap::IndexSet;
+use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
-use crate::destination::Writer;
-use crate::index::{Index, hash};
-use crate::json::reader::{Malformed, Raw, Reader};
-use crate::json::{Scalar, number, writer as json};
+use crate::destination::WriterId;
+use crate::json::serialize_number;
 use crate::measurement::{Measurement, Samples, is_in_range};
-use crate::text::{read_hex, read_integer, read_whole};
 
 /// The shape of messages that this version writes and reads.
 const VERSION: u32 = 1;
@@ -61,13 +59,8 @@ impl EventId {
         URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
     }
 
-    /// Characters of an identity as it is written.
-    const TEXT: usize = 16;
-
-    fn write(self, room: &mut [u8; Self::TEXT]) -> &str {
-        // Twelve bytes are sixteen characters.
-        _ = URL_SAFE_NO_PAD.encode_slice(self.0, room);
-        std::str::from_utf8(room).unwrap_or_default()
+    fn write(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
     }
 }
 
@@ -90,85 +83,59 @@ pub struct Parcel {
     /// The measurements.
     pub entries: Vec<Entry>,
     /// Whose they are, where they are one shipment that was tried and is to be sent as it was.
-    pub sealed: Option<Writer>,
+    pub sealed: Option<WriterId>,
 }
 
-/// A message: version, owner, receipt, writer of what is sealed, texts, and rows, each of which is the
-/// place of the name, the place of the source, seconds from the receipt, `value` or `[count, sum, min,
-/// max, sum_squares]`, and the id.
-#[derive(Default)]
-struct Read<'a> {
-    version: Option<u32>,
-    owner: Option<Cow<'a, str>>,
-    received_at: Option<i64>,
-    writer: Option<Cow<'a, str>>,
-    texts: Option<Vec<Rc<str>>>,
-    rows: Option<Vec<Row<'a>>>,
+/// A message as it is written. Its keys are short, since it is paid by each 64 KB.
+#[derive(Serialize, Deserialize)]
+struct Message {
+    /// Version.
+    v: u32,
+    /// Claim token, in hexadecimal digits, since JavaScript's numbers would not hold it.
+    o: String,
+    /// Receipt, in seconds since 1970.
+    r: i64,
+    /// Writer of what is sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    w: Option<String>,
+    /// Names and sources.
+    n: Vec<Rc<str>>,
+    /// Measurements.
+    m: Vec<Row>,
 }
 
-struct Row<'a> {
-    name: usize,
-    source: usize,
-    offset: i64,
-    values: Raw<'a>,
-    id: Option<Cow<'a, str>>,
+/// A measurement: places of name and source, seconds from the receipt, values, and the event's identity where its client
+/// gave one.
+#[derive(Serialize, Deserialize)]
+struct Row(usize, usize, i64, Values, Option<String>);
+
+/// One value, or count, sum, minimum, maximum and sum of squares of several.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Values {
+    One(#[serde(serialize_with = "serialize_number")] f64),
+    Several(
+        u64,
+        #[serde(serialize_with = "serialize_number")] f64,
+        #[serde(serialize_with = "serialize_number")] f64,
+        #[serde(serialize_with = "serialize_number")] f64,
+        #[serde(serialize_with = "serialize_number")] f64,
+    ),
 }
 
-impl<'a> Read<'a> {
-    fn of(message: &'a str) -> Result<Self, Malformed> {
-        let mut read = Self::default();
-        let mut reader = Reader::new(message);
-        reader.object(|key, reader| {
-            match key.plain() {
-                Some("v") => read.version = Some(whole(reader.raw()?)?),
-                Some("o") => read.owner = Some(text(reader.raw()?)?),
-                Some("r") => read.received_at = Some(integer(reader.raw()?)?),
-                Some("w") => read.writer = reader.raw()?.unless_null().map(text).transpose()?,
-                Some("n") => {
-                    let texts = read.texts.insert(Vec::new());
-                    reader.array(|reader| {
-                        texts.push(Rc::from(text(reader.raw()?)?));
-                        Ok(())
-                    })?;
-                }
-                Some("m") => {
-                    let rows = read.rows.insert(Vec::new());
-                    reader.array(|reader| {
-                        rows.push(Row::of(reader.raw()?)?);
-                        Ok(())
-                    })?;
-                }
-                _ => reader.pass()?,
-            }
-            Ok(())
-        })?;
-        reader.end().map(|()| read)
+impl Values {
+    fn of(samples: Samples) -> Self {
+        let Samples { count, sum, min, max, sum_squares } = samples;
+        if count == 1 { Self::One(sum) } else { Self::Several(count, sum, min, max, sum_squares) }
     }
-}
 
-impl<'a> Row<'a> {
-    fn of(row: Raw<'a>) -> Result<Self, Malformed> {
-        let [name, source, offset, values, id] = row.row()?;
-        Ok(Self {
-            name: whole(name)?,
-            source: whole(source)?,
-            offset: integer(offset)?,
-            values,
-            id: id.unless_null().map(text).transpose()?,
-        })
+    fn samples(&self) -> Option<Samples> {
+        match *self {
+            Self::One(value) => is_in_range(value).then(|| Samples::one(value)),
+            Self::Several(count, sum, min, max, sum_squares) => (count > 0 && is_in_range(sum))
+                .then_some(Samples { count, sum, min, max, sum_squares }),
+        }
     }
-}
-
-fn integer(raw: Raw) -> Result<i64, Malformed> {
-    read_integer(raw.text()).ok_or(Malformed)
-}
-
-fn whole<T: TryFrom<u64>>(raw: Raw) -> Result<T, Malformed> {
-    read_whole(raw.text()).ok_or(Malformed)
-}
-
-fn text(raw: Raw<'_>) -> Result<Cow<'_, str>, Malformed> {
-    Scalar::of(raw).into_text().ok_or(Malformed)
 }
 
 /// A measurement to pack, with the identity that its client gave its event.
@@ -201,7 +168,7 @@ impl Parcel {
         shipment: &[&Measurement],
         received_at: i64,
         owner: Owner,
-        writer: Writer,
+        writer: WriterId,
     ) -> Option<String> {
         let measured: Vec<_> = shipment.iter().map(|measurement| (*measurement, None)).collect();
         let message = write(&measured, received_at, owner, Some(writer));
@@ -214,134 +181,59 @@ impl Parcel {
     ///
     /// In words, when it is none of this version's.
     pub fn read(message: &str) -> Result<Self, &'static str> {
-        let Ok(Read {
-            version: Some(version),
-            owner: Some(owner),
-            received_at: Some(received_at),
-            writer,
-            texts: Some(texts),
-            rows: Some(rows),
-        }) = Read::of(message)
-        else {
-            return Err("not a parcel");
-        };
-        if version != VERSION {
+        let message: Message = serde_json::from_str(message).map_err(|_| "not a parcel")?;
+        if message.v != VERSION {
             return Err("a parcel of another version");
         }
-        let owner = read_hex(&owner).ok_or("a parcel without an owner")?;
-        let text = |place: usize| texts.get(place).cloned();
-        let mut entries = Vec::with_capacity(rows.len());
-        for (place, row) in rows.iter().enumerate() {
-            let entry = || {
-                Some(Entry {
-                    id: match &row.id {
-                        Some(id) => EventId::read(id)?,
-                        None => EventId::placed(owner, place),
-                    },
-                    measurement: Measurement {
-                        name: text(row.name)?,
-                        source: text(row.source)?,
-                        time: received_at.checked_add(row.offset)?,
-                        samples: samples(row.values)?,
-                    },
-                })
-            };
-            entries.push(entry().ok_or("a parcel with a broken entry")?);
-        }
-        let sealed = match writer {
-            Some(text) => Some(Writer::read(&text).ok_or("a parcel of a strange writer")?),
+        let owner =
+            Owner::from_str_radix(&message.o, 16).map_err(|_| "a parcel without an owner")?;
+        let text = |place: usize| message.n.get(place).cloned();
+        let entries = message.m.iter().enumerate().map(|(place, row)| {
+            let Row(name, source, offset, values, id) = row;
+            Some(Entry {
+                id: match id {
+                    Some(id) => EventId::read(id)?,
+                    None => EventId::placed(owner, place),
+                },
+                measurement: Measurement {
+                    name: text(*name)?,
+                    source: text(*source)?,
+                    time: message.r.checked_add(*offset)?,
+                    samples: values.samples()?,
+                },
+            })
+        });
+        let entries: Option<Vec<Entry>> = entries.collect();
+        let entries = entries.ok_or("a parcel with a broken entry")?;
+        let sealed = match message.w {
+            Some(text) => Some(WriterId::read(&text).ok_or("a parcel of a strange writer")?),
             None => None,
         };
-        Ok(Self { owner, received_at, entries, sealed })
+        Ok(Self { owner, received_at: message.r, entries, sealed })
     }
 }
 
-/// Writes a message as [`Read`] has it.
-fn write<'m>(
-    measured: &[Packed<'m>],
-    received_at: i64,
-    owner: Owner,
-    sealed: Option<Writer>,
-) -> String {
-    /// The bytes that a row takes as a rule.
-    const ROW: usize = 40;
-    let mut index = Index::default();
-    let mut listed = Vec::new();
-    let mut texts = json::Writer::default();
-    texts.raw("[");
-    let mut rows = json::Writer::with_capacity(measured.len() * ROW);
-    rows.raw("[");
-    let mut place = |text: &'m str| {
-        let next = listed.len();
-        let mut is_same = |place: &mut usize| listed.get(*place) == Some(&text);
-        let place = index.place(hash(0, text.as_bytes()), next, &mut is_same);
-        if place == next {
-            listed.push(text);
-            texts.item(text);
-        }
-        place
-    };
-    for (place_of_row, (measurement, id)) in measured.iter().enumerate() {
-        let samples = measurement.samples;
-        rows.raw(if place_of_row == 0 { "[" } else { ",[" });
-        rows.value(&place(&measurement.name));
-        rows.item(&place(&measurement.source));
-        rows.item(&(measurement.time - received_at));
-        if samples.count == 1 {
-            rows.raw(",");
-            rows.number(samples.sum);
-        } else {
-            let Samples { count, sum, min, max, sum_squares } = samples;
-            rows.raw(",[");
-            rows.value(&count);
-            for value in [sum, min, max, sum_squares] {
-                rows.raw(",");
-                rows.number(value);
-            }
-            rows.raw("]");
-        }
-        match id {
-            Some(id) => rows.item(id.write(&mut [0; EventId::TEXT])),
-            None => rows.raw(",null"),
-        }
-        rows.raw("]");
-    }
-    let (texts, rows) = (texts.finish_text(), rows.finish_text());
-    let mut message = json::Writer::with_capacity(texts.len() + rows.len() + 100);
-    message.object(|message| {
-        message.field("v", &VERSION);
-        message.field("o", &hex(owner));
-        message.field("r", &received_at);
-        message.field_of("w", sealed.map(Writer::text));
-        for (name, list) in [("n", &texts), ("m", &rows)] {
-            message.name(name);
-            message.raw(list);
-            message.raw("]");
-        }
+/// Writes a message.
+fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<WriterId>) -> String {
+    let mut texts: IndexSet<&Rc<str>> = IndexSet::new();
+    let rows = measured.iter().map(|(measurement, id)| {
+        Row(
+            texts.insert_full(&measurement.name).0,
+            texts.insert_full(&measurement.source).0,
+            measurement.time - received_at,
+            Values::of(measurement.samples),
+            id.map(EventId::write),
+        )
     });
-    message.finish_text()
-}
-
-/// Sixteen digits.
-fn hex(owner: Owner) -> String {
-    let digit = |shift| char::from_digit((owner >> shift & 0xf) as u32, 16);
-    (0..u64::BITS).step_by(4).rev().filter_map(digit).collect()
-}
-
-fn samples(raw: Raw) -> Option<Samples> {
-    let finite = |raw: Raw| match Scalar::of(raw) {
-        Scalar::Number(text) => Some(number(text)).filter(|value| value.is_finite()),
-        _ => None,
+    let rows = rows.collect();
+    let message = Message {
+        v: VERSION,
+        o: format!("{owner:016x}"),
+        r: received_at,
+        w: sealed.map(WriterId::text),
+        n: texts.into_iter().cloned().collect(),
+        m: rows,
     };
-    let in_range = |raw: Raw| finite(raw).filter(|value| is_in_range(*value));
-    let Ok([count, sum, min, max, sum_squares]) = raw.row() else {
-        return in_range(raw).map(Samples::one);
-    };
-    Some(Samples {
-        count: whole(count).ok().filter(|count| *count > 0)?,
-        sum: in_range(sum)?,
-        min: finite(min)?,
-        max: finite(max)?,
-        sum_squares: finite(sum_squares)?,
-    })
+    // Texts and finite numbers can be written.
+    serde_json::to_string(&message).unwrap_or_default()
 }

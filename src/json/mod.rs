@@ -1,74 +1,67 @@
-//! Reading JSON as the original destination did: in JavaScript, where any field may hold anything.
+//! JSON as the original destination saw it: in JavaScript, where any field may hold anything.
 //!
-//! Fields that matter are kept as the text they came in ([`Raw`]) and looked at when they are
-//! needed, so a number beyond an `f64` or an object in place of a string is a fault of that field
-//! and not of the whole request.
+//! Fields that matter are kept as they were written ([`RawValue`]) and looked at when they are needed, so that a number
+//! beyond an `f64` or an object in place of a string is a fault of that field and not of the whole request.
 
-pub mod number;
-pub mod reader;
-pub mod tree;
-pub mod writer;
+pub(crate) mod read;
 
 use std::borrow::Cow;
 
-pub use number::javascript_number;
-use reader::{Key, MAX_DEPTH, Raw, is_plain, unescaped};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
-/// One JSON value, as far as the protocol looks into it.
+pub use read::{Key, MAX_DEPTH, is_too_deep};
+
+/// A JSON value, as far as the protocol looks into it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar<'a> {
-    /// `null`.
+    /// `null`, or no field.
     Null,
     /// `true` or `false`.
     Bool(bool),
     /// A number, as it was written.
     Number(&'a str),
-    /// A string, unescaped.
+    /// A string without its escapes. Half of a surrogate pair, which JSON can escape and text cannot hold, is U+FFFD.
     Text(Cow<'a, str>),
     /// An object.
     Object,
     /// An array.
     Array,
-    /// A string that has no meaning as Unicode: a surrogate without its other half.
-    LoneSurrogate,
 }
 
 impl<'a> Scalar<'a> {
-    /// Looks at a value.
+    /// Returns what a value is.
     #[must_use]
-    pub fn of(raw: Raw<'a>) -> Self {
-        let text = raw.text();
+    pub fn of(raw: &'a RawValue) -> Self {
+        let text = raw.get();
         match text.as_bytes().first() {
             Some(b'n') => Self::Null,
             Some(b't') => Self::Bool(true),
             Some(b'f') => Self::Bool(false),
             Some(b'{') => Self::Object,
             Some(b'[') => Self::Array,
-            Some(b'"') => match text.get(1..text.len() - 1) {
-                Some(plain) if is_plain(plain) => Self::Text(Cow::Borrowed(plain)),
-                escaped => String::from_utf8(unescaped(escaped.unwrap_or_default()))
-                    .map_or(Self::LoneSurrogate, |text| Self::Text(Cow::Owned(text))),
-            },
+            Some(b'"') => Self::Text(string(text)),
             _ => Self::Number(text),
         }
     }
 
-    /// The same for a field that may be absent, which is `null` here.
+    /// Returns what a field is that may be absent, which is [`Scalar::Null`].
     #[must_use]
-    pub fn of_field(raw: Option<Raw<'a>>) -> Self {
+    pub fn of_field(raw: Option<&'a RawValue>) -> Self {
         raw.map_or(Self::Null, Self::of)
     }
 
-    /// The text of a string.
+    /// Returns the text of an identifier: a string that is not empty, or a number, as it was written.
     #[must_use]
-    pub fn into_text(self) -> Option<Cow<'a, str>> {
+    pub fn into_id(self) -> Option<Cow<'a, str>> {
         match self {
-            Self::Text(text) => Some(text),
+            Self::Text(text) if !text.is_empty() => Some(text),
+            Self::Number(text) => Some(Cow::Borrowed(text)),
             _ => None,
         }
     }
 
-    /// Whether JavaScript takes the value for true.
+    /// Returns whether JavaScript takes the value for true.
     #[must_use]
     pub fn is_truthy(&self) -> bool {
         match self {
@@ -76,37 +69,70 @@ impl<'a> Scalar<'a> {
             Self::Bool(value) => *value,
             Self::Number(text) => number(text) != 0.0,
             Self::Text(text) => !text.is_empty(),
-            Self::Object | Self::Array | Self::LoneSurrogate => true,
+            Self::Object | Self::Array => true,
         }
     }
 
-    /// What messages call the value; never its content.
+    /// Returns what messages call the value; never its content.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",
             Self::Number(_) => "a number",
-            Self::Text(_) | Self::LoneSurrogate => "a string",
+            Self::Text(_) => "a string",
             Self::Object => "an object",
             Self::Array => "an array",
         }
     }
 }
 
-/// The value of a JSON number. One beyond an `f64` is infinite.
-#[must_use]
-pub fn number(text: &str) -> f64 {
-    number::parse(text).unwrap_or(f64::NAN)
+/// Returns the text of a JSON string.
+fn string(json: &str) -> Cow<'_, str> {
+    match json.get(1..json.len() - 1) {
+        Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
+        _ => serde_json::from_str(json).map_or(Cow::Borrowed(""), |key: Key| key.into_text()),
+    }
 }
 
-/// What JavaScript's `String(value)` makes of a value, or `None` for a lone surrogate.
-///
-/// The original destination built page names by string concatenation, so a page named `7` is
-/// `Viewed-7-Page` on its charts.
+/// Returns the value of a JSON number. One beyond an `f64` is infinite.
 #[must_use]
-pub fn javascript_string(raw: Raw<'_>) -> Option<Cow<'_, str>> {
-    Some(match Scalar::of(raw) {
+pub fn number(text: &str) -> f64 {
+    text.parse().unwrap_or(f64::NAN)
+}
+
+/// Returns the value of a key of an object: of a repeated one the last, as in JavaScript. `None` for `null` and for what
+/// is no object.
+#[must_use]
+pub fn field<'a>(object: &'a RawValue, wanted: &str) -> Option<&'a RawValue> {
+    let mut found = None;
+    read::members(object, |key, value| {
+        if *key.bytes() == *wanted.as_bytes() {
+            found = unless_null(value);
+        }
+    })?;
+    found
+}
+
+/// Returns the elements of an array; `None` for what is none.
+#[must_use]
+pub fn elements(array: &RawValue) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(array.get()).ok()
+}
+
+/// Returns the value, where `null` counts as absent.
+#[must_use]
+pub fn unless_null(raw: &RawValue) -> Option<&RawValue> {
+    (raw.get() != "null").then_some(raw)
+}
+
+/// Returns what JavaScript's `String(value)` gives.
+///
+/// The original destination built page names by string concatenation, so a page named `7` is `Viewed-7-Page` on its
+/// charts. It calls itself for arrays in arrays, at most [`MAX_DEPTH`] times.
+#[must_use]
+pub fn javascript_string(raw: &RawValue) -> Cow<'_, str> {
+    match Scalar::of(raw) {
         Scalar::Null => Cow::Borrowed("null"),
         Scalar::Bool(true) => Cow::Borrowed("true"),
         Scalar::Bool(false) => Cow::Borrowed("false"),
@@ -114,23 +140,49 @@ pub fn javascript_string(raw: Raw<'_>) -> Option<Cow<'_, str>> {
         Scalar::Text(text) => text,
         Scalar::Object => Cow::Borrowed("[object Object]"),
         Scalar::Array => {
-            let mut joined = String::new();
-            for (index, member) in raw.members()?.into_iter().enumerate() {
-                if index > 0 {
-                    joined.push(',');
-                }
-                if Scalar::of(member) != Scalar::Null {
-                    joined.push_str(&javascript_string(member)?);
-                }
-            }
-            Cow::Owned(joined)
+            let elements = elements(raw).unwrap_or_default();
+            let text = |element| unless_null(element).map(javascript_string).unwrap_or_default();
+            Cow::Owned(elements.into_iter().map(text).collect::<Vec<_>>().join(","))
         }
-        Scalar::LoneSurrogate => return None,
-    })
+    }
 }
 
-/// Whether a key is found by the original's loose comparison: case and every character but ASCII
-/// letters, digits and dots are ignored (npm `obj-case`). `wanted` is in lower case.
+/// Returns what JavaScript's `String(number)` gives (ECMA-262, `Number::toString`).
+#[must_use]
+pub fn javascript_number(value: f64) -> String {
+    ryu_js::Buffer::new().format(value).to_owned()
+}
+
+/// A finite number that is written as [`serialize_number`] does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Number(pub f64);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_number(&self.0, serializer)
+    }
+}
+
+/// Writes a finite number without a needless fraction: `2` and not `2.0`, as JavaScript and Librato's own clients do.
+/// For `#[serde(serialize_with)]`.
+///
+/// # Errors
+///
+/// Those of the serializer.
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+pub fn serialize_number<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    /// Every whole number up to this one is an `f64`.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        // It is whole, and in range.
+        #[allow(clippy::cast_possible_truncation)]
+        return serializer.serialize_i64(*value as i64);
+    }
+    serializer.serialize_f64(*value)
+}
+
+/// Returns whether a key is found by the original's loose comparison: case and every character but ASCII letters, digits
+/// and dots are ignored (npm `obj-case`). `wanted` is in lower case.
 #[must_use]
 pub fn key_matches(key: &[u8], wanted: &str) -> bool {
     let mut wanted = wanted.bytes();
@@ -144,9 +196,9 @@ pub fn key_matches(key: &[u8], wanted: &str) -> bool {
     wanted.next().is_none()
 }
 
-/// The first of an object's entries that matches, as `obj-case` finds it, with JavaScript's view of
-/// repeated keys: the last value at the first place.
-#[derive(Debug, Clone, Copy)]
+/// The first of an object's entries that matches, as `obj-case` finds it, with JavaScript's view of repeated keys: the
+/// last value at the first place.
+#[derive(Debug, Clone)]
 pub(crate) struct FirstMatch<'a, T>(Option<(Key<'a>, T)>);
 
 impl<T> Default for FirstMatch<'_, T> {
@@ -156,58 +208,91 @@ impl<T> Default for FirstMatch<'_, T> {
 }
 
 impl<'a, T: Copy> FirstMatch<'a, T> {
+    /// Takes an entry that matches.
     pub(crate) fn offer(&mut self, key: Key<'a>, value: T) {
         match &mut self.0 {
-            Some((first, held)) if first.is_same(key) => *held = value,
+            Some((first, held)) if *first == key => *held = value,
             Some(_) => {}
             none => *none = Some((key, value)),
         }
     }
 
     pub(crate) fn get(&self) -> Option<T> {
-        self.0.map(|(_, value)| value)
+        self.0.as_ref().map(|(_, value)| *value)
     }
 
-    pub(crate) fn or(self, other: Self) -> Self {
-        Self(self.0.or(other.0))
+    /// Takes another's where nothing has matched.
+    pub(crate) fn fill_from(&mut self, other: &Self) {
+        if self.0.is_none() {
+            self.0.clone_from(&other.0);
+        }
     }
 }
 
-/// Whether a text nests objects and arrays deeper than [`MAX_DEPTH`]. Looks at brackets outside
-/// strings only, so it is as good for text that is not JSON: to tell why it could not be read.
+/// Returns the text with the bare words `NaN`, `Infinity` and `-Infinity` in quotation marks, where they stand in place
+/// of a value; `None` where there are none. Python's `json.dumps` writes them for numbers that JSON does not have.
 #[must_use]
-pub fn is_too_deep(text: &[u8]) -> bool {
-    let mut depth = 0_u32;
+pub fn with_words_quoted(text: &str) -> Option<String> {
+    const WORDS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+    let mut quoted = String::new();
+    let mut taken = 0;
     let mut in_string = false;
-    let mut escaped = false;
-    for &byte in text {
-        if in_string {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => in_string = false,
-                _ => {}
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' if in_string => _ = bytes.next(),
+            b'"' => in_string = !in_string,
+            b'N' | b'I' | b'-' if !in_string => {
+                let rest = text.get(at..).unwrap_or_default();
+                let Some(word) = WORDS.iter().find(|word| rest.starts_with(**word)) else {
+                    continue;
+                };
+                quoted.push_str(text.get(taken..at).unwrap_or_default());
+                quoted.extend(["\"", word, "\""]);
+                taken = at + word.len();
+                _ = bytes.nth(word.len() - 2);
             }
-        } else {
-            match byte {
-                b'"' => in_string = true,
-                b'{' | b'[' => {
-                    depth += 1;
-                    if depth > MAX_DEPTH {
-                        return true;
-                    }
-                }
-                b'}' | b']' => depth = depth.saturating_sub(1),
-                _ => {}
-            }
+            _ => {}
         }
     }
-    false
+    (taken > 0).then(|| quoted + text.get(taken..).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_written_as_javascript_writes_them() {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (7.0, "7"),
+            (-1.5, "-1.5"),
+            (1e21, "1e+21"),
+            (1.25e21, "1.25e+21"),
+            (123_456_789_012_345_680_000.0, "123456789012345680000"),
+            (0.000_001, "0.000001"),
+            (1.5e-7, "1.5e-7"),
+            (f64::INFINITY, "Infinity"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            assert_eq!(javascript_number(value), text);
+        }
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_is_one_replacement_character() {
+        for (json, text) in [
+            (r#""Liked \ud83c""#, "Liked \u{fffd}"),
+            (r#""\udf89\ud83c!""#, "\u{fffd}\u{fffd}!"),
+            (r#""\ud83c\udf89""#, "\u{1f389}"),
+            (r#""\ud83cA\u0041é""#, "\u{fffd}AAé"),
+            (r#""\"""#, "\""),
+        ] {
+            assert_eq!(string(json), text, "{json}");
+        }
+    }
 
     #[test]
     fn keys_are_compared_loosely_but_dots_count() {
@@ -220,10 +305,18 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_counted_outside_strings() {
-        let nested = |n: usize| [vec![b'['; n], vec![b']'; n]].concat();
-        assert!(!is_too_deep(&nested(128)));
-        assert!(is_too_deep(&nested(129)));
-        assert!(!is_too_deep(&[b"\"".to_vec(), nested(500), b"\\\"\"".to_vec()].concat()));
+    fn words_that_json_does_not_have_are_quoted_outside_strings() {
+        for (text, quoted) in [
+            (r#"{"a":NaN}"#, Some(r#"{"a":"NaN"}"#)),
+            (r#"[Infinity,-Infinity, NaN]"#, Some(r#"["Infinity","-Infinity", "NaN"]"#)),
+            (r#"{"NaN":"NaN \" Infinity","b":-1}"#, None),
+            (r#"{"a":"\\","b":NaN}"#, Some(r#"{"a":"\\","b":"NaN"}"#)),
+            (r#"{"é":"é","b":NaN,"c":"NaN"}"#, Some(r#"{"é":"é","b":"NaN","c":"NaN"}"#)),
+            ("-", None),
+            ("N", None),
+            ("", None),
+        ] {
+            assert_eq!(with_words_quoted(text).as_deref(), quoted, "{text}");
+        }
     }
 }

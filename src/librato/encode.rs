@@ -1,71 +1,118 @@
 //! A batch on the wire.
 
-use crate::json::writer::Writer;
-use crate::measurement::{Measurement, is_in_range};
-use crate::text::{concat, whole};
+use serde::Serialize;
 
-/// The body of `POST /v1/metrics`.
+use crate::json::Number;
+use crate::measurement::{Measurement, Samples, is_in_range};
+
+/// Writes the body of `POST /v1/metrics`.
 pub(super) fn gauges(batch: &[&Measurement], period: Option<u32>) -> Vec<u8> {
-    list("gauges", batch, period, |json, measurement| {
-        let samples = measurement.samples;
-        if samples.count > 1 && is_in_range(samples.sum_squares) {
-            json.number_field("sum_squares", samples.sum_squares);
-        }
-        json.field("source", &*measurement.source);
-        json.field("measure_time", &measurement.time);
-    })
-}
-
-/// The body of `POST /v1/measurements`, which knows no `sum_squares`.
-pub(super) fn tagged(batch: &[&Measurement], period: Option<u32>) -> Vec<u8> {
-    list("measurements", batch, period, |json, measurement| {
-        json.field("time", &measurement.time);
-        json.raw(r#","tags":{"source":"#);
-        json.value(&*measurement.source);
-        json.raw("}");
-    })
-}
-
-/// A list of measurements: the fields that both APIs call the same, and those of `own`.
-///
-/// `period` and the two attributes make a new metric one whose gauges are summed over a minute, as
-/// Segment's documentation asks for; on a metric that exists they do nothing.
-fn list(
-    name: &str,
-    batch: &[&Measurement],
-    period: Option<u32>,
-    own: impl Fn(&mut Writer, &Measurement),
-) -> Vec<u8> {
-    /// The bytes that a measurement takes as a rule.
-    const MEMBER: usize = 256;
-    let creation = period.map_or_else(String::new, |period| {
-        concat(&[
-            r#","period":"#,
-            &whole(period.into()),
-            r#","attributes":{"aggregate":true,"summarize_function":"sum"}"#,
-        ])
-    });
-    let mut json = Writer::with_capacity(batch.len() * MEMBER);
-    json.raw("{\"");
-    json.raw(name);
-    json.raw("\":[");
-    for (place, measurement) in batch.iter().enumerate() {
-        json.raw(if place == 0 { r#"{"name":"# } else { r#",{"name":"# });
-        json.value(&*measurement.name);
-        let samples = measurement.samples;
-        // `value` and `count` exclude each other.
-        if samples.count == 1 {
-            json.number_field("value", samples.sum);
-        } else {
-            json.field("count", &samples.count);
-            json.number_field("sum", samples.sum);
-            json.number_field("min", samples.min);
-            json.number_field("max", samples.max);
-        }
-        json.raw(&creation);
-        own(&mut json, measurement);
-        json.raw("}");
+    #[derive(Serialize)]
+    struct Body<'a> {
+        gauges: Vec<Member<'a>>,
     }
-    json.raw("]}");
-    json.finish()
+    let gauges = batch
+        .iter()
+        .map(|measurement| {
+            let Samples { count, sum_squares, .. } = measurement.samples;
+            let has_squares = count > 1 && is_in_range(sum_squares);
+            Member {
+                sum_squares: has_squares.then_some(Number(sum_squares)),
+                source: Some(&measurement.source),
+                measure_time: Some(measurement.time),
+                ..Member::of(measurement, period)
+            }
+        })
+        .collect();
+    write(&Body { gauges })
+}
+
+/// Writes the body of `POST /v1/measurements`, which knows no `sum_squares`.
+pub(super) fn tagged(batch: &[&Measurement], period: Option<u32>) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        measurements: Vec<Member<'a>>,
+    }
+    let measurements = batch
+        .iter()
+        .map(|measurement| Member {
+            time: Some(measurement.time),
+            tags: Some(Tags { source: &measurement.source }),
+            ..Member::of(measurement, period)
+        })
+        .collect();
+    write(&Body { measurements })
+}
+
+/// A measurement in either API's words. `value` and `count` exclude each other.
+#[derive(Serialize, Default)]
+struct Member<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sum: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sum_squares: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measure_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Tags<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    period: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<Attributes>,
+}
+
+#[derive(Serialize)]
+struct Tags<'a> {
+    source: &'a str,
+}
+
+/// How the values of a metric are put together.
+#[derive(Serialize)]
+struct Attributes {
+    aggregate: bool,
+    summarize_function: &'static str,
+}
+
+impl<'a> Member<'a> {
+    /// Returns what both APIs call the same.
+    ///
+    /// `period` and the attributes make a new metric one whose gauges are summed over a minute, as Segment's documentation
+    /// asks for; on a metric that exists they do nothing.
+    fn of(measurement: &'a Measurement, period: Option<u32>) -> Self {
+        let Samples { count, sum, min, max, .. } = measurement.samples;
+        let creation = Self {
+            name: &measurement.name,
+            period,
+            attributes: period.map(|_| Attributes { aggregate: true, summarize_function: "sum" }),
+            ..Self::default()
+        };
+        if count == 1 {
+            return Self { value: Some(Number(sum)), ..creation };
+        }
+        Self {
+            count: Some(count),
+            sum: Some(Number(sum)),
+            min: Some(Number(min)),
+            max: Some(Number(max)),
+            ..creation
+        }
+    }
+}
+
+/// Texts and finite numbers can be written.
+fn write(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
 }

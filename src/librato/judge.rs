@@ -1,16 +1,15 @@
 //! What Librato's answers mean, in one place.
 
+use serde_json::{Map, Value};
+
 use super::WINDOW;
 use crate::Millis;
 use crate::destination::{
-    Judgement, Refusal, Reply, Trouble, TroubleKind, passed_on, retry_after, seconds_until,
+    Class, Judgement, PermanentRejection, Reply, RetryReason, RetryableError, redact, retry_after,
+    seconds_until,
 };
-use crate::json::tree::Value;
 use crate::measurement::Measurement;
-use crate::settings::Secret;
-use crate::text::{
-    concat, contains, is_one_of, join, lossy, read_integer, split, split_once, whole,
-};
+use crate::secret::Secret;
 
 /// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`. The secrets are taken out of what
 /// is passed on of its words.
@@ -21,15 +20,13 @@ pub(super) fn reply(
     secrets: &[Secret],
 ) -> Judgement {
     let body = Body::read(&reply.body);
-    let later = |kind| {
-        Judgement::Later(Trouble {
-            kind,
-            retry_after: (kind != TroubleKind::Unauthorized).then(|| pause(reply, now)).flatten(),
-            detail: concat(&["Librato answered ", &whole(reply.status.into())]),
-        })
+    let later = |reason: RetryReason| {
+        let retry_after = reason.is_for_client().then(|| pause(reply, now)).flatten();
+        let detail = format!("Librato answered {}", reply.status);
+        Judgement::Later(RetryableError { reason, retry_after, detail })
     };
-    match reply.status {
-        200..=299 if body.has_errors() => {
+    match Class::of(reply.status) {
+        Class::Success if body.has_errors() => {
             let refusal = body.refusal(batch, now, secrets);
             if body.is_partly_stored() {
                 Judgement::Partly(refusal)
@@ -37,26 +34,28 @@ pub(super) fn reply(
                 Judgement::Refused(refusal)
             }
         }
-        200..=299 => Judgement::Delivered,
-        400 => Judgement::Refused(body.refusal(batch, now, secrets)),
-        // The one status stands for limits, plain HTTP, a read-only token and a closed account; only
-        // its text tells them apart.
-        403 if contains(&body.text().to_ascii_lowercase(), "api limit") => {
-            later(TroubleKind::Throttled)
+        Class::Success => Judgement::Delivered,
+        Class::BadRequest if body.is_verdict() => {
+            Judgement::Refused(body.refusal(batch, now, secrets))
         }
-        401 | 403 => later(TroubleKind::Unauthorized),
-        408 => later(TroubleKind::Unavailable),
-        413 => Judgement::TooLarge,
-        429 => later(TroubleKind::Throttled),
-        404..=499 | 402 => Judgement::Rejected(concat(&[
-            "Librato answered ",
-            &whole(reply.status.into()),
-            ": ",
-            &passed_on(&body.text(), secrets),
-        ])),
-        // A redirect would turn the POST into a GET of some page that answers 200.
-        _ => later(TroubleKind::Unavailable),
+        Class::BadRequest => later(RetryReason::Unavailable),
+        // The one status stands for limits, plain HTTP, a read-only token and a closed account; only its text tells them
+        // apart.
+        Class::Later(RetryReason::Unauthorized) if reply.status == 403 && body.is_api_limit() => {
+            later(RetryReason::Throttled)
+        }
+        Class::Later(reason) => later(reason),
+        Class::TooLarge => Judgement::TooLarge,
+        Class::Rejected => {
+            let words = redact(&body.text(), secrets);
+            Judgement::Rejected(format!("Librato answered {}: {words}", reply.status))
+        }
     }
+}
+
+/// Returns Librato's words, in one line and without secrets.
+pub(super) fn words_of(reply: &Reply, secrets: &[Secret]) -> String {
+    redact(&Body::read(&reply.body).text(), secrets)
 }
 
 /// Seconds until Librato wants to be asked again: `Retry-After`, or the latest reset of a rate limit
@@ -72,8 +71,8 @@ fn used_up(reply: &Reply) -> Option<i64> {
         .iter()
         .filter_map(|(_, value)| {
             let part = |wanted: &str| {
-                let mut parts = split(value, ",").filter_map(|part| split_once(part.trim(), "="));
-                read_integer(parts.find(|(name, _)| *name == wanted)?.1)
+                let mut parts = value.split(',').filter_map(|part| part.trim().split_once('='));
+                parts.find(|(name, _)| *name == wanted)?.1.parse::<i64>().ok()
             };
             let is_used_up = part("remaining").is_none_or(|remaining| remaining <= 0);
             part("reset").filter(|_| is_used_up)
@@ -81,28 +80,45 @@ fn used_up(reply: &Reply) -> Option<i64> {
         .max()
 }
 
-enum Body<'a> {
-    /// An object.
-    Json(Value<'a>),
+enum Body {
+    Json(Map<String, Value>),
+    /// Something else than a JSON object.
     Other(String),
 }
 
-impl<'a> Body<'a> {
-    fn read(body: &'a [u8]) -> Self {
-        match Value::read_bytes(body) {
-            Some(object @ Value::Object(_)) => Self::Json(object),
-            _ => Self::Other(lossy(body)),
+impl Body {
+    fn read(body: &[u8]) -> Self {
+        match serde_json::from_slice(body) {
+            Ok(object) => Self::Json(object),
+            Err(_) => Self::Other(String::from_utf8_lossy(body).into_owned()),
         }
     }
 
-    /// Whether `errors` holds anything.
+    /// Returns what stands under a key of an object.
+    fn get(&self, key: &str) -> Option<&Value> {
+        match self {
+            Self::Json(object) => object.get(key),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// Returns whether a 400 is the API's own: `errors`, or `{"code": 400, "message": …}` for what is no JSON. Whatever
+    /// stands before Librato answers 400 in other forms when it hiccups (<https://github.com/heroku/x/pull/13>).
+    fn is_verdict(&self) -> bool {
+        self.has_errors() || self.get("code").and_then(Value::as_u64) == Some(400)
+    }
+
+    fn is_api_limit(&self) -> bool {
+        self.text().to_ascii_lowercase().contains("api limit")
+    }
+
+    /// Returns whether `errors` holds anything.
     fn has_errors(&self) -> bool {
-        let Self::Json(object) = self else { return false };
-        match object.get("errors") {
+        match self.get("errors") {
             None | Some(Value::Null | Value::Bool(false)) => false,
             Some(Value::Array(errors)) => !errors.is_empty(),
             Some(Value::Object(errors)) => !errors.is_empty(),
-            Some(Value::Text(error)) => !error.is_empty(),
+            Some(Value::String(error)) => !error.is_empty(),
             Some(_) => true,
         }
     }
@@ -115,15 +131,14 @@ impl<'a> Body<'a> {
 
     /// A figure of the tagged API's summary.
     fn summary(&self, figure: &str) -> Option<u64> {
-        let Self::Json(object) = self else { return None };
-        object.get("measurements")?.get("summary")?.get(figure)?.as_whole()
+        self.get("measurements")?.get("summary")?.get(figure)?.as_u64()
     }
 
     /// All that it says, in one line: bodies come in a handful of shapes, and as plain text.
     fn text(&self) -> String {
         match self {
             Self::Json(object) => {
-                let said = ["errors", "error", "message"].iter().find_map(|key| object.get(key));
+                let said = ["errors", "error", "message"].iter().find_map(|key| object.get(*key));
                 said.map(words).unwrap_or_default()
             }
             Self::Other(text) => text.trim().to_owned(),
@@ -134,16 +149,16 @@ impl<'a> Body<'a> {
     fn named(&self) -> Vec<String> {
         fn collect(value: &Value, names: &mut Vec<String>) {
             match value {
-                Value::Text(text) => {
+                Value::String(text) => {
                     // Between every other pair of marks stands a quotation.
-                    let parts = split(text, "'\"`");
+                    let parts = text.split(['\'', '"', '`']);
                     names.extend(parts.skip(1).step_by(2).map(str::to_owned));
                 }
                 Value::Array(values) => values.iter().for_each(|value| collect(value, names)),
                 Value::Object(object) => {
                     for (key, value) in object {
-                        match (&**key, value) {
-                            ("name", Value::Text(name)) => names.push((**name).to_owned()),
+                        match (key.as_str(), value) {
+                            ("name", Value::String(name)) => names.push(name.clone()),
                             ("name", Value::Array(values)) => {
                                 names.extend(
                                     values.iter().filter_map(Value::as_str).map(str::to_owned),
@@ -157,30 +172,26 @@ impl<'a> Body<'a> {
             }
         }
         let mut names = Vec::new();
-        if let Self::Json(object) = self
-            && let Some(errors) = object.get("errors")
-        {
+        if let Some(errors) = self.get("errors") {
             collect(errors, &mut names);
         }
         names
     }
 
-    fn refusal(&self, batch: &[&Measurement], now: Millis, secrets: &[Secret]) -> Refusal {
+    fn refusal(
+        &self,
+        batch: &[&Measurement],
+        now: Millis,
+        secrets: &[Secret],
+    ) -> PermanentRejection {
         let text = self.text();
-        let errors = match self {
-            Self::Json(object) => object.get("errors"),
-            Self::Other(_) => None,
-        };
-        let params = errors.and_then(|errors| errors.get("params"));
+        let params = self.get("errors").and_then(|errors| errors.get("params"));
         let said_of = |field: &str| params.and_then(|params| params.get(field)).map(words);
         let find = |is_suspect: &dyn Fn(&Measurement) -> bool| -> Vec<usize> {
             let members = batch.iter().enumerate();
             members.filter(|(_, member)| is_suspect(member)).map(|(place, _)| place).collect()
         };
-        let request_time = match self {
-            Self::Json(object) => object.get("request_time").and_then(Value::as_integer),
-            Self::Other(_) => None,
-        };
+        let request_time = self.get("request_time").and_then(Value::as_i64);
         let librato_now = request_time.unwrap_or(now.div_euclid(1_000));
         // Whose fault it is by its name, where that stands by itself ...
         let named = self.named();
@@ -188,7 +199,7 @@ impl<'a> Body<'a> {
             find(&|member| named.iter().any(|name| name.eq_ignore_ascii_case(&member.name)));
         // ... or by the field that is complained about ...
         if let Some(said) = said_of("measure_time") {
-            suspects = if contains(&said, "future") {
+            suspects = if said.contains("future") {
                 find(&|member| member.time > librato_now.saturating_add(WINDOW.max_ahead))
             } else {
                 find(&|member| member.time < librato_now.saturating_sub(WINDOW.max_age))
@@ -213,30 +224,30 @@ impl<'a> Body<'a> {
         });
         let reason = match text.as_str() {
             "" => "Librato refused it without a reason".to_owned(),
-            text => concat(&["Librato refused it: ", &passed_on(text, secrets)]),
+            text => format!("Librato refused it: {}", redact(text, secrets)),
         };
-        Refusal { reason, suspects, is_certain }
+        PermanentRejection { reason, suspects, is_certain }
     }
 }
 
 /// The texts in a value of any shape, with the keys that they stand under.
 fn words(value: &Value) -> String {
     match value {
-        Value::Text(text) => (**text).to_owned(),
-        Value::Array(values) => join(values.iter().map(words), "; "),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(words).collect::<Vec<_>>().join("; "),
         Value::Object(object) => {
-            join(object.iter().map(|(key, value)| concat(&[key, ": ", &words(value)])), "; ")
+            let entry = |(key, value): (&String, &Value)| format!("{key}: {}", words(value));
+            object.iter().map(entry).collect::<Vec<_>>().join("; ")
         }
         Value::Null => String::new(),
-        Value::Bool(value) => (if *value { "true" } else { "false" }).to_owned(),
-        Value::Number(text) => (*text).to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }
 
 /// Whether a text holds a metric's or source's name as a word of its own, in any case.
 fn mentions(text: &str, name: &str) -> bool {
     let is_part = |byte: Option<&u8>| {
-        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || is_one_of(*byte, "._-"))
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
     };
     let (text, name) = (text.to_ascii_lowercase(), name.to_ascii_lowercase());
     let (text, name) = (text.as_bytes(), name.as_bytes());

@@ -8,11 +8,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::destination::{
-    Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, Writer,
+    ADDRESS_NOTE, Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, WriterId,
+    is_address,
 };
 use crate::measurement::Measurement;
-use crate::settings::{Api, Secret};
-use crate::text::{concat, split};
+use crate::secret::Secret;
 use crate::{Millis, USER_AGENT};
 
 /// Most measurements in a request (Librato API documentation: about 300).
@@ -24,6 +24,16 @@ pub const MAX_BYTES: usize = 1_000_000;
 /// ahead of its own clock it takes a measurement is undocumented; clients are seen to send up to 49 s.
 pub const WINDOW: Window = Window { max_age: 7_200, max_ahead: 600 };
 
+/// Which of Librato's two APIs is spoken (`LIBRATO_API`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Api {
+    /// Source-based gauges, `POST /v1/metrics`.
+    #[default]
+    Metrics,
+    /// Tagged measurements, `POST /v1/measurements`.
+    Measurements,
+}
+
 /// Where Librato's own service was, until it was switched off.
 const SWITCHED_OFF: &str = "librato.com";
 
@@ -33,7 +43,7 @@ pub struct Librato {
     endpoint: Endpoint,
     api: Api,
     period: Option<u32>,
-    is_switched_off: bool,
+    notes: Vec<&'static str>,
     /// What must not be passed on when an answer repeats it, longest first.
     secrets: [Secret; 3],
 }
@@ -43,25 +53,32 @@ impl Librato {
     /// `token` are user and password of HTTP Basic; `period` is `METRIC_PERIOD`.
     #[must_use]
     pub fn new(url: &str, email: Secret, token: Secret, api: Api, period: Option<u32>) -> Self {
-        let encoded = STANDARD.encode(concat(&[email.expose(), ":", token.expose()]));
+        let encoded = STANDARD.encode(format!("{}:{}", email.expose(), token.expose()));
         let route = match api {
             Api::Metrics => "metrics",
             Api::Measurements => "measurements",
         };
-        let host = split(url, "/").nth(2);
+        let host = url.split('/').nth(2);
+        let is_switched_off = host.is_some_and(|host| host.ends_with(SWITCHED_OFF));
+        let notes = [
+            is_switched_off
+                .then_some("LIBRATO_URL names Librato's own service, which was switched off"),
+            is_address(url).then_some(ADDRESS_NOTE),
+        ];
+        let notes = notes.into_iter().flatten().collect();
         Self {
             endpoint: Endpoint {
-                url: concat(&[url, "/v1/", route]),
+                url: format!("{url}/v1/{route}"),
                 content_type: "application/json",
                 headers: vec![
-                    ("Authorization".to_owned(), Secret::new(concat(&["Basic ", &encoded]))),
+                    ("Authorization".to_owned(), Secret::new(format!("Basic {encoded}"))),
                     ("User-Agent".to_owned(), Secret::new(USER_AGENT.to_owned())),
                 ],
-                check: Check::Get(concat(&[url, "/v1/metrics?length=1"])),
+                check: Check::Get(format!("{url}/v1/metrics?length=1")),
             },
             api,
             period,
-            is_switched_off: host.is_some_and(|host| host.ends_with(SWITCHED_OFF)),
+            notes,
             secrets: [Secret::new(encoded), token, email],
         }
     }
@@ -88,7 +105,7 @@ impl Destination for Librato {
         WINDOW
     }
 
-    fn encode(&self, batch: &[&Measurement], _writer: Writer) -> Vec<u8> {
+    fn encode(&self, batch: &[&Measurement], _writer: WriterId) -> Vec<u8> {
         match self.api {
             Api::Metrics => encode::gauges(batch, self.period),
             Api::Measurements => encode::tagged(batch, self.period),
@@ -99,7 +116,7 @@ impl Destination for Librato {
         judge::reply(reply, batch, now, &self.secrets)
     }
 
-    fn is_well(&self, status: u16) -> bool {
+    fn is_healthy_status(&self, status: u16) -> bool {
         (200..300).contains(&status)
     }
 
@@ -107,8 +124,11 @@ impl Destination for Librato {
         &["x-librato-ratelimit-agg", "x-librato-ratelimit-std"]
     }
 
-    fn note(&self) -> Option<&'static str> {
-        self.is_switched_off
-            .then_some("LIBRATO_URL names Librato's own service, which was switched off")
+    fn words(&self, reply: &Reply) -> String {
+        judge::words_of(reply, &self.secrets)
+    }
+
+    fn notes(&self) -> Vec<&'static str> {
+        self.notes.clone()
     }
 }

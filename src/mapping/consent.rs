@@ -1,6 +1,6 @@
 //! Whether the visitor agreed.
 
-use crate::json::Scalar;
+use crate::json::{Scalar, field};
 use crate::segment::event::Event;
 use crate::settings::Settings;
 
@@ -11,9 +11,9 @@ pub(crate) fn is_given(event: &Event, settings: &Settings) -> bool {
         return true;
     }
     let Some(consent) = event.context.consent else { return true };
-    let preferences = consent.field("categoryPreferences");
+    let preferences = field(consent, "categoryPreferences");
     settings.consent_categories.iter().all(|category| {
-        let preference = preferences.and_then(|preferences| preferences.field(category));
+        let preference = preferences.and_then(|preferences| field(preferences, category));
         Scalar::of_field(preference) == Scalar::Bool(true)
     })
 }

@@ -24,11 +24,8 @@ impl<'e, 'a> Places<'e, 'a> {
     }
 }
 
-/// Whether the event may be measured: not when `Librato` is `false`, and not when `All` is `false`
-/// without an entry for `Librato`.
-///
-/// Engage sets `All: false` on everything that it sends, beside the destinations of the computation.
-/// When such an event comes from Segment's webhook, that webhook is the destination that is meant.
+/// Returns whether the event may be measured: not when `Librato` is `false`, and not when `All` is `false` without an entry
+/// for `Librato`. What comes by Segment's webhook has been judged by Segment, so that only the former counts.
 pub(crate) fn is_enabled(event: &Event, is_webhook: bool) -> bool {
     let Places { options, integrations } = Places::of(event);
     match integrations.librato() {
@@ -44,5 +41,5 @@ pub(crate) fn is_enabled(event: &Event, is_webhook: bool) -> bool {
         .and_then(|section| section.all())
         .or_else(|| options.all())
         .or_else(|| integrations.all());
-    all != Some(false) || (is_webhook && super::engage::is_engage(event))
+    is_webhook || all != Some(false)
 }

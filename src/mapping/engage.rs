@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use super::{name, source};
-use crate::json::{Scalar, number};
+use crate::json::{Scalar, field, number};
+use crate::measurement::{clean_name, clean_source};
 use crate::segment::event::Event;
 
 /// What an Engage Identify call measures.
@@ -13,21 +13,16 @@ pub(crate) struct Engage {
     pub(crate) source: Rc<str>,
 }
 
-/// Whether an Engage computation made the event.
-pub(crate) fn is_engage(event: &Event) -> bool {
-    event.context.personas.is_some_and(|raw| Scalar::of(raw) == Scalar::Object)
-}
-
 /// The trait that `context.personas.computation_key` names: an audience's `true` or `false` counts 1
 /// under the source `entered` or `exited`, a number is a computed trait's value.
 pub(crate) fn measured(event: &Event) -> Option<Engage> {
-    let key = Scalar::of(event.context.personas?.field("computation_key")?);
+    let key = Scalar::of(field(event.context.personas?, "computation_key")?);
     let Scalar::Text(key) = key else { return None };
-    let name = name::clean(&key);
-    let (value, source) = match Scalar::of(event.traits?.field(&key)?) {
+    let name = clean_name(&key);
+    let (value, source) = match Scalar::of(field(event.traits?, &key)?) {
         Scalar::Bool(true) => (1.0, "entered".into()),
         Scalar::Bool(false) => (1.0, "exited".into()),
-        Scalar::Number(text) => (number(text), source::clean(&key)),
+        Scalar::Number(text) => (number(text), clean_source(&key)),
         _ => return None,
     };
     (!name.is_empty()).then_some(Engage { name, value, source })

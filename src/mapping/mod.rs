@@ -5,23 +5,22 @@ pub mod consent;
 pub mod enabled;
 pub mod engage;
 pub mod name;
-pub mod rejection;
 pub mod source;
 pub mod value;
 
 use crate::Millis;
+use crate::destination::Window;
 use crate::json::Scalar;
-use crate::measurement::{Measurement, Samples};
+use crate::measurement::{Measurement, Samples, prefixed};
+use crate::rejection::{Code, Rejection};
 use crate::segment::event::Event;
 use crate::segment::route::EventType;
 use crate::settings::{LateEvents, Settings};
-use crate::text::{concat, whole};
 use crate::time::{NativeDate, Timestamp};
-use rejection::{Code, Rejection};
 
 /// What an event is judged by besides itself.
 #[derive(Clone, Copy)]
-pub struct Circumstances<'a> {
+pub struct MappingContext<'a> {
     /// The Worker's settings.
     pub settings: &'a Settings,
     /// When the request arrived.
@@ -54,18 +53,18 @@ pub enum Verdict {
 pub fn judge(
     event: &Event,
     given_type: Option<EventType>,
-    circumstances: &Circumstances,
+    context: &MappingContext,
 ) -> Result<Verdict, Rejection> {
-    let settings = circumstances.settings;
+    let settings = context.settings;
     let event_type = match given_type {
         Some(given) => given,
         // A notice that a user is to be forgotten, of whom nothing is kept here.
-        None if circumstances.is_webhook && is_delete(event) => return Ok(Verdict::NotMeasured),
+        None if context.is_webhook && is_delete(event) => return Ok(Verdict::NotMeasured),
         None => named_type(event)?,
     };
     let (name, value, source) = match event_type {
         EventType::Track => (name::track(event)?, None, None),
-        EventType::Page => (name::page(event)?, None, None),
+        EventType::Page => (name::page(event), None, None),
         EventType::Identify => match engage::measured(event) {
             Some(engage) => (engage.name, Some(engage.value), Some(engage.source)),
             None => return Ok(Verdict::NotMeasured),
@@ -75,30 +74,27 @@ pub fn judge(
     if event_type != EventType::Identify {
         identity(event)?;
     }
-    if !consent::is_given(event, settings) || !enabled::is_enabled(event, circumstances.is_webhook)
-    {
+    if !consent::is_given(event, settings) || !enabled::is_enabled(event, context.is_webhook) {
         return Ok(Verdict::NotMeasured);
     }
     let value = match value {
         Some(value) => value::in_range(value)?,
         None => value::of(event)?,
     };
-    let time = time(event, circumstances)?;
-    if !settings.allowed_events.allow(&name) {
+    let time = time(event, context)?;
+    let metric = prefixed(&settings.metric_prefix, &name, settings.max_name());
+    if !settings.allows(&metric) {
         return Err(Rejection::new(
             Code::EventNotAllowed,
-            concat(&[
-                "event: the metric `",
-                &name,
-                "` is not among the names that may be created here",
-            ]),
+            format!("event: the metric `{metric}` is not among the names that may be created here"),
         ));
     }
     let source = match source {
         Some(source) => source,
         None => source::of(event, &name)?,
     };
-    Ok(Verdict::Measured(Measurement { name, source, time, samples: Samples::one(value) }))
+    let samples = Samples::one(value);
+    Ok(Verdict::Measured(Measurement { name: metric, source, time, samples }))
 }
 
 fn is_delete(event: &Event) -> bool {
@@ -109,11 +105,10 @@ fn named_type(event: &Event) -> Result<EventType, Rejection> {
     let missing = |message: String| Err(Rejection::new(Code::MissingType, message));
     let named = match Scalar::of_field(event.kind) {
         Scalar::Text(kind) if !kind.is_empty() => EventType::named(&kind),
-        Scalar::LoneSurrogate => None,
         Scalar::Null | Scalar::Text(_) => {
             return missing("type: required in a batch, for example \"track\"".into());
         }
-        other => return missing(concat(&["type: expected a string, found ", other.kind()])),
+        other => return missing(format!("type: expected a string, found {}", other.kind())),
     };
     named.ok_or_else(|| {
         Rejection::new(
@@ -125,11 +120,7 @@ fn named_type(event: &Event) -> Result<EventType, Rejection> {
 
 /// Segment wants a `userId` or an `anonymousId`; libraries send numbers as well.
 fn identity(event: &Event) -> Result<(), Rejection> {
-    let is_present = |field| match Scalar::of_field(field) {
-        Scalar::Text(text) => !text.is_empty(),
-        Scalar::Number(_) | Scalar::LoneSurrogate => true,
-        _ => false,
-    };
+    let is_present = |field| Scalar::of_field(field).into_id().is_some();
     if is_present(event.user_id) || is_present(event.anonymous_id) {
         return Ok(());
     }
@@ -139,49 +130,55 @@ fn identity(event: &Event) -> Result<(), Rejection> {
     ))
 }
 
-/// The second that an event counts for: by its `timestamp`, corrected for the sender's clock as
-/// Segment's API does it (`receivedAt − (sentAt − timestamp)`), rounded down.
-fn time(event: &Event, circumstances: &Circumstances) -> Result<i64, Rejection> {
-    let received_at = circumstances.received_at;
-    let timestamp = Scalar::of_field(event.timestamp);
-    let moment = match Timestamp::read(&timestamp, circumstances.native_date) {
-        Timestamp::Missing => received_at,
-        Timestamp::At(moment) => match circumstances.sent_at {
+/// Returns the second that an event counts for: by its `timestamp`, corrected for the sender's clock as Segment's API does it
+/// (`receivedAt − (sentAt − timestamp)`), rounded down.
+///
+/// `originalTimestamp` stands in for a missing `timestamp`. Where a pipeline has added it, together with `receivedAt`, the
+/// `timestamp` has been corrected already.
+fn time(event: &Event, context: &MappingContext) -> Result<i64, Rejection> {
+    let MappingContext { received_at, native_date, settings, .. } = *context;
+    let (field, value) = match (event.timestamp, event.original_timestamp) {
+        (None, Some(original)) => ("originalTimestamp", Some(original)),
+        (timestamp, _) => ("timestamp", timestamp),
+    };
+    let is_corrected = event.timestamp.is_some()
+        && event.original_timestamp.is_some()
+        && event.received_at.is_some();
+    let value = Scalar::of_field(value);
+    let moment = match Timestamp::read(&value, native_date) {
+        Timestamp::At(moment) => match context.sent_at.filter(|_| !is_corrected) {
             Some(sent_at) => received_at - (sent_at - moment),
             None => moment,
         },
+        Timestamp::Missing => received_at,
+        Timestamp::Invalid if settings.late_events == LateEvents::Now => received_at,
         Timestamp::Invalid => {
-            return Err(Rejection::new(
-                Code::InvalidTimestamp,
-                concat(&[
-                    "timestamp: expected an ISO 8601 date such as \"2026-01-31T12:00:00.000Z\", \
-                     found ",
-                    match timestamp {
-                        Scalar::Text(_) => "a string that is no date",
-                        ref other => other.kind(),
-                    },
-                ]),
-            ));
+            let found = match value {
+                Scalar::Text(_) => "a string that is no date",
+                ref other => other.kind(),
+            };
+            let message = format!(
+                "{field}: expected an ISO 8601 date such as \"2026-01-31T12:00:00.000Z\", found {found}"
+            );
+            return Err(Rejection::new(Code::InvalidTimestamp, message));
         }
     };
     let (second, now) = (moment.div_euclid(1_000), received_at.div_euclid(1_000));
-    let window = circumstances.settings.window();
+    let window = settings.window();
     if window.holds(second, now) {
         return Ok(second);
     }
-    match circumstances.settings.late_events {
+    match settings.late_events {
         LateEvents::Now => Ok(now),
-        LateEvents::Reject => Err(Rejection::new(
-            Code::TimestampOutOfRange,
-            concat(&[
-                "timestamp: expected a time between ",
-                &whole(window.max_age.unsigned_abs()),
-                " s before and ",
-                &whole(window.max_ahead.unsigned_abs()),
-                " s after its receipt, found one ",
-                &whole(second.abs_diff(now)),
-                if second < now { " s before" } else { " s after" },
-            ]),
-        )),
+        LateEvents::Reject => {
+            let Window { max_age, max_ahead } = window;
+            let (distance, side) =
+                (second.abs_diff(now), if second < now { "before" } else { "after" });
+            let message = format!(
+                "{field}: expected a time between {max_age} s before and {max_ahead} s after its receipt, found one \
+                 {distance} s {side}"
+            );
+            Err(Rejection::new(Code::TimestampOutOfRange, message))
+        }
     }
 }

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::enabled::Places;
-use super::name::clean_keeping;
-use super::rejection::{Code, Rejection};
 use crate::json::{Scalar, javascript_number, number};
+use crate::measurement::{clean_source, unreserved};
+use crate::rejection::{Code, Rejection};
 use crate::segment::event::{Entry, Event};
-use crate::text::{concat, is_one_of};
 
 /// The source: the first that is present of `integrations.Librato.source`; `options.Librato.source`
 /// or, without `options`, `context.Librato.source`; `options.source` or `context.source` likewise;
@@ -33,7 +32,7 @@ pub fn of(event: &Event, name: &Rc<str>) -> Result<Rc<str>, Rejection> {
     for (raw, field) in given {
         let value = Scalar::of_field(raw);
         if value.is_truthy() {
-            return text(&value, field).map(|source| clean(&source));
+            return text(&value, field).map(|source| clean_source(&source));
         }
     }
     Ok(unreserved(Rc::clone(name)))
@@ -43,21 +42,9 @@ fn text<'a>(value: &'a Scalar, field: &str) -> Result<Cow<'a, str>, Rejection> {
     match value {
         Scalar::Text(text) => Ok(Cow::Borrowed(text)),
         Scalar::Number(text) => Ok(javascript_number(number(text)).into()),
-        Scalar::LoneSurrogate => Err(Rejection::lone_surrogate(field)),
         other => Err(Rejection::new(
             Code::InvalidSource,
-            concat(&[field, ": expected a string or a number, found ", other.kind()]),
+            format!("{field}: expected a string or a number, found {}", other.kind()),
         )),
     }
-}
-
-/// Cleans a source to Librato's characters, which are those of a name and `:`.
-#[must_use]
-pub fn clean(text: &str) -> Rc<str> {
-    unreserved(clean_keeping(text, |byte| byte.is_ascii_alphanumeric() || is_one_of(byte, ".:_-")))
-}
-
-/// Librato keeps the source `all` for itself (Librato API documentation, `POST /v1/metrics`).
-fn unreserved(source: Rc<str>) -> Rc<str> {
-    if source.eq_ignore_ascii_case("all") { concat(&[&source, "-"]).into() } else { source }
 }

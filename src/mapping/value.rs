@@ -1,11 +1,9 @@
 //! The magnitude of a measurement.
 
-use super::rejection::{Code, Rejection};
-use crate::json::number::parse;
 use crate::json::{Scalar, number};
 use crate::measurement::is_in_range;
+use crate::rejection::{Code, Rejection};
 use crate::segment::event::Event;
-use crate::text::concat;
 
 /// `properties.value`: 1 when it is absent or null, a number, or a string that is one, with an
 /// optional `$`. All other properties are ignored.
@@ -38,7 +36,7 @@ pub fn in_range(value: f64) -> Result<f64, Rejection> {
 fn invalid(found: &str) -> Rejection {
     Rejection::new(
         Code::InvalidValue,
-        concat(&["properties.value: expected a number below 1e127, found ", found]),
+        format!("properties.value: expected a number below 1e127, found {found}"),
     )
 }
 
@@ -52,11 +50,12 @@ fn numeric(text: &str) -> Option<f64> {
         None => (text.strip_prefix('+').unwrap_or(text), false),
     };
     let (text, second_dollar) = strip(text, '$');
-    // `parse` takes a sign of its own.
-    if matches!(text.as_bytes(), [b'+' | b'-', ..]) || (dollar && second_dollar) {
+    // `parse` takes a sign of its own, and words such as `inf`.
+    let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_digit() || byte == b'.');
+    if !begins || (dollar && second_dollar) {
         return None;
     }
-    let value = parse(text)?;
+    let value: f64 = text.parse().ok()?;
     Some(if negative { -value } else { value })
 }
 

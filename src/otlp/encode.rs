@@ -1,57 +1,89 @@
 //! A batch on the wire.
 
-use super::Profile;
+use std::iter;
+
+use prost::Message;
+
 use super::proto::{
-    Message, any_value, export_metrics_service_request, gauge, instrumentation_scope, key_value,
-    metric, number_data_point, resource, resource_metrics, scope_metrics, sum,
+    DELTA, Data, ExportRequest, Gauge, KeyValue, Metric, NumberDataPoint, Resource,
+    ResourceMetrics, Scope, ScopeMetrics, Sum,
 };
-use crate::destination::Writer;
+use super::{Options, Profile};
+use crate::destination::WriterId;
 use crate::measurement::Measurement;
 
 /// Name of the resource and of the scope.
 const SERVICE: &str = env!("CARGO_PKG_NAME");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// What is appended to a metric's name for the number of its events.
-const COUNT: &str = ".count";
 /// The unit of that number: an annotation of UCUM's, which names nothing in stores that put units into
 /// names.
 const EVENT: &str = "{event}";
-/// `AGGREGATION_TEMPORALITY_DELTA`: a point is what came since the last one.
-const DELTA: u8 = 1;
 const NANOSECONDS: u64 = 1_000_000_000;
 
 /// How measurements are written, besides what stands in them.
 #[derive(Debug)]
 pub(super) struct Format {
-    pub(super) profile: Profile,
+    pub(super) options: Options,
     /// Unit of the values.
     pub(super) unit: &'static str,
-    /// The length of a measurement's interval, in seconds.
-    pub(super) interval: u32,
+}
+
+/// What becomes one point of each of the two metrics.
+struct Cell<'a> {
+    source: &'a str,
+    second: i64,
+    sum: f64,
+    count: f64,
 }
 
 /// The body of a request. It depends on nothing but its arguments and stands in an order of its own, so
 /// that what is sent again is the same.
-pub(super) fn request(batch: &[&Measurement], writer: Writer, format: &Format) -> Vec<u8> {
-    let mut out = Message::default();
-    // Three messages begin here, one in another: their first fields are all that is in front.
-    let begin = out.at();
-    attribute(&mut out, resource::ATTRIBUTES, "service.name", SERVICE);
-    attribute(&mut out, resource::ATTRIBUTES, "service.version", VERSION);
-    attribute(&mut out, resource::ATTRIBUTES, "service.instance.id", &writer.text());
-    out.enclose(resource_metrics::RESOURCE, begin);
-
-    let metrics = out.at();
-    out.text(instrumentation_scope::NAME, SERVICE);
-    out.text(instrumentation_scope::VERSION, VERSION);
-    out.enclose(scope_metrics::SCOPE, metrics);
-    for measurements in sorted(batch).chunk_by(|one, next| one.name == next.name) {
-        format.metric(&mut out, measurements, false);
-        format.metric(&mut out, measurements, true);
+pub(super) fn request(batch: &[&Measurement], writer: WriterId, format: &Format) -> Vec<u8> {
+    let mut metrics: Vec<(&str, Vec<Cell>)> = Vec::new();
+    for measurement in sorted(batch) {
+        let Measurement { name, source, time, samples } = measurement;
+        let (name, source): (&str, &str) = (name, source);
+        // Exact up to 2^53 events.
+        #[allow(clippy::cast_precision_loss)]
+        let cell = Cell { source, second: *time, sum: samples.sum, count: samples.count as f64 };
+        match metrics.last_mut() {
+            Some((last, cells)) if *last == name => match cells.last_mut() {
+                // Of equal points in one request a store keeps one.
+                Some(equal) if (equal.source, equal.second) == (source, cell.second) => {
+                    equal.sum += cell.sum;
+                    equal.count += cell.count;
+                }
+                _ => cells.push(cell),
+            },
+            _ => metrics.push((name, vec![cell])),
+        }
     }
-    out.enclose(resource_metrics::SCOPE_METRICS, metrics);
-    out.enclose(export_metrics_service_request::RESOURCE_METRICS, begin);
-    out.finish()
+    let options = &format.options;
+    let metrics = metrics.iter().flat_map(|(name, cells)| {
+        let points = |value: fn(&Cell) -> f64| {
+            cells.iter().map(|cell| point(cell, options.interval, value(cell))).collect()
+        };
+        let sums = format.metric((*name).to_owned(), format.unit, false, points(|cell| cell.sum));
+        let counts = options.count_suffix.as_ref().map(|suffix| {
+            format.metric(format!("{name}{suffix}"), EVENT, true, points(|cell| cell.count))
+        });
+        iter::once(sums).chain(counts)
+    });
+    let attributes = vec![
+        KeyValue::text("service.name", SERVICE),
+        KeyValue::text("service.version", VERSION),
+        KeyValue::text("service.instance.id", &writer.text()),
+    ];
+    let request = ExportRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource { attributes }),
+            scope_metrics: vec![ScopeMetrics {
+                scope: Some(Scope { name: SERVICE.to_owned(), version: VERSION.to_owned() }),
+                metrics: metrics.collect(),
+            }],
+        }],
+    };
+    request.encode_to_vec()
 }
 
 /// By name, source and second. A few hundred at most: put in their places one by one.
@@ -59,7 +91,7 @@ fn sorted<'a>(batch: &[&'a Measurement]) -> Vec<&'a Measurement> {
     fn key(measurement: &Measurement) -> (&str, &str, i64) {
         (&measurement.name, &measurement.source, measurement.time)
     }
-    let mut sorted: Vec<&Measurement> = Vec::new();
+    let mut sorted: Vec<&Measurement> = Vec::with_capacity(batch.len());
     for measurement in batch {
         let place = sorted.partition_point(|other| key(other) <= key(measurement));
         sorted.insert(place, measurement);
@@ -68,69 +100,33 @@ fn sorted<'a>(batch: &[&'a Measurement]) -> Vec<&'a Measurement> {
 }
 
 impl Format {
-    /// One of the two metrics of measurements of one name: their sums, or their counts.
-    fn metric(&self, out: &mut Message, measurements: &[&Measurement], is_count: bool) {
-        let metric = out.at();
-        let Some(first) = measurements.first() else { return };
-        out.raw(&first.name);
-        if is_count {
-            out.raw(COUNT);
-        }
-        out.enclose(metric::NAME, metric);
-        out.text(metric::UNIT, if is_count { EVENT } else { self.unit });
-
-        let data = out.at();
-        let is_gauge = self.profile == Profile::Gauge;
-        let points = if is_gauge { gauge::DATA_POINTS } else { sum::DATA_POINTS };
-        // The sum of nothing: a 0.0 would make a positive zero of a negative one.
-        let mut value = -0.0;
-        for (place, one) in measurements.iter().enumerate() {
-            // Exact up to 2^53 events.
-            #[allow(clippy::cast_precision_loss)]
-            let own = if is_count { one.samples.count as f64 } else { one.samples.sum };
-            value += own;
-            // Of equal points in one request a store keeps one, so they are added up.
-            let next = measurements.get(place + 1);
-            if next.is_some_and(|next| (&next.source, next.time) == (&one.source, one.time)) {
-                continue;
-            }
-            let point = out.at();
-            self.point(out, one, value);
-            out.enclose(points, point);
-            value = -0.0;
-        }
-        if is_gauge {
-            out.enclose(metric::GAUGE, data);
-        } else {
-            out.small(sum::AGGREGATION_TEMPORALITY, DELTA);
-            let is_monotonic = is_count || self.profile == Profile::Monotonic;
-            out.small(sum::IS_MONOTONIC, is_monotonic.into());
-            out.enclose(metric::SUM, data);
-        }
-        out.enclose(scope_metrics::METRICS, metric);
-    }
-
-    /// The point of a measurement, or of the last of several that are one.
-    fn point(&self, out: &mut Message, one: &Measurement, value: f64) {
-        let Measurement { source, time, .. } = one;
-        let nanoseconds = |second: i64| u64::try_from(second).unwrap_or_default() * NANOSECONDS;
-        let start = nanoseconds(time - i64::from(self.interval));
-        out.fixed64(number_data_point::START_TIME_UNIX_NANO, start);
-        out.fixed64(number_data_point::TIME_UNIX_NANO, nanoseconds(*time));
-        out.double(number_data_point::AS_DOUBLE, value);
-        // Whoever has no source has no attribute.
-        if !source.is_empty() {
-            attribute(out, number_data_point::ATTRIBUTES, "source", source);
-        }
+    fn metric(
+        &self,
+        name: String,
+        unit: &str,
+        is_count: bool,
+        data_points: Vec<NumberDataPoint>,
+    ) -> Metric {
+        let data = match self.options.profile {
+            Profile::Gauge => Data::Gauge(Gauge { data_points }),
+            Profile::Delta | Profile::Monotonic => Data::Sum(Sum {
+                data_points,
+                aggregation_temporality: DELTA,
+                is_monotonic: is_count || self.options.profile == Profile::Monotonic,
+            }),
+        };
+        Metric { name, unit: unit.to_owned(), data: Some(data) }
     }
 }
 
-/// A text under a key.
-fn attribute(out: &mut Message, field: u32, key: &str, value: &str) {
-    let attribute = out.at();
-    out.text(key_value::KEY, key);
-    let begin = out.at();
-    out.text(any_value::STRING_VALUE, value);
-    out.enclose(key_value::VALUE, begin);
-    out.enclose(field, attribute);
+fn point(cell: &Cell, interval: u32, value: f64) -> NumberDataPoint {
+    let nanoseconds = |second: i64| u64::try_from(second).unwrap_or_default() * NANOSECONDS;
+    // Whoever has no source has no attribute.
+    let source = (!cell.source.is_empty()).then(|| KeyValue::text("source", cell.source));
+    NumberDataPoint {
+        attributes: source.into_iter().collect(),
+        start_time_unix_nano: nanoseconds(cell.second - i64::from(interval)),
+        time_unix_nano: nanoseconds(cell.second),
+        as_double: Some(value),
+    }
 }

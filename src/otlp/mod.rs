@@ -9,11 +9,11 @@ mod judge;
 pub mod proto;
 
 use crate::destination::{
-    Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, Writer,
+    ADDRESS_NOTE, Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, WriterId,
+    is_address, redact,
 };
-use crate::measurement::Measurement;
-use crate::settings::Secret;
-use crate::text::{split, split_once};
+use crate::measurement::{MAX_NAME, Measurement};
+use crate::secret::Secret;
 use crate::{Millis, USER_AGENT};
 use encode::Format;
 
@@ -45,20 +45,35 @@ pub enum Profile {
     Gauge,
 }
 
+/// What is appended to a metric's name for the number of its events, unless `OTLP_COUNT_SUFFIX` says otherwise.
+pub const COUNT_SUFFIX: &str = ".count";
+
+/// How measurements are written.
+#[derive(Debug)]
+pub struct Options {
+    /// What points are.
+    pub profile: Profile,
+    /// What is appended to a metric's name for the number of its events; `None` where that is not sent.
+    pub count_suffix: Option<String>,
+    /// `ROLLUP_SECONDS`: the length of a measurement's interval, in seconds.
+    pub interval: u32,
+}
+
 /// An OTLP endpoint.
 #[derive(Debug)]
 pub struct Otlp {
     endpoint: Endpoint,
     format: Format,
+    notes: Vec<&'static str>,
     /// What must not be passed on when an answer repeats it, longest first.
     secrets: Vec<Secret>,
 }
 
 impl Otlp {
-    /// An endpoint by its whole URL, with headers for every request. `interval` is `ROLLUP_SECONDS`.
+    /// Returns an endpoint by its whole URL, with headers for every request.
     #[must_use]
-    pub fn new(url: String, given: Vec<(String, Secret)>, profile: Profile, interval: u32) -> Self {
-        let host = split(&url, "/").nth(2).and_then(|host| split(host, ":").next());
+    pub fn new(url: String, given: Vec<(String, Secret)>, options: Options) -> Self {
+        let host = url.split('/').nth(2).and_then(|host| host.split(':').next());
         let unit = match host {
             Some(host) if host.ends_with(WANTS_UNITS) => "{value}",
             _ => "",
@@ -67,7 +82,7 @@ impl Otlp {
         let mut secrets: Vec<Secret> = Vec::new();
         for (_, value) in &given {
             let whole = value.expose();
-            let token = split_once(whole, " ").map_or("", |(_, token)| token);
+            let token = whole.split_once(' ').map_or("", |(_, token)| token);
             for part in [whole, token] {
                 if part.len() >= SHORTEST_SECRET {
                     let place = secrets.partition_point(|other| other.expose().len() >= part.len());
@@ -77,6 +92,7 @@ impl Otlp {
         }
         let mut headers = given;
         headers.push(("User-Agent".to_owned(), Secret::new(USER_AGENT.to_owned())));
+        let notes = if is_address(&url) { vec![ADDRESS_NOTE] } else { Vec::new() };
         Self {
             endpoint: Endpoint {
                 url,
@@ -84,7 +100,8 @@ impl Otlp {
                 headers,
                 check: Check::PostNothing,
             },
-            format: Format { profile, unit, interval },
+            notes,
+            format: Format { options, unit },
             secrets,
         }
     }
@@ -107,7 +124,7 @@ impl Destination for Otlp {
         WINDOW
     }
 
-    fn encode(&self, batch: &[&Measurement], writer: Writer) -> Vec<u8> {
+    fn encode(&self, batch: &[&Measurement], writer: WriterId) -> Vec<u8> {
         encode::request(batch, writer, &self.format)
     }
 
@@ -116,11 +133,24 @@ impl Destination for Otlp {
     }
 
     /// An empty request is a valid one; a backend that finds fault with it has let it in.
-    fn is_well(&self, status: u16) -> bool {
+    fn is_healthy_status(&self, status: u16) -> bool {
         matches!(status, 200..=299 | 400)
     }
 
-    fn knows_points(&self) -> bool {
+    fn deduplicates_points(&self) -> bool {
         true
+    }
+
+    /// The name with the suffix must not be longer than others are.
+    fn max_name(&self) -> usize {
+        MAX_NAME - self.format.options.count_suffix.as_ref().map_or(0, String::len)
+    }
+
+    fn words(&self, reply: &Reply) -> String {
+        redact(&judge::words(&reply.body), &self.secrets)
+    }
+
+    fn notes(&self) -> Vec<&'static str> {
+        self.notes.clone()
     }
 }

@@ -1,316 +1,176 @@
-//! Protobuf, as much of it as OTLP 1.9 needs here: a few fields are written, fewer are read, and what is
-//! not known is skipped.
-//!
-//! A library has a type for each message, and code for each of them to measure, write, read and drop
-//! it, which is four times as much (`tests/otlp.rs` holds both against each other).
+//! The messages of OTLP 1.9 that are needed, with the fields that are needed of them. Names and numbers
+//! are those of `opentelemetry/proto/{collector/metrics,metrics,resource,common}/v1`; fields that a
+//! reader meets and that are not here are skipped, as protobuf has it.
 
-/// Numbers of fields, in a module for each message.
-macro_rules! messages {
-    ($($(#[$about:meta])* $message:ident { $($(#[$field_about:meta])* $field:ident = $number:literal,)* })*) => {$(
-        $(#[$about])*
-        pub(super) mod $message {
-            $($(#[$field_about])* pub(in super::super) const $field: u32 = $number;)*
-        }
-    )*};
+use prost::{Message, Oneof};
+
+/// `collector.metrics.v1.ExportMetricsServiceRequest`: the body of a request.
+#[derive(Clone, PartialEq, Message)]
+pub struct ExportRequest {
+    /// One for each sender: here there is one.
+    #[prost(message, repeated, tag = "1")]
+    pub resource_metrics: Vec<ResourceMetrics>,
 }
 
-// Messages and fields are called as in `opentelemetry/proto/{collector/metrics,metrics,resource,common}/v1`.
-messages! {
-    /// The body of a request.
-    export_metrics_service_request {
-        /// One for each sender: here there is one.
-        RESOURCE_METRICS = 1,
-    }
-    resource_metrics {
-        /// Who sends.
-        RESOURCE = 1,
-        /// One for each piece of code that measures: here there is one.
-        SCOPE_METRICS = 2,
-    }
-    resource {
-        /// What identifies it.
-        ATTRIBUTES = 1,
-    }
-    scope_metrics {
-        /// What measures.
-        SCOPE = 1,
-        METRICS = 2,
-    }
-    instrumentation_scope {
-        NAME = 1,
-        VERSION = 2,
-    }
-    metric {
-        NAME = 1,
-        /// By UCUM.
-        UNIT = 3,
-        /// Numbers as they are.
-        GAUGE = 5,
-        /// Numbers that add up.
-        SUM = 7,
-    }
-    gauge {
-        DATA_POINTS = 1,
-    }
-    sum {
-        DATA_POINTS = 1,
-        /// Whether a point is what came since the last one, or since the beginning.
-        AGGREGATION_TEMPORALITY = 2,
-        /// Whether values are never negative.
-        IS_MONOTONIC = 3,
-    }
-    number_data_point {
-        /// When the interval began, in nanoseconds since 1970; the moment itself is outside.
-        START_TIME_UNIX_NANO = 2,
-        /// When it ended; the moment itself is inside.
-        TIME_UNIX_NANO = 3,
-        /// The value. A member of a `oneof`, so that a zero is written too.
-        AS_DOUBLE = 4,
-        /// What tells this series from others of the metric.
-        ATTRIBUTES = 7,
-    }
-    key_value {
-        KEY = 1,
-        VALUE = 2,
-    }
-    any_value {
-        STRING_VALUE = 1,
-    }
-    /// The body of a 200.
-    export_metrics_service_response {
-        /// What was wrong although the request was taken.
-        PARTIAL_SUCCESS = 1,
-    }
-    /// `export_metrics_partial_success`, and `google.rpc.Status`, which is the body of a refusal.
-    said {
-        /// `rejected_data_points`, `code`.
-        NUMBER = 1,
-        /// `error_message`, `message`.
-        WORDS = 2,
-    }
+/// `metrics.v1.ResourceMetrics`.
+#[derive(Clone, PartialEq, Message)]
+pub struct ResourceMetrics {
+    /// Who sends.
+    #[prost(message, optional, tag = "1")]
+    pub resource: Option<Resource>,
+    /// One for each piece of code that measures: here there is one.
+    #[prost(message, repeated, tag = "2")]
+    pub scope_metrics: Vec<ScopeMetrics>,
 }
 
-/// How a value is written, told in the last three bits of its field's key.
-mod wire {
-    pub(super) const VARINT: u32 = 0;
-    pub(super) const FIXED64: u32 = 1;
-    pub(super) const BYTES: u32 = 2;
-    pub(super) const FIXED32: u32 = 5;
+/// `resource.v1.Resource`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Resource {
+    /// What identifies it.
+    #[prost(message, repeated, tag = "1")]
+    pub attributes: Vec<KeyValue>,
 }
 
-/// A message that is being written, field by field.
-#[derive(Debug, Default)]
-pub(super) struct Message(Vec<u8>);
+/// `metrics.v1.ScopeMetrics`.
+#[derive(Clone, PartialEq, Message)]
+pub struct ScopeMetrics {
+    /// What measures.
+    #[prost(message, optional, tag = "1")]
+    pub scope: Option<Scope>,
+    /// The metrics.
+    #[prost(message, repeated, tag = "2")]
+    pub metrics: Vec<Metric>,
+}
 
-impl Message {
-    /// Where the next field begins.
-    pub(super) fn at(&self) -> usize {
-        self.0.len()
-    }
+/// `common.v1.InstrumentationScope`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Scope {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Its version.
+    #[prost(string, tag = "2")]
+    pub version: String,
+}
 
-    /// Makes what has been written from a place on one field: a text, or a message of its own. Its length
-    /// stands before it and is known behind it, so it moves by a few bytes.
-    pub(super) fn enclose(&mut self, field: u32, begin: usize) {
-        self.insert(begin, self.0.len() - begin);
-        self.insert(begin, (field << 3 | wire::BYTES) as usize);
-    }
+/// `metrics.v1.Metric`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Metric {
+    /// Name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Unit, by UCUM.
+    #[prost(string, tag = "3")]
+    pub unit: String,
+    /// The points.
+    #[prost(oneof = "Data", tags = "5, 7")]
+    pub data: Option<Data>,
+}
 
-    /// A varint before what has been written from a place on: seven bits a byte, the lowest first, and a
-    /// mark on all bytes but the last.
-    fn insert(&mut self, begin: usize, number: usize) {
-        #[allow(clippy::cast_possible_truncation)]
-        let low = number as u8;
-        if number < 0x80 {
-            self.0.insert(begin, low);
-        } else {
-            self.insert(begin, number >> 7);
-            self.0.insert(begin, low | 0x80);
-        }
-    }
+/// The kinds of `metrics.v1.Metric.data` that are sent.
+#[derive(Clone, PartialEq, Oneof)]
+pub enum Data {
+    /// Numbers as they are.
+    #[prost(message, tag = "5")]
+    Gauge(Gauge),
+    /// Numbers that add up.
+    #[prost(message, tag = "7")]
+    Sum(Sum),
+}
 
-    /// A part of a text that is to be [enclosed](Self::enclose).
-    pub(super) fn raw(&mut self, text: &str) {
-        self.0.extend_from_slice(text.as_bytes());
-    }
+/// `metrics.v1.Gauge`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Gauge {
+    /// The points.
+    #[prost(message, repeated, tag = "1")]
+    pub data_points: Vec<NumberDataPoint>,
+}
 
-    // What is nothing is not written: it is what a reader takes for a field that is not there.
+/// `metrics.v1.AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA`.
+pub const DELTA: i32 = 1;
 
-    /// A text.
-    pub(super) fn text(&mut self, field: u32, text: &str) {
-        if !text.is_empty() {
-            let begin = self.at();
-            self.raw(text);
-            self.enclose(field, begin);
-        }
-    }
+/// `metrics.v1.Sum`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Sum {
+    /// The points.
+    #[prost(message, repeated, tag = "1")]
+    pub data_points: Vec<NumberDataPoint>,
+    /// Whether a point is what came since the last one, or since the beginning.
+    #[prost(int32, tag = "2")]
+    pub aggregation_temporality: i32,
+    /// Whether values are never negative.
+    #[prost(bool, tag = "3")]
+    pub is_monotonic: bool,
+}
 
-    /// A truth, or one of a few choices: a number below 128.
-    pub(super) fn small(&mut self, field: u32, number: u8) {
-        if number != 0 {
-            self.key(field, wire::VARINT);
-            self.0.push(number);
-        }
-    }
+/// `metrics.v1.NumberDataPoint`. Its value is always a double.
+#[derive(Clone, PartialEq, Message)]
+pub struct NumberDataPoint {
+    /// What tells this series from others of the metric.
+    #[prost(message, repeated, tag = "7")]
+    pub attributes: Vec<KeyValue>,
+    /// When the interval began, in nanoseconds since 1970; the moment itself is outside.
+    #[prost(fixed64, tag = "2")]
+    pub start_time_unix_nano: u64,
+    /// When it ended; the moment itself is inside.
+    #[prost(fixed64, tag = "3")]
+    pub time_unix_nano: u64,
+    /// The value. A member of a `oneof`, so that a zero is written too.
+    #[prost(double, optional, tag = "4")]
+    pub as_double: Option<f64>,
+}
 
-    /// A number of 64 bits.
-    pub(super) fn fixed64(&mut self, field: u32, number: u64) {
-        if number != 0 {
-            self.word(field, number);
-        }
-    }
+/// `common.v1.KeyValue`.
+#[derive(Clone, PartialEq, Message)]
+pub struct KeyValue {
+    /// Key.
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// Value.
+    #[prost(message, optional, tag = "2")]
+    pub value: Option<AnyValue>,
+}
 
-    /// A floating-point number of a `oneof`, in which zero is something.
-    pub(super) fn double(&mut self, field: u32, number: f64) {
-        self.word(field, number.to_bits());
-    }
+/// `common.v1.AnyValue`, of which only strings are sent.
+#[derive(Clone, PartialEq, Message)]
+pub struct AnyValue {
+    /// A string.
+    #[prost(string, optional, tag = "1")]
+    pub string_value: Option<String>,
+}
 
-    fn word(&mut self, field: u32, bits: u64) {
-        self.key(field, wire::FIXED64);
-        self.0.extend_from_slice(&bits.to_le_bytes());
-    }
-
-    fn key(&mut self, field: u32, wire: u32) {
-        self.insert(self.at(), (field << 3 | wire) as usize);
-    }
-
-    /// The bytes of the whole.
-    pub(super) fn finish(self) -> Vec<u8> {
-        self.0
+impl KeyValue {
+    /// A string under a key.
+    #[must_use]
+    pub fn text(key: &str, value: &str) -> Self {
+        let string_value = Some(value.to_owned());
+        Self { key: key.to_owned(), value: Some(AnyValue { string_value }) }
     }
 }
 
-/// Bytes are not the message that they should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed;
-
-/// What an answer says. The two messages that say it are alike: `ExportMetricsPartialSuccess`, within the
-/// body of a 200, and `google.rpc.Status`, the body of a refusal.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Said<'a> {
-    /// How many points were refused; in a `Status` a code, which OTLP leaves to HTTP.
-    pub number: i64,
-    /// Why, or a warning when none was; in a `Status` what is wrong.
-    pub words: &'a str,
+/// `collector.metrics.v1.ExportMetricsServiceResponse`: the body of a 200.
+#[derive(Clone, PartialEq, Message)]
+pub struct ExportResponse {
+    /// What was wrong although the request was taken.
+    #[prost(message, optional, tag = "1")]
+    pub partial_success: Option<PartialSuccess>,
 }
 
-impl<'a> Said<'a> {
-    /// What an `ExportMetricsServiceResponse` says; nothing when all is well.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed`].
-    pub fn of_response(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        Self::read(bytes, true)
-    }
-
-    /// What a `google.rpc.Status` says.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed`].
-    pub fn of_status(bytes: &'a [u8]) -> Result<Self, Malformed> {
-        Self::read(bytes, false)
-    }
-
-    fn read(bytes: &'a [u8], is_response: bool) -> Result<Self, Malformed> {
-        let mut said = Self::default();
-        said.add(bytes, is_response)?;
-        Ok(said)
-    }
-
-    /// Reads a message, or one more piece of it: a message that comes again adds to what was said, and of
-    /// any other field the last value counts.
-    fn add(&mut self, bytes: &'a [u8], is_response: bool) -> Result<(), Malformed> {
-        let mut reader = Reader(bytes);
-        while let Some(field) = reader.field()? {
-            match field.number {
-                export_metrics_service_response::PARTIAL_SUCCESS if is_response => {
-                    self.add(field.bytes()?, false)?;
-                }
-                _ if is_response => {}
-                said::NUMBER => self.number = field.integer()?,
-                said::WORDS => self.words = field.text()?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
+/// `collector.metrics.v1.ExportMetricsPartialSuccess`.
+#[derive(Clone, PartialEq, Message)]
+pub struct PartialSuccess {
+    /// How many points were refused.
+    #[prost(int64, tag = "1")]
+    pub rejected_data_points: i64,
+    /// Why, or a warning when none was.
+    #[prost(string, tag = "2")]
+    pub error_message: String,
 }
 
-/// A message that is being read, field by field.
-struct Reader<'a>(&'a [u8]);
-
-/// A field that has been read.
-struct Field<'a> {
-    number: u32,
-    wire: u32,
-    /// The value of a varint.
-    varint: u64,
-    /// The value of anything else.
-    bytes: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    /// The next field, or none at the end. Groups are refused: protobuf has given them up, and some texts,
-    /// such as "st", would be messages with one.
-    fn field(&mut self) -> Result<Option<Field<'a>>, Malformed> {
-        if self.0.is_empty() {
-            return Ok(None);
-        }
-        let key = u32::try_from(self.varint()?).map_err(|_| Malformed)?;
-        let (number, wire) = (key >> 3, key & 7);
-        let mut varint = 0;
-        let length = match wire {
-            wire::VARINT => {
-                varint = self.varint()?;
-                0
-            }
-            wire::FIXED64 => 8,
-            wire::BYTES => self.varint()?,
-            wire::FIXED32 => 4,
-            _ => return Err(Malformed),
-        };
-        let length = usize::try_from(length).map_err(|_| Malformed)?;
-        let (bytes, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
-        self.0 = rest;
-        // No field has this number.
-        if number == 0 { Err(Malformed) } else { Ok(Some(Field { number, wire, varint, bytes })) }
-    }
-
-    fn varint(&mut self) -> Result<u64, Malformed> {
-        let (mut number, mut shift) = (0, 0);
-        while let Some((byte, rest)) = self.0.split_first() {
-            self.0 = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            // Only one of sixty-four bits is left for the tenth byte.
-            if shift == 63 && *byte > 1 {
-                break;
-            }
-            if *byte < 0x80 {
-                return Ok(number);
-            }
-            shift += 7;
-        }
-        Err(Malformed)
-    }
-}
-
-impl<'a> Field<'a> {
-    fn integer(&self) -> Result<i64, Malformed> {
-        self.of(wire::VARINT)?;
-        Ok(self.varint.cast_signed())
-    }
-
-    fn bytes(&self) -> Result<&'a [u8], Malformed> {
-        self.of(wire::BYTES)?;
-        Ok(self.bytes)
-    }
-
-    fn text(&self) -> Result<&'a str, Malformed> {
-        std::str::from_utf8(self.bytes()?).map_err(|_| Malformed)
-    }
-
-    fn of(&self, wire: u32) -> Result<(), Malformed> {
-        if self.wire == wire { Ok(()) } else { Err(Malformed) }
-    }
+/// `google.rpc.Status`: the body of a refusal. OTLP leaves the code to HTTP.
+#[derive(Clone, PartialEq, Message)]
+pub struct Status {
+    /// What is wrong.
+    #[prost(string, tag = "2")]
+    pub message: String,
 }

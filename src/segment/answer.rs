@@ -2,9 +2,9 @@
 //! because older libraries send every other 4xx again, and what should be sent again is 429 or 503.
 
 use std::borrow::Cow;
+use std::fmt;
 
-use crate::json::writer::{ToJson, Writer};
-use crate::text::whole;
+use serde::Serialize;
 
 /// An HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,19 +49,16 @@ impl Body {
 }
 
 impl Answer {
-    /// An answer of 200 in JSON.
+    /// Returns an answer of 200 in JSON.
     #[must_use]
-    pub fn ok(body: &impl ToJson) -> Self {
-        let mut json = Writer::default();
-        json.value(body);
-        Self::of(json)
+    pub fn ok(body: &impl Serialize) -> Self {
+        Self::json(200, body)
     }
 
-    /// The same of what has been written.
-    #[must_use]
-    pub(super) fn of(json: Writer) -> Self {
-        let body = Body::Json(json.finish_text());
-        Self { status: 200, code: None, headers: Vec::new(), body }
+    /// Returns an answer in JSON. What is answered here can be written: its keys are texts.
+    fn json(status: u16, body: &impl Serialize) -> Self {
+        let body = Body::Json(serde_json::to_string(body).unwrap_or_default());
+        Self { status, code: None, headers: Vec::new(), body }
     }
 
     /// The body's text; empty for a picture.
@@ -75,7 +72,8 @@ impl Answer {
 }
 
 /// An event that was refused, by its place in the request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Rejected {
     /// Place in the batch, from 0.
     pub index: usize,
@@ -87,33 +85,14 @@ pub struct Rejected {
     pub message: String,
 }
 
-impl ToJson for Rejected {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("index", &self.index);
-            json.field("messageId", &self.message_id);
-            json.field("code", self.code);
-            json.field("message", &*self.message);
-        });
-    }
-}
-
-/// The refused events of an answer, if there are any.
-fn write_rejected(rejected: &[Rejected], json: &mut Writer) {
-    if !rejected.is_empty() {
-        json.field("rejected", rejected);
-    }
-}
-
-/// What comes of a call, or why nothing does. The failure is somewhere else in memory, so that what goes
-/// well makes no room for it.
-pub type Fallible<T> = Result<T, Box<Failure>>;
+/// Result of handling a request. The error is boxed to keep the `Ok` path small.
+pub type Result<T> = std::result::Result<T, Box<ApiError>>;
 
 /// Why a whole request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub struct ApiError {
     /// What kind of failure, which decides about the status.
-    pub code: FailureCode,
+    pub code: ErrorCode,
     /// The field and what was expected, or what is out of order.
     pub message: Cow<'static, str>,
     /// After how many seconds it may be sent again, for those that may.
@@ -122,9 +101,29 @@ pub struct Failure {
     pub rejected: Vec<Rejected>,
 }
 
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: {}", self.code.parts().0, self.message)
+    }
+}
+
+impl std::error::Error for ApiError {}
+
+/// What every failure tells in JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorBody<'a> {
+    success: bool,
+    pub(super) code: &'static str,
+    message: &'a str,
+    /// The same, under the key that the Ruby library reads.
+    error: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    rejected: &'a [Rejected],
+}
+
 /// The codes of whole requests. Their names are part of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FailureCode {
+pub enum ErrorCode {
     /// The body is not JSON.
     MalformedJson,
     /// It is JSON of another shape, or no event of a batch could be accepted.
@@ -155,8 +154,8 @@ pub enum FailureCode {
     UpstreamUnavailable,
 }
 
-impl FailureCode {
-    /// Code and status.
+impl ErrorCode {
+    /// Returns code and status.
     #[must_use]
     pub fn parts(self) -> (&'static str, u16) {
         match self {
@@ -178,81 +177,73 @@ impl FailureCode {
     }
 }
 
-impl Failure {
-    /// A failure that is not worth sending again.
+impl ApiError {
+    /// Returns a failure that is not worth sending again.
     #[must_use]
-    pub fn new(code: FailureCode, message: impl Into<Cow<'static, str>>) -> Box<Self> {
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Box<Self> {
         let message = message.into();
         Box::new(Self { code, message, retry_after: None, rejected: Vec::new() })
     }
 
-    /// The same, for another reason.
+    /// Returns the same failure for another reason.
     #[must_use]
-    pub fn because(mut self: Box<Self>, code: FailureCode) -> Box<Self> {
+    pub fn because(mut self: Box<Self>, code: ErrorCode) -> Box<Self> {
         self.code = code;
         self
     }
 
-    /// The same, to be sent again after so many seconds where anybody said.
+    /// Returns the same failure, to be sent again after so many seconds where anybody said.
     #[must_use]
     pub fn after(mut self: Box<Self>, seconds: Option<u32>) -> Box<Self> {
         self.retry_after = seconds;
         self
     }
 
-    /// The same, with the events that were refused.
+    /// Returns the same failure with the events that were refused.
     #[must_use]
     pub fn with(mut self: Box<Self>, rejected: Vec<Rejected>) -> Box<Self> {
         self.rejected = rejected;
         self
     }
 
-    /// The answer. Clients understand a pause of 1 to 300 seconds.
+    /// Returns the answer. Clients understand a pause of 1 to 300 seconds.
     #[must_use]
     pub fn answer(&self) -> Answer {
         let (code, status) = self.code.parts();
         let mut headers = Vec::new();
-        if let FailureCode::MethodNotAllowed(methods) = self.code {
+        if let ErrorCode::MethodNotAllowed(methods) = self.code {
             headers.push(("Allow", methods.to_owned()));
         }
         if matches!(status, 429 | 503) {
-            let seconds = self.retry_after.unwrap_or(DEFAULT_RETRY_AFTER).clamp(1, 300);
-            let seconds = whole(seconds.into());
+            let seconds = self.retry_after.unwrap_or(DEFAULT_RETRY_AFTER).clamp(1, 300).to_string();
             if status == 429 {
                 headers.push(("X-RateLimit-Reset", seconds.clone()));
             }
             headers.push(("Retry-After", seconds));
         }
-        let mut json = Writer::default();
-        json.object(|json| {
-            self.write_fields(json);
-            write_rejected(&self.rejected, json);
-        });
-        Answer { status, code: Some(code), headers, ..Answer::of(json) }
+        Answer { code: Some(code), headers, ..Answer::json(status, &self.body()) }
     }
 
-    /// Writes into an object what every failure tells.
-    pub(super) fn write_fields(&self, json: &mut Writer) {
-        json.field("success", &false);
-        json.field("code", self.code.parts().0);
-        json.field("message", &*self.message);
-        // The Ruby library reads this one.
-        json.field("error", &*self.message);
+    pub(super) fn body(&self) -> ErrorBody<'_> {
+        let (code, message, rejected) = (self.code.parts().0, &self.message, &self.rejected);
+        ErrorBody { success: false, code, message, error: message, rejected }
     }
 }
 
 /// Seconds after which to come back where nobody said how long it takes.
 const DEFAULT_RETRY_AFTER: u32 = 10;
 
-/// The answer to a request of which everything that can be kept is kept: `accepted` events, and
-/// what was refused.
+/// Returns the answer to a request of which everything that can be kept is kept: `accepted` events, and what was refused.
 #[must_use]
 pub fn success(accepted: usize, rejected: &[Rejected]) -> Answer {
-    let mut json = Writer::default();
-    json.object(|json| {
-        json.field("success", &true);
-        json.field_of("accepted", (!rejected.is_empty()).then_some(accepted));
-        write_rejected(rejected, json);
-    });
-    Answer::of(json)
+    #[derive(Serialize)]
+    struct SuccessBody<'a> {
+        success: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        accepted: Option<usize>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        rejected: &'a [Rejected],
+    }
+    let accepted = (!rejected.is_empty()).then_some(accepted);
+    Answer::ok(&SuccessBody { success: true, accepted, rejected })
 }

@@ -2,7 +2,6 @@
 //! is preflighted.
 
 use crate::settings::Settings;
-use crate::text::{is_one_of, split, without_slashes};
 
 /// How a request relates to the pages that may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,14 +18,9 @@ impl<'a> Origin<'a> {
     /// Judges the request's `Origin` header by `ALLOWED_ORIGINS`.
     #[must_use]
     pub fn judge(header: Option<&'a str>, settings: &Settings) -> Self {
-        let is_same = |allowed: &String| {
-            let allowed = without_slashes(allowed);
-            header.is_some_and(|origin| allowed.eq_ignore_ascii_case(origin))
-        };
         match header {
             None => Self::None,
-            Some(origin) if settings.allowed_origins.is_empty() => Self::Allowed(origin),
-            Some(origin) if settings.allowed_origins.iter().any(is_same) => Self::Allowed(origin),
+            Some(origin) if settings.allowed_origins.allow(origin) => Self::Allowed(origin),
             Some(origin) => Self::Refused(origin),
         }
     }
@@ -55,12 +49,12 @@ impl<'a> Origin<'a> {
 pub fn preflight_headers(requested: Option<&str>) -> Vec<(&'static str, String)> {
     let is_header_list = |list: &&str| {
         list.len() <= 1_024
-            && list.bytes().all(|b| b.is_ascii_alphanumeric() || is_one_of(b, "-_, "))
+            && list.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_, ".contains(&b))
     };
     let mut allowed = "Authorization, Content-Type, X-Retry-Count".to_owned();
-    for name in split(requested.filter(is_header_list).unwrap_or_default(), ",").map(str::trim) {
+    for name in requested.filter(is_header_list).unwrap_or_default().split(',').map(str::trim) {
         let is_listed =
-            split(&allowed, ",").map(str::trim).any(|listed| listed.eq_ignore_ascii_case(name));
+            allowed.split(',').map(str::trim).any(|listed| listed.eq_ignore_ascii_case(name));
         if !name.is_empty() && !is_listed {
             allowed.push_str(", ");
             allowed.push_str(name);

@@ -4,8 +4,6 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::text::{split, split_once};
-
 /// Base64 as clients write it, who disagree about the padding.
 pub(super) const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -18,12 +16,12 @@ pub(super) const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Segment forgives; another scheme, such as `Bearer`, names no key.
 #[must_use]
 pub fn basic_user(authorization: &str) -> Option<String> {
-    let (scheme, encoded) = split_once(authorization.trim(), " ")?;
+    let (scheme, encoded) = authorization.trim().split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let decoded = String::from_utf8(LENIENT_BASE64.decode(encoded.trim()).ok()?).ok()?;
-    let user = split(&decoded, ":").next()?;
+    let user = decoded.split(':').next()?;
     (!user.is_empty()).then(|| user.to_owned())
 }
 

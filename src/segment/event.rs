@@ -1,34 +1,41 @@
 //! An event, as far as this destination looks at it: borrowed from the request's body.
 
-use crate::json::reader::{Key, Malformed, Raw, Reader};
-use crate::json::{FirstMatch, Scalar, key_matches};
+use serde::de::MapAccess;
+use serde_json::value::RawValue;
 
-/// One event. Fields that may hold anything are kept as written; a field given twice counts once,
-/// with its last value, as in JavaScript.
+use crate::json::read::{Pass, Target, Value};
+use crate::json::{self, FirstMatch, Key, Scalar, key_matches};
+
+/// One event. Fields that may hold anything are kept as written; a field given twice counts once, with its last value,
+/// as in JavaScript.
 #[derive(Debug, Default)]
 pub struct Event<'a> {
     /// `type`.
-    pub kind: Option<Raw<'a>>,
+    pub kind: Option<&'a RawValue>,
     /// `event`, the name of a Track call.
-    pub event: Option<Raw<'a>>,
+    pub event: Option<&'a RawValue>,
     /// `name` of a Page call.
-    pub name: Option<Raw<'a>>,
+    pub name: Option<&'a RawValue>,
     /// `category` of a Page call.
-    pub category: Option<Raw<'a>>,
+    pub category: Option<&'a RawValue>,
     /// `userId`.
-    pub user_id: Option<Raw<'a>>,
+    pub user_id: Option<&'a RawValue>,
     /// `anonymousId`.
-    pub anonymous_id: Option<Raw<'a>>,
+    pub anonymous_id: Option<&'a RawValue>,
     /// `messageId`.
-    pub message_id: Option<Raw<'a>>,
+    pub message_id: Option<&'a RawValue>,
     /// `timestamp`.
-    pub timestamp: Option<Raw<'a>>,
+    pub timestamp: Option<&'a RawValue>,
+    /// `originalTimestamp`, by the sender's clock.
+    pub original_timestamp: Option<&'a RawValue>,
     /// `sentAt`.
-    pub sent_at: Option<Raw<'a>>,
+    pub sent_at: Option<&'a RawValue>,
+    /// `receivedAt`, where it has been through another pipeline.
+    pub received_at: Option<&'a RawValue>,
     /// `writeKey`.
-    pub write_key: Option<Raw<'a>>,
+    pub write_key: Option<&'a RawValue>,
     /// `traits` of an Identify call.
-    pub traits: Option<Raw<'a>>,
+    pub traits: Option<&'a RawValue>,
     /// `properties.value`.
     pub properties: Properties<'a>,
     /// `integrations`.
@@ -40,81 +47,86 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// Reads an event into an empty one: where it is to stay, since it is large.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed`], also for what is no object.
-    pub fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), Malformed> {
-        reader.object(|key, reader| {
-            let slot = match key.bytes().as_ref() {
-                b"type" => &mut self.kind,
-                b"event" => &mut self.event,
-                b"name" => &mut self.name,
-                b"category" => &mut self.category,
-                b"userId" => &mut self.user_id,
-                b"anonymousId" => &mut self.anonymous_id,
-                b"messageId" => &mut self.message_id,
-                b"timestamp" => &mut self.timestamp,
-                b"sentAt" => &mut self.sent_at,
-                b"writeKey" => &mut self.write_key,
-                b"traits" => &mut self.traits,
-                b"properties" => return self.properties.read(reader),
-                b"integrations" => return self.integrations.read(reader),
-                b"options" => return self.options.read(reader),
-                b"context" => return self.context.read(reader),
-                _ => return reader.pass(),
-            };
-            *slot = reader.raw()?.unless_null();
-            Ok(())
-        })
+    /// Takes a member of the event's object.
+    pub(super) fn member<A: MapAccess<'a>>(
+        &mut self,
+        key: &Key<'a>,
+        value: Value<'_, A>,
+    ) -> Result<(), A::Error> {
+        let slot = match key.bytes() {
+            b"type" => &mut self.kind,
+            b"event" => &mut self.event,
+            b"name" => &mut self.name,
+            b"category" => &mut self.category,
+            b"userId" => &mut self.user_id,
+            b"anonymousId" => &mut self.anonymous_id,
+            b"messageId" => &mut self.message_id,
+            b"timestamp" => &mut self.timestamp,
+            b"originalTimestamp" => &mut self.original_timestamp,
+            b"sentAt" => &mut self.sent_at,
+            b"receivedAt" => &mut self.received_at,
+            b"writeKey" => &mut self.write_key,
+            b"traits" => &mut self.traits,
+            b"properties" => return value.read(&mut self.properties),
+            b"integrations" => return value.read(&mut self.integrations),
+            b"options" => return value.read(&mut self.options),
+            b"context" => return value.read(&mut self.context),
+            _ => return value.skip(),
+        };
+        value.keep(slot)
     }
 }
 
 /// `properties`, of which only `value` is looked at.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Properties<'a> {
-    value: FirstMatch<'a, Raw<'a>>,
+    value: FirstMatch<'a, &'a RawValue>,
 }
 
 impl<'a> Properties<'a> {
-    /// The first key that is `value` but for case and punctuation.
+    /// Returns the first key that is `value` but for case and punctuation.
     #[must_use]
-    pub fn value(&self) -> Option<Raw<'a>> {
+    pub fn value(&self) -> Option<&'a RawValue> {
         self.value.get()
-    }
-
-    fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), Malformed> {
-        *self = Self::default();
-        if reader.peek() != Some(b'{') {
-            return reader.pass();
-        }
-        reader.object(|key, reader| {
-            if !key_matches(&key.bytes(), "value") {
-                return reader.pass();
-            }
-            self.value.offer(key, reader.raw()?);
-            Ok(())
-        })
     }
 }
 
-/// `integrations`, `options` or `context`: what decides whether and under which source an event is
-/// measured. In all three the same keys may stand.
-#[derive(Debug, Clone, Copy, Default)]
+impl<'a> Target<'a> for Properties<'a> {
+    type Element = ();
+
+    fn member<A: MapAccess<'a>>(
+        &mut self,
+        key: Key<'a>,
+        value: Value<'_, A>,
+    ) -> Result<(), A::Error> {
+        if !key_matches(key.bytes(), "value") {
+            return value.skip();
+        }
+        self.value.offer(key, value.raw()?);
+        Ok(())
+    }
+
+    fn other(&mut self, _: bool) {}
+}
+
+/// `integrations`, `options` or `context`: what decides whether and under which source an event is measured. In all
+/// three the same keys may stand.
+#[derive(Debug, Clone, Default)]
 pub struct Section<'a> {
     /// Whether JavaScript takes it for true: an object does, even an empty one, and an array.
     pub is_truthy: bool,
     exact_librato: Option<Entry<'a>>,
     librato: FirstMatch<'a, Entry<'a>>,
     all: FirstMatch<'a, Option<bool>>,
-    source: FirstMatch<'a, Raw<'a>>,
+    source: FirstMatch<'a, &'a RawValue>,
     /// Read when it is asked for: it may hold another, and so on.
-    providers: FirstMatch<'a, Raw<'a>>,
+    providers: FirstMatch<'a, &'a RawValue>,
     /// `consent`, in a context.
-    pub consent: Option<Raw<'a>>,
+    pub consent: Option<&'a RawValue>,
     /// `personas`, in a context: which Engage computation made the event.
-    pub personas: Option<Raw<'a>>,
+    pub personas: Option<&'a RawValue>,
+    /// `library`, in a context: which client sent the event.
+    pub library: Option<&'a RawValue>,
 }
 
 /// What stands under `Librato`.
@@ -123,57 +135,59 @@ pub enum Entry<'a> {
     /// On or off.
     Bool(bool),
     /// Options, of which only `source` counts; its key is exact.
-    Object(Option<Raw<'a>>),
+    Object(Option<&'a RawValue>),
     /// `null`, or what has no meaning here.
     Other,
 }
 
-impl<'a> Section<'a> {
-    /// Reads a section; what is no object only tells whether it is true.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed`].
-    pub fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), Malformed> {
-        *self = Self::default();
-        if reader.peek() != Some(b'{') {
-            self.is_truthy = Scalar::of(reader.raw()?).is_truthy();
-            return Ok(());
-        }
+impl<'a> Target<'a> for Section<'a> {
+    type Element = ();
+
+    fn object(&mut self) {
         self.is_truthy = true;
-        reader.object(|key, reader| self.entry(key, reader))
     }
 
-    fn entry(&mut self, key: Key<'a>, reader: &mut Reader<'a>) -> Result<(), Malformed> {
+    fn member<A: MapAccess<'a>>(
+        &mut self,
+        key: Key<'a>,
+        value: Value<'_, A>,
+    ) -> Result<(), A::Error> {
         let name = key.bytes();
-        let matches = |wanted| key_matches(&name, wanted);
+        let matches = |wanted| key_matches(name, wanted);
         // Nearly all keys are none of these, which their first letter tells.
         match name.iter().find(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase) {
             Some(b'l') if matches("librato") => {
-                let entry = Entry::of(reader.raw()?);
-                if *name == *b"Librato" {
+                let entry = Entry::of(value.raw()?);
+                if name == b"Librato" {
                     self.exact_librato = Some(entry);
                 }
                 self.librato.offer(key, entry);
             }
             Some(b'a') if matches("all") => {
-                let all = match Scalar::of(reader.raw()?) {
+                let all = match Scalar::of(value.raw()?) {
                     Scalar::Bool(all) => Some(all),
                     _ => None,
                 };
                 self.all.offer(key, all);
             }
-            Some(b's') if matches("source") => self.source.offer(key, reader.raw()?),
-            Some(b'p') if matches("providers") => self.providers.offer(key, reader.raw()?),
-            Some(b'c') if *name == *b"consent" => self.consent = reader.raw()?.unless_null(),
-            Some(b'p') if *name == *b"personas" => self.personas = reader.raw()?.unless_null(),
-            _ => reader.pass()?,
+            Some(b's') if matches("source") => self.source.offer(key, value.raw()?),
+            Some(b'p') if matches("providers") => self.providers.offer(key, value.raw()?),
+            Some(b'c') if name == b"consent" => return value.keep(&mut self.consent),
+            Some(b'p') if name == b"personas" => return value.keep(&mut self.personas),
+            Some(b'l') if name == b"library" => return value.keep(&mut self.library),
+            _ => return value.skip(),
         }
         Ok(())
     }
 
-    /// The entry of this destination: `Librato` as written here, unless it holds nothing, else the
-    /// first key that is the same but for case and punctuation.
+    fn other(&mut self, is_truthy: bool) {
+        self.is_truthy = is_truthy;
+    }
+}
+
+impl<'a> Section<'a> {
+    /// Returns the entry of this destination: `Librato` as written here, unless it holds nothing, else the first key that
+    /// is the same but for case and punctuation.
     #[must_use]
     pub fn librato(&self) -> Option<Entry<'a>> {
         match self.exact_librato {
@@ -182,57 +196,52 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The entry of `All`, when it is a boolean.
+    /// Returns the entry of `All`, when it is a boolean.
     #[must_use]
     pub fn all(&self) -> Option<bool> {
         self.all.get().flatten()
     }
 
-    /// `source`.
+    /// Returns `source`.
     #[must_use]
-    pub fn source(&self) -> Option<Raw<'a>> {
+    pub fn source(&self) -> Option<&'a RawValue> {
         self.source.get()
     }
 
-    /// `providers`, the oldest place of `integrations`, unless it is empty in JavaScript's sense.
+    /// Returns `providers`, the oldest place of `integrations`, unless it is empty in JavaScript's sense.
     #[must_use]
     pub fn providers(&self) -> Option<Self> {
-        let mut section = Self::default();
-        section.read(&mut Reader::new(self.providers.get()?.text())).ok()?;
+        let section: Self = Pass::read(self.providers.get()?.get(), true).ok()?;
         section.is_truthy.then_some(section)
     }
 
-    /// Takes the envelope's for what is not in it.
-    pub fn fill(&mut self, defaults: &Self) {
+    /// Fills unset fields from the batch envelope.
+    pub fn apply_defaults(&mut self, defaults: &Self) {
         if !defaults.is_truthy {
             return;
         }
         if !self.is_truthy {
-            *self = *defaults;
+            self.clone_from(defaults);
             return;
         }
-        *self = Self {
-            is_truthy: true,
-            exact_librato: if self.librato.get().is_some() {
-                self.exact_librato
-            } else {
-                defaults.exact_librato
-            },
-            librato: self.librato.or(defaults.librato),
-            all: self.all.or(defaults.all),
-            source: self.source.or(defaults.source),
-            providers: self.providers.or(defaults.providers),
-            consent: self.consent.or(defaults.consent),
-            personas: self.personas.or(defaults.personas),
-        };
+        if self.librato.get().is_none() {
+            self.exact_librato = defaults.exact_librato;
+        }
+        self.librato.fill_from(&defaults.librato);
+        self.all.fill_from(&defaults.all);
+        self.source.fill_from(&defaults.source);
+        self.providers.fill_from(&defaults.providers);
+        self.consent = self.consent.or(defaults.consent);
+        self.personas = self.personas.or(defaults.personas);
+        self.library = self.library.or(defaults.library);
     }
 }
 
 impl<'a> Entry<'a> {
-    fn of(raw: Raw<'a>) -> Self {
+    fn of(raw: &'a RawValue) -> Self {
         match Scalar::of(raw) {
             Scalar::Bool(on) => Self::Bool(on),
-            Scalar::Object => Self::Object(raw.field("source")),
+            Scalar::Object => Self::Object(json::field(raw, "source")),
             Scalar::Array => Self::Object(None),
             _ => Self::Other,
         }

@@ -1,88 +1,136 @@
 //! Whether the Worker is set up, by `GET /health`.
 
-use super::answer::{Answer, Failure, FailureCode, Fallible};
-use crate::delivery::Arrival;
-use crate::destination::Destination;
-use crate::ingest::bad_credentials;
-use crate::json::writer::{ToJson, Writer};
-use crate::settings::{Problem, Settings};
-use crate::text::{concat, join, whole};
+use serde::Serialize;
 
-/// Fails a route that needs settings which are missing or malformed. Names all of them and shows no
-/// value.
+use super::answer::{Answer, ApiError, ErrorBody, ErrorCode, Result};
+use crate::delivery::Arrival;
+use crate::destination::{Destination, Names};
+use crate::settings::{Need, Problem, Settings};
+
+/// Fails a request that needs settings which are missing or malformed. Names all of them and shows no value.
 ///
 /// # Errors
 ///
-/// [`FailureCode::Misconfigured`].
-pub fn require(settings: &Settings, is_needed: impl Fn(&Problem) -> bool) -> Fallible<()> {
-    let problems = settings.problems.iter().filter(|problem| is_needed(problem));
-    let problems = join(problems.map(Problem::text), "; ");
+/// [`ErrorCode::Misconfigured`].
+pub fn require(settings: &Settings, need: Need) -> Result<()> {
+    misconfigured(settings.problems.iter().filter(|problem| problem.concerns(need)))
+}
+
+fn misconfigured<'p>(problems: impl Iterator<Item = &'p Problem>) -> Result<()> {
+    let problems: Vec<_> = problems.map(Problem::to_string).collect();
     if problems.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(FailureCode::Misconfigured, problems).after(Some(60)))
+    Err(ApiError::new(ErrorCode::Misconfigured, problems.join("; ")).after(Some(60)))
 }
 
-/// Judges what came of asking a destination whether its credentials are good.
+/// Returns the failure of credentials that a destination does not take.
+#[must_use]
+pub fn bad_credentials(names: Names) -> Box<ApiError> {
+    let Names { destination, credentials, .. } = names;
+    let message = format!("{credentials}: expected credentials that {destination} accepts");
+    ApiError::new(ErrorCode::Misconfigured, message).after(Some(60))
+}
+
+/// Returns the failure of a URL at which nothing takes measurements.
+#[must_use]
+pub fn misdirected(names: Names) -> Box<ApiError> {
+    let Names { destination, url, .. } = names;
+    let message = format!(
+        "{url}: expected a URL at which {destination} takes measurements, found none there"
+    );
+    ApiError::new(ErrorCode::Misconfigured, message).after(Some(60))
+}
+
+/// Judges what came of asking a destination whether its credentials are good. Its own words, redacted, are told: this is
+/// for the operator.
 ///
 /// # Errors
 ///
-/// [`FailureCode::Misconfigured`] when they are not, [`FailureCode::UpstreamUnavailable`] when that
-/// could not be found out.
-pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Fallible<()> {
+/// [`ErrorCode::Misconfigured`] when they are not, [`ErrorCode::UpstreamUnavailable`] when that could not be found out.
+pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<()> {
     let names = destination.names();
-    let expected = |what: String| {
-        Failure::new(FailureCode::UpstreamUnavailable, concat(&[names.url, ": expected ", &what]))
+    let Arrival::Answered(reply) = arrival else {
+        let message = format!("{}: expected an answer, found none", names.url);
+        return Err(ApiError::new(ErrorCode::UpstreamUnavailable, message));
     };
-    match arrival {
-        Arrival::Answered(reply) if destination.is_well(reply.status) => Ok(()),
-        Arrival::Answered(reply) if matches!(reply.status, 401 | 403) => {
-            Err(bad_credentials(names))
-        }
-        Arrival::Answered(reply) => {
-            Err(expected(concat(&["an answer of 200, found ", &whole(reply.status.into())])))
-        }
-        Arrival::TimedOut | Arrival::Lost => Err(expected("an answer, found none".to_owned())),
+    if destination.is_healthy_status(reply.status) {
+        return Ok(());
     }
+    let mut failure = match reply.status {
+        401 | 403 => bad_credentials(names),
+        status => {
+            let message = format!("{}: expected an answer of 200, found {status}", names.url);
+            ApiError::new(ErrorCode::UpstreamUnavailable, message)
+        }
+    };
+    let words = destination.words(reply);
+    if !words.is_empty() {
+        failure.message = format!("{}; it says: {words}", failure.message).into();
+    }
+    Err(failure)
 }
 
 /// What a deep look found.
 #[derive(Debug)]
 pub struct Deep {
-    /// Whether the destination takes the credentials.
-    pub destination: Fallible<()>,
-    /// How measurements get there.
-    pub delivery: Delivery,
+    /// Whether the destination takes the credentials, and what is sent.
+    pub destination: Result<()>,
+    /// Events that a consumer has seen and not yet delivered. `None` when that is not known, or not asked.
+    pub waiting: Option<usize>,
+    /// What was set aside and not yet sent again.
+    pub set_aside: Option<i64>,
 }
 
-/// How measurements get to the destination.
+/// What the platform tells of this Worker.
 #[derive(Debug)]
-pub enum Delivery {
-    /// While the client waits.
-    Direct,
-    /// Through the queue.
-    Durable {
-        /// Events that a consumer has seen and not yet delivered. `None` when that is not known.
-        waiting: Option<usize>,
-        /// What was set aside and not yet sent again.
-        set_aside: Option<i64>,
-    },
+pub struct Deployment {
+    /// Scheme, host and path that clients are told.
+    pub public_url: String,
+    /// Whether measurements are queued.
+    pub is_durable: bool,
+    /// Bindings of the shipped `wrangler.toml` that are missing.
+    pub missing_bindings: Vec<&'static str>,
 }
 
-/// 200, or 503 with what is missing; with what a deep look found, where one was taken.
+/// Returns 200, or 503 with what is missing; with what a deep look found, where one was taken.
 #[must_use]
-pub fn answer(settings: &Settings, deep: Option<Deep>) -> Answer {
-    let (destination, delivery) = match deep {
-        Some(Deep { destination, delivery }) => (Some(destination), Some(delivery)),
-        None => (None, None),
-    };
-    let asked = destination.is_some();
-    let failure = require(settings, |_| true).and_then(|()| destination.unwrap_or(Ok(()))).err();
+pub fn answer(settings: &Settings, deployment: &Deployment, deep: Option<Deep>) -> Answer {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Report<'a> {
+        status: &'static str,
+        version: &'static str,
+        public_url: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        destination: Option<&'static str>,
+        delivery: Delivery,
+        #[serde(flatten)]
+        failure: Option<ErrorBody<'a>>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        missing: &'a [Problem],
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        notes: &'a [String],
+    }
+    let is_deep = deep.is_some();
+    let mut delivery = if deployment.is_durable { Delivery::Durable } else { Delivery::Direct };
+    let mut failure = misconfigured(settings.problems.iter());
+    if let Some(Deep { destination, waiting, set_aside }) = deep {
+        if deployment.is_durable {
+            delivery = Delivery::Backlog { waiting, set_aside };
+        }
+        failure = failure.and(destination);
+    }
+    let failure = failure.err();
     let report = Answer::ok(&Report {
-        settings,
-        failure: failure.as_deref(),
-        asked,
-        delivery: delivery.as_ref(),
+        status: failure.as_ref().map_or("ok", |failure| failure.code.parts().0),
+        version: env!("CARGO_PKG_VERSION"),
+        public_url: &deployment.public_url,
+        destination: (is_deep && failure.is_none()).then_some("it takes the credentials"),
+        delivery,
+        failure: failure.as_ref().map(|failure| failure.body()),
+        missing: &settings.problems,
+        notes: &notes(settings, deployment),
     });
     let mut answer = match &failure {
         None => report,
@@ -92,55 +140,31 @@ pub fn answer(settings: &Settings, deep: Option<Deep>) -> Answer {
     answer
 }
 
-struct Report<'a> {
-    settings: &'a Settings,
-    failure: Option<&'a Failure>,
-    /// Whether the destination was asked about the credentials.
-    asked: bool,
-    delivery: Option<&'a Delivery>,
+/// How measurements get to the destination.
+#[derive(Serialize)]
+#[serde(tag = "mode", rename_all = "lowercase", rename_all_fields = "camelCase")]
+enum Delivery {
+    /// While the client waits.
+    Direct,
+    /// Through the queue.
+    Durable,
+    /// The same, looked at deeply; `null` for what is not known.
+    #[serde(rename = "durable")]
+    Backlog { waiting: Option<usize>, set_aside: Option<i64> },
 }
 
-impl ToJson for Report<'_> {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("status", self.failure.map_or("ok", |failure| failure.code.parts().0));
-            json.field("version", env!("CARGO_PKG_VERSION"));
-            if self.asked && self.failure.is_none() {
-                json.field("destination", "it takes the credentials");
-            }
-            json.field_of("delivery", self.delivery);
-            if let Some(failure) = self.failure {
-                failure.write_fields(json);
-            }
-            if !self.settings.problems.is_empty() {
-                json.field("missing", &self.settings.problems);
-            }
-            let destination = self.settings.destination.as_ref();
-            if let Some(note) = destination.and_then(|destination| destination.note()) {
-                json.field("notes", &[note][..]);
-            }
-        });
-    }
-}
-
-impl ToJson for Delivery {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| match self {
-            Self::Direct => json.field("mode", "direct"),
-            Self::Durable { waiting, set_aside } => {
-                json.field("mode", "durable");
-                json.field("waiting", waiting);
-                json.field("setAside", set_aside);
-            }
-        });
-    }
-}
-
-impl ToJson for Problem {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("setting", self.setting);
-            json.field("expected", self.expected);
-        });
-    }
+/// Returns what an operator should know although nothing is malformed.
+fn notes(settings: &Settings, deployment: &Deployment) -> Vec<String> {
+    let destination = settings.destination.iter().flat_map(|destination| destination.notes());
+    let bindings = deployment.missing_bindings.iter().map(|binding| {
+        let effect = match *binding {
+            "MEASUREMENTS" => "delivery is direct, and nothing is kept while the destination fails",
+            "SET_ASIDE" => "what the destination refuses comes again for ever",
+            "ONCE" => "an event that is sent again counts again",
+            "LETTERS" => "what is set aside cannot be looked at or sent again",
+            _ => "analytics.js is not served",
+        };
+        format!("{binding} is not bound, as wrangler.toml has it: {effect}")
+    });
+    destination.map(str::to_owned).chain(bindings).collect()
 }

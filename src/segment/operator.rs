@@ -1,15 +1,15 @@
 //! What an operator asks about the events that were set aside.
 
-use super::answer::{Failure, FailureCode, Fallible};
+use serde::{Deserialize, Serialize};
+
+use super::answer::{ApiError, ErrorCode, Result};
 use crate::durable::dead_letter::DeadLetter;
-use crate::json::tree::Value;
-use crate::json::writer::{ToJson, Writer};
 
 /// Most letters that one request is about.
 pub const MAX_LETTERS: u32 = 500;
 
 /// A page of letters, the newest first.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Page {
     /// How many there are in all.
     pub count: i64,
@@ -18,10 +18,11 @@ pub struct Page {
 }
 
 /// A letter with its number.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Numbered {
     /// The number by which it is named.
     pub id: u32,
+    #[serde(flatten)]
     letter: DeadLetter,
 }
 
@@ -31,24 +32,6 @@ impl Page {
     pub fn of(count: i64, letters: Vec<(u32, DeadLetter)>) -> Self {
         let letters = letters.into_iter().map(|(id, letter)| Numbered { id, letter }).collect();
         Self { count, letters }
-    }
-}
-
-impl ToJson for Page {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("count", &self.count);
-            json.field("letters", &self.letters);
-        });
-    }
-}
-
-impl ToJson for Numbered {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("id", &self.id);
-            self.letter.write_fields(json);
-        });
     }
 }
 
@@ -66,43 +49,40 @@ impl Wish {
     ///
     /// # Errors
     ///
-    /// [`FailureCode::InvalidEvent`] for anything else: nothing is sent or forgotten by mistake.
-    pub fn read(body: &[u8]) -> Fallible<Self> {
+    /// [`ErrorCode::InvalidEvent`] for anything else: nothing is sent or forgotten by mistake.
+    pub fn read(body: &[u8]) -> Result<Self> {
         Self::of(body).ok_or_else(|| {
-            Failure::new(
-                FailureCode::InvalidEvent,
+            ApiError::new(
+                ErrorCode::InvalidEvent,
                 "body: expected {\"ids\": [1, 2]} or {\"all\": true}, with \"time\": \"now\" if wanted",
             )
         })
     }
 
     fn of(body: &[u8]) -> Option<Self> {
-        let Some(Value::Object(fields)) = Value::read_bytes(body) else { return None };
-        let (mut ids, mut all, mut time) = (None, None, None);
-        for (key, value) in &fields {
-            // Whoever says a thing twice may have meant either.
-            let is_new = match (&**key, value) {
-                ("ids", Value::Array(numbers)) => {
-                    let numbers: Option<Vec<u32>> = numbers.iter().map(Value::as_whole).collect();
-                    ids.replace(numbers?).is_none()
-                }
-                ("all", Value::Bool(is_all)) => all.replace(*is_all).is_none(),
-                ("time", Value::Null) => time.replace(false).is_none(),
-                ("time", Value::Text(moment)) if moment == "now" => time.replace(true).is_none(),
-                _ => false,
-            };
-            if !is_new {
-                return None;
-            }
+        // Whoever says a thing twice may have meant either, which a derive refuses.
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Body {
+            #[serde(default)]
+            ids: Vec<u32>,
+            #[serde(default)]
+            all: bool,
+            time: Option<Time>,
         }
-        let ids = ids.unwrap_or_default();
-        let is_clear = ids.is_empty() == all.unwrap_or(false) && ids.len() <= MAX_LETTERS as usize;
-        is_clear.then(|| Self { ids, now: time.unwrap_or(false) })
+        #[derive(Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Time {
+            Now,
+        }
+        let Body { ids, all, time } = serde_json::from_slice(body).ok()?;
+        let is_clear = ids.is_empty() == all && ids.len() <= MAX_LETTERS as usize;
+        is_clear.then(|| Self { ids, now: time.is_some() })
     }
 }
 
 /// What came of it.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Done {
     /// Always true.
     pub success: bool,
@@ -110,16 +90,6 @@ pub struct Done {
     pub changed: usize,
     /// How many are left.
     pub left: i64,
-}
-
-impl ToJson for Done {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("success", &self.success);
-            json.field("changed", &self.changed);
-            json.field("left", &self.left);
-        });
-    }
 }
 
 #[cfg(test)]

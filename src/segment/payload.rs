@@ -1,14 +1,20 @@
 //! The shape of a request's body: one event, or an envelope with many.
 
-use super::answer::{Failure, FailureCode, Fallible};
-use super::event::{Event, Section};
-use crate::json::is_too_deep;
-use crate::json::reader::{MAX_DEPTH, Malformed, Raw, Reader, stopped};
-use crate::mapping::rejection::{Code, Rejection};
-use crate::text::{concat, whole};
+use std::slice;
 
-/// Longest event, in bytes as it was sent (Segment documents 32 KB; its libraries count 32,768).
-pub const MAX_EVENT: usize = 32_768;
+use serde::de::MapAccess;
+use serde_json::value::RawValue;
+
+use super::answer::{ApiError, ErrorCode, Result};
+use super::event::{Event, Section};
+use super::route::EventType;
+use crate::json::read::{MAX_DEPTH, Pass, Target, Unreadable, Value, is_too_deep, stopped};
+use crate::json::{Key, Scalar};
+use crate::rejection::{Code, Rejection};
+
+/// Longest event, in bytes as it was sent. Segment documents 32 KB; the mobile libraries of `RudderStack` make some of
+/// 64 KB, and throw a whole file away when one is refused.
+pub const MAX_EVENT: usize = 65_536;
 /// Most events in a batch (Segment's HTTP API).
 pub const MAX_EVENTS: usize = 2_500;
 
@@ -17,28 +23,98 @@ pub const MAX_EVENTS: usize = 2_500;
 pub struct Member<'a> {
     /// What could be read of it. One that is refused still tells its `messageId`.
     pub event: Event<'a>,
-    /// It is too long, or something else than an object.
-    pub fault: Option<Rejection>,
-    /// As it was written.
-    pub raw: Raw<'a>,
+    /// Whether it is something else than an object.
+    is_other: bool,
+    /// Its length in bytes as it was written, where that was looked at.
+    length: usize,
 }
 
-impl<'a> Member<'a> {
-    fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), Malformed> {
-        if reader.peek() != Some(b'{') {
-            self.fault = Some(Rejection::new(Code::InvalidEvent, "event: expected an object"));
-            self.raw = reader.raw()?;
-            return Ok(());
+impl Member<'_> {
+    /// Checks what must hold of an event before it is looked into.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::InvalidEvent`] for something else than an object, [`Code::EventTooLarge`].
+    pub fn check(&self) -> std::result::Result<(), Rejection> {
+        let length = self.length;
+        if self.is_other {
+            Err(Rejection::new(Code::InvalidEvent, "event: expected an object"))
+        } else if length > MAX_EVENT {
+            let message = format!("event: expected at most {MAX_EVENT} bytes, found {length}");
+            Err(Rejection::new(Code::EventTooLarge, message))
+        } else {
+            Ok(())
         }
-        self.raw = reader.with_text(|reader| self.event.read(reader))?;
-        let length = self.raw.text().len();
-        if length > MAX_EVENT {
-            self.fault = Some(Rejection::new(
-                Code::EventTooLarge,
-                found("event: expected at most ", MAX_EVENT, " bytes, found ", length),
-            ));
+    }
+}
+
+impl<'a> Target<'a> for Member<'a> {
+    type Element = ();
+
+    fn member<A: MapAccess<'a>>(
+        &mut self,
+        key: Key<'a>,
+        value: Value<'_, A>,
+    ) -> std::result::Result<(), A::Error> {
+        self.event.member(&key, value)
+    }
+
+    fn other(&mut self, _: bool) {
+        self.is_other = true;
+    }
+
+    fn length(&mut self, length: usize) {
+        self.length = length;
+    }
+}
+
+/// The events of an array, of which no more are kept than may be.
+#[derive(Debug, Default)]
+struct Members<'a, const LIMIT: usize> {
+    is_array: bool,
+    count: usize,
+    kept: Vec<Member<'a>>,
+}
+
+impl<'a, const LIMIT: usize> Target<'a> for Members<'a, LIMIT> {
+    type Element = Member<'a>;
+
+    fn member<A: MapAccess<'a>>(
+        &mut self,
+        _: Key<'a>,
+        value: Value<'_, A>,
+    ) -> std::result::Result<(), A::Error> {
+        value.skip()
+    }
+
+    fn array(&mut self) {
+        self.is_array = true;
+    }
+
+    fn element(&mut self) -> Option<&mut Member<'a>> {
+        self.count += 1;
+        if self.count > LIMIT {
+            return None;
         }
-        Ok(())
+        self.kept.push(Member::default());
+        self.kept.last_mut()
+    }
+
+    fn other(&mut self, _: bool) {}
+}
+
+impl<'a, const LIMIT: usize> Members<'a, LIMIT> {
+    fn finish(self) -> Result<Vec<Member<'a>>> {
+        if !self.is_array {
+            let message = "batch: expected an array of events";
+            return Err(ApiError::new(ErrorCode::InvalidEvent, message));
+        }
+        let count = self.count;
+        if count > LIMIT {
+            let message = format!("batch: expected at most {LIMIT} events, found {count}");
+            return Err(ApiError::new(ErrorCode::PayloadTooLarge, message));
+        }
+        Ok(self.kept)
     }
 }
 
@@ -46,193 +122,267 @@ impl<'a> Member<'a> {
 #[derive(Debug, Default)]
 pub struct Envelope<'a> {
     /// `sentAt`, for all its members.
-    pub sent_at: Option<Raw<'a>>,
+    pub sent_at: Option<&'a RawValue>,
     /// `writeKey`.
-    pub write_key: Option<Raw<'a>>,
+    pub write_key: Option<&'a RawValue>,
     /// Default `context` of the members.
     pub context: Section<'a>,
     /// Default `integrations` of the members.
     pub integrations: Section<'a>,
+    /// `type`, which an event has and an envelope has not.
+    kind: Option<&'a RawValue>,
+    batch: Members<'a, MAX_EVENTS>,
+    has_batch: bool,
 }
 
-/// Events that are read, of which no more are kept than may be.
-struct Members<'a> {
-    limit: usize,
-    count: usize,
-    kept: Vec<Member<'a>>,
-}
+impl<'a> Target<'a> for Envelope<'a> {
+    type Element = Member<'a>;
 
-impl<'a> Members<'a> {
-    fn new(limit: usize) -> Self {
-        Self { limit, count: 0, kept: Vec::new() }
-    }
-
-    fn read(mut self, reader: &mut Reader<'a>) -> Result<Self, Malformed> {
-        reader.array(|reader| {
-            self.count += 1;
-            if self.count > self.limit {
-                return reader.pass();
+    fn member<A: MapAccess<'a>>(
+        &mut self,
+        key: Key<'a>,
+        value: Value<'_, A>,
+    ) -> std::result::Result<(), A::Error> {
+        match key.bytes() {
+            b"batch" => {
+                self.has_batch = true;
+                value.read(&mut self.batch)
             }
-            self.kept.push(Member::default());
-            self.kept.last_mut().map_or(Ok(()), |member| member.read(reader))
-        })?;
-        Ok(self)
-    }
-
-    fn finish(self) -> Fallible<Vec<Member<'a>>> {
-        let Self { limit, count, kept } = self;
-        if count <= limit {
-            return Ok(kept);
+            b"sentAt" => value.keep(&mut self.sent_at),
+            b"writeKey" => value.keep(&mut self.write_key),
+            b"type" => value.keep(&mut self.kind),
+            b"context" => value.read(&mut self.context),
+            b"integrations" => value.read(&mut self.integrations),
+            _ => value.skip(),
         }
-        Err(Failure::new(
-            FailureCode::PayloadTooLarge,
-            found("batch: expected at most ", limit, " events, found ", count),
-        ))
     }
+
+    /// A bare array is a batch without an envelope.
+    fn array(&mut self) {
+        self.has_batch = true;
+        self.batch.array();
+    }
+
+    fn element(&mut self) -> Option<&mut Member<'a>> {
+        self.batch.element()
+    }
+
+    fn other(&mut self, _: bool) {}
 }
 
-impl<'a> Envelope<'a> {
-    /// Reads the envelope and its members.
-    ///
-    /// # Errors
-    ///
-    /// [`FailureCode::MalformedJson`], [`FailureCode::InvalidEvent`] for JSON of another shape and
-    /// [`FailureCode::PayloadTooLarge`] for too many events.
-    pub fn read(body: &'a str) -> Fallible<(Self, Vec<Member<'a>>)> {
-        let (mut envelope, mut members) = (Self::default(), None);
-        read(body, |reader| {
-            reader.object(|key, reader| {
-                let slot = match key.bytes().as_ref() {
-                    b"batch" => {
-                        let is_array = reader.peek() == Some(b'[');
-                        members = if is_array {
-                            Some(Members::new(MAX_EVENTS).read(reader)?)
-                        } else {
-                            reader.pass().map(|()| None)?
-                        };
-                        return Ok(());
-                    }
-                    b"sentAt" => &mut envelope.sent_at,
-                    b"writeKey" => &mut envelope.write_key,
-                    b"context" => return envelope.context.read(reader),
-                    b"integrations" => return envelope.integrations.read(reader),
-                    _ => return reader.pass(),
-                };
-                *slot = reader.raw()?.unless_null();
-                Ok(())
-            })
-        })?;
-        let members = members.ok_or_else(|| {
-            Failure::new(FailureCode::InvalidEvent, "batch: expected an array of events")
-        })?;
-        Ok((envelope, members.finish()?))
-    }
+/// The events of a batch's body.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// What stands around them; empty around a bare array and a single event.
+    pub envelope: Envelope<'a>,
+    /// The events.
+    pub members: Vec<Member<'a>>,
+    /// Whether it is one event alone and no array.
+    pub is_single: bool,
 }
 
-/// The events of a webhook's body: one, or an array of them.
+/// Reads an envelope with events, a bare array of them, or a single event that names its type.
 ///
 /// # Errors
 ///
-/// Those of [`Envelope::read`].
-pub fn webhook(body: &str) -> Fallible<Vec<Member<'_>>> {
+/// [`ErrorCode::MalformedJson`], [`ErrorCode::InvalidEvent`] for JSON of another shape and
+/// [`ErrorCode::PayloadTooLarge`] for too many events.
+pub fn batch(body: &str) -> Result<Batch<'_>> {
+    let mut envelope: Envelope = read(body)?;
+    if !envelope.has_batch
+        && let Scalar::Text(kind) = Scalar::of_field(envelope.kind)
+        && EventType::named(&kind).is_some()
+    {
+        let members = vec![single(body)?];
+        return Ok(Batch { envelope: Envelope::default(), members, is_single: true });
+    }
+    let members = std::mem::take(&mut envelope.batch).finish()?;
+    Ok(Batch { envelope, members, is_single: false })
+}
+
+/// The events of a webhook's body.
+#[derive(Debug)]
+pub struct Webhook<'a> {
+    /// The events.
+    pub members: Vec<Member<'a>>,
+    /// Whether it is one event alone and no array.
+    pub is_single: bool,
+}
+
+/// Reads the events of a webhook's body: one, or an array of them.
+///
+/// # Errors
+///
+/// Those of [`batch`].
+pub fn webhook(body: &str) -> Result<Webhook<'_>> {
     if !body.trim_ascii_start().starts_with('[') {
-        return single(body).map(|event| vec![event]);
+        return Ok(Webhook { members: vec![single(body)?], is_single: true });
     }
-    let mut reader = Reader::new(body);
-    let members = Members::new(super::webhook::MAX_EVENTS).read(&mut reader);
-    let members = members.and_then(|members| reader.end().map(|()| members));
-    members.map_err(|Malformed| malformed(body))?.finish()
+    let members: Members<{ super::webhook::MAX_EVENTS }> = read(body)?;
+    Ok(Webhook { members: members.finish()?, is_single: false })
 }
 
-/// The one event of a body.
+/// Reads the one event of a body.
 ///
 /// # Errors
 ///
-/// [`FailureCode::MalformedJson`], and [`FailureCode::InvalidEvent`] for JSON of another shape.
-pub fn single(body: &str) -> Fallible<Member<'_>> {
-    let mut member = Member::default();
-    read(body, |reader| member.read(reader))?;
-    Ok(member)
+/// [`ErrorCode::MalformedJson`], and [`ErrorCode::InvalidEvent`] for JSON of another shape.
+pub fn single(body: &str) -> Result<Member<'_>> {
+    let member: Member = read(body)?;
+    if member.is_other { Err(not_an_object()) } else { Ok(member) }
 }
 
-/// Reads a body that is an object. A byte order mark before it is no part of it.
-fn read<'a>(
-    body: &'a str,
-    read: impl FnOnce(&mut Reader<'a>) -> Result<(), Malformed>,
-) -> Fallible<()> {
-    let body = body.strip_prefix('\u{feff}').unwrap_or(body);
-    let mut reader = Reader::new(body);
-    match reader.peek() {
-        Some(b'{') => {
-            let read = read(&mut reader).and_then(|()| reader.end());
-            read.map_err(|Malformed| malformed(body))
-        }
-        _ => match reader.pass().and_then(|()| reader.end()) {
-            Ok(()) => Err(Failure::new(FailureCode::InvalidEvent, "body: expected a JSON object")),
-            Err(Malformed) => Err(malformed(body)),
-        },
+/// What a body is read as.
+trait Body<'a>: Target<'a> {
+    /// Returns the events in it.
+    fn members(&self) -> &[Member<'a>];
+}
+
+impl<'a> Body<'a> for Member<'a> {
+    fn members(&self) -> &[Self] {
+        slice::from_ref(self)
     }
 }
 
-/// What is wrong with a body that could not be read.
-fn malformed(body: &str) -> Box<Failure> {
+impl<'a, const LIMIT: usize> Body<'a> for Members<'a, LIMIT> {
+    fn members(&self) -> &[Member<'a>] {
+        &self.kept
+    }
+}
+
+impl<'a> Body<'a> for Envelope<'a> {
+    fn members(&self) -> &[Member<'a>] {
+        self.batch.members()
+    }
+}
+
+/// Reads a body that is an object, or an array of what may be one. A byte order mark before it is no part of it.
+///
+/// In one pass where that is enough, which it is unless something strange stands in an object's place or an event may
+/// be too large: a second pass over the text of each costs a batch as much as all the rest.
+fn read<'a, T: Body<'a>>(body: &'a str) -> Result<T> {
+    let body = body.strip_prefix('\u{feff}').unwrap_or(body);
+    let start = body.trim_ascii_start().as_bytes().first();
+    let read = match Pass::read::<T>(body, false) {
+        Ok(target) if are_surely_short(body, target.members()) => Ok(target),
+        Err(Unreadable::TooDeep) => Err(Unreadable::TooDeep),
+        _ => Pass::read(body, true),
+    };
+    match read {
+        Ok(_) if !matches!(start, Some(b'{' | b'[')) => Err(not_an_object()),
+        Ok(target) => Ok(target),
+        Err(Unreadable::TooDeep | Unreadable::Malformed) => Err(malformed(body)),
+    }
+}
+
+/// Returns whether no event can be longer than it may be: told by where the types of the events before and behind it
+/// stand, between which it lies.
+fn are_surely_short(body: &str, members: &[Member]) -> bool {
+    if body.len() <= MAX_EVENT {
+        return true;
+    }
+    let start = body.as_ptr().addr();
+    let place = |member: &Member| Some(member.event.kind?.get().as_ptr().addr() - start);
+    let places = members.iter().map(place).chain([Some(body.len())]);
+    let (mut last, mut before) = (0, 0);
+    for place in places {
+        match place {
+            Some(place) if place - before <= MAX_EVENT => (before, last) = (last, place),
+            _ => return false,
+        }
+    }
+    true
+}
+
+fn not_an_object() -> Box<ApiError> {
+    ApiError::new(ErrorCode::InvalidEvent, "body: expected a JSON object")
+}
+
+/// Returns what is wrong with a body that could not be read.
+fn malformed(body: &str) -> Box<ApiError> {
     let message = if body.trim_ascii().is_empty() {
         "body: expected a JSON object, found nothing".to_owned()
     } else if is_too_deep(body.as_bytes()) {
-        concat(&["body: expected at most ", &whole(MAX_DEPTH.into()), " levels of nesting"])
+        format!("body: expected at most {MAX_DEPTH} levels of nesting")
     } else {
-        let (line, column) = stopped(body);
-        found("body: expected JSON, stopped at line ", line, ", column ", column)
+        // The error's own text may quote the payload.
+        let (line, column) = stopped(body).unwrap_or((1, 1));
+        format!("body: expected JSON, stopped at line {line}, column {column}")
     };
-    Failure::new(FailureCode::MalformedJson, message)
-}
-
-/// A message with two numbers.
-fn found(before: &str, first: usize, between: &str, second: usize) -> String {
-    concat(&[before, &whole(first as u64), between, &whole(second as u64)])
+    ApiError::new(ErrorCode::MalformedJson, message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn lengths(body: &str) -> Vec<Option<Code>> {
+        let members = batch(body).unwrap().members;
+        members.iter().map(|member| member.check().err().map(|rejection| rejection.code)).collect()
+    }
+
+    /// An event of so many bytes, with its type in front or at its end.
+    fn event(length: usize, is_in_front: bool) -> String {
+        let kind = r#""type":"track""#;
+        let filler = |room: usize| format!(r#""x":"{}""#, "x".repeat(room));
+        let filler = filler(length - kind.len() - filler(0).len() - 3);
+        if is_in_front { format!("{{{kind},{filler}}}") } else { format!("{{{filler},{kind}}}") }
+    }
+
     #[test]
-    fn a_body_is_read_as_far_as_another_reader_comes() {
-        for body in [
-            "{",
-            "{\"a\"",
-            "{\"a\": }",
-            "{\"a\":1,\n \"b\":2,\n}",
-            "{\"a\":1}\n\n}",
-            "{\"context\":{\"page\":[1 2]}}",
-            "{\"name\":1 }\n [",
-            "{\"name\":[1,\n2,x]}",
-            "[]]",
-            "x",
-        ] {
-            let error = serde_json::from_str::<serde::de::IgnoredAny>(body).unwrap_err();
-            let (line, column) = (error.line(), error.column());
-            assert_eq!(
-                single(body).unwrap_err().message,
-                format!("body: expected JSON, stopped at line {line}, column {column}"),
-                "{body}"
+    fn an_event_may_be_as_long_as_it_may_be_wherever_its_type_stands() {
+        let too_large = Some(Code::EventTooLarge);
+        for first in [false, true] {
+            for second in [false, true] {
+                let body = |one: usize, two: usize| {
+                    format!(r#"{{"batch":[{},{}]}}"#, event(one, first), event(two, second))
+                };
+                assert_eq!(lengths(&body(MAX_EVENT, 40)), [None, None]);
+                assert_eq!(lengths(&body(MAX_EVENT + 1, 40)), [too_large, None]);
+                assert_eq!(lengths(&body(40, MAX_EVENT + 1)), [None, too_large]);
+                assert_eq!(lengths(&body(MAX_EVENT, MAX_EVENT + 1)), [None, too_large]);
+            }
+        }
+        let without_type = format!(r#"[{{"x":"{}"}},{{}}]"#, "x".repeat(MAX_EVENT));
+        assert_eq!(lengths(&without_type), [too_large, None]);
+        let single = event(MAX_EVENT + 1, true);
+        assert_eq!(lengths(&single), [too_large]);
+    }
+
+    #[test]
+    fn anything_may_stand_in_an_objects_place() {
+        for strange in ["1e999", r#""\ud83c""#, "[1e999]", "null", "[[]]", "-0", "\"\""] {
+            let body = format!(
+                r#"{{"batch":[{strange},{{"type":"track","event":"A","context":{strange},"properties":{strange}}}]}}"#
             );
+            assert_eq!(lengths(&body), [Some(Code::InvalidEvent), None], "{body}");
+            let section = |body| single(body).unwrap().event.context.is_truthy;
+            let body = format!(r#"{{"context":{strange}}}"#);
+            assert_eq!(section(&body), !matches!(strange, "null" | "-0" | "\"\""), "{body}");
         }
     }
 
     #[test]
-    fn what_is_broken_in_itself_is_told_by_its_beginning() {
-        for (body, column) in [
-            ("{\"a\":\"b", 6),
-            ("{\"a\":\"b\\q\"}", 6),
-            ("{\"a\":{\"b\":1.}}", 11),
-            ("{\"a\":nul}", 6),
+    fn nesting_is_bounded_wherever_it_stands() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        for (before, after, levels) in [
+            (r#"{"x":"#, "}", 1),
+            (r#"{"batch":[{"x":"#, "}]}", 3),
+            (r#"{"batch":[{"context":{"Librato":"#, "}}]}", 4),
+            (r#"{"batch":[{"properties":{"x":"#, "}}]}", 4),
+            (r#"{"batch":["#, "]}", 2),
         ] {
-            assert_eq!(
-                single(body).unwrap_err().message,
-                format!("body: expected JSON, stopped at line 1, column {column}"),
-                "{body}"
-            );
+            let body = |more| format!("{before}{}{after}", nested(MAX_DEPTH - levels + more));
+            let is_read = |body: &str| match Pass::read::<Envelope>(body, false) {
+                Ok(_) => true,
+                Err(reason) => {
+                    assert_eq!(reason, Unreadable::TooDeep);
+                    false
+                }
+            };
+            assert!(is_read(&body(0)), "{before}");
+            assert!(!is_read(&body(1)), "{before}");
+            assert!(batch(&body(1)).unwrap_err().message.contains("levels of nesting"));
         }
     }
 }

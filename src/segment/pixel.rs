@@ -1,16 +1,12 @@
 //! Events in a query: the tracking pixel, and the scripts that the classic library loads where it
 //! can do no better.
 
-use std::borrow::Cow;
-
 use base64::Engine;
+use serde_json::{Map, Value};
 
-use super::answer::{Answer, Body, Failure, FailureCode, Fallible};
+use super::answer::{Answer, ApiError, Body, ErrorCode, Result};
 use super::credential::LENIENT_BASE64;
 use super::query;
-use crate::json::tree::Value;
-use crate::json::writer::to_json;
-use crate::text::{concat, split};
 
 /// Most parts of a dotted name; a longer one is left out.
 const MAX_PARTS: usize = 16;
@@ -20,11 +16,11 @@ const MAX_PARTS: usize = 16;
 ///
 /// # Errors
 ///
-/// [`FailureCode::MalformedJson`] for `data` that is no base64 of UTF-8.
-pub fn event(query: &str) -> Fallible<String> {
+/// [`ErrorCode::MalformedJson`] for `data` that is no base64 of UTF-8.
+pub fn event(query: &str) -> Result<String> {
     match query::parameter(query, "data") {
         Some(data) => decode(&data),
-        None => Ok(to_json(&Value::Object(unfold(query)))),
+        None => Ok(Value::Object(unfold(query)).to_string()),
     }
 }
 
@@ -32,8 +28,8 @@ pub fn event(query: &str) -> Fallible<String> {
 ///
 /// # Errors
 ///
-/// [`FailureCode::MalformedJson`].
-pub fn decode(data: &str) -> Fallible<String> {
+/// [`ErrorCode::MalformedJson`].
+pub fn decode(data: &str) -> Result<String> {
     let data: String = data
         .chars()
         .filter_map(|c| match c {
@@ -47,17 +43,16 @@ pub fn decode(data: &str) -> Fallible<String> {
     // Both alphabets have become one.
     let bytes = LENIENT_BASE64.decode(data).ok();
     bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
-        Failure::new(FailureCode::MalformedJson, "data: expected the base64 of a JSON event")
+        ApiError::new(ErrorCode::MalformedJson, "data: expected the base64 of a JSON event")
     })
 }
 
-/// The entries of an object, by key: which of those is first does not hang on a parameter's place.
-type Entries = Vec<(Cow<'static, str>, Value<'static>)>;
-
-fn unfold(query: &str) -> Entries {
-    let mut event = Entries::new();
+/// The object that dotted parameters stand for. Its keys are in their own order: which of those is first does not hang on a
+/// parameter's place.
+fn unfold(query: &str) -> Map<String, Value> {
+    let mut event = Map::new();
     for (name, value) in query::parameters(query) {
-        let parts: Vec<&str> = split(&name, ".").collect();
+        let parts: Vec<&str> = name.split('.').collect();
         if parts.len() <= MAX_PARTS {
             insert(&mut event, &parts, value);
         }
@@ -65,19 +60,15 @@ fn unfold(query: &str) -> Entries {
     event
 }
 
-fn insert(object: &mut Entries, path: &[&str], value: String) {
+fn insert(object: &mut Map<String, Value>, path: &[&str], value: String) {
     let Some((name, rest)) = path.split_first() else { return };
-    let place = object.binary_search_by(|(key, _)| (**key).cmp(name)).unwrap_or_else(|place| {
-        object.insert(place, ((*name).to_owned().into(), Value::Null));
-        place
-    });
-    let Some((_, slot)) = object.get_mut(place) else { return };
+    let slot = object.entry(*name).or_insert(Value::Null);
     if rest.is_empty() {
-        *slot = Value::Text(value.into());
+        *slot = Value::String(value);
         return;
     }
-    if !matches!(slot, Value::Object(_)) {
-        *slot = Value::Object(Entries::new());
+    if !slot.is_object() {
+        *slot = Value::Object(Map::new());
     }
     if let Value::Object(inner) = slot {
         insert(inner, rest, value);
@@ -104,7 +95,7 @@ pub fn answer(of_event: &Answer) -> Answer {
 #[must_use]
 pub fn script(of_event: Answer, callback: &str) -> Answer {
     let is_name = callback.len() <= 128
-        && split(callback, ".").all(|part| {
+        && callback.split('.').all(|part| {
             part.as_bytes().first().is_some_and(|first| !first.is_ascii_digit())
                 && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$')
         });
@@ -113,7 +104,7 @@ pub fn script(of_event: Answer, callback: &str) -> Answer {
     }
     let status = if of_event.status < 429 { 200 } else { of_event.status };
     // The comment keeps what follows from being taken for the file of another kind.
-    let body = Body::Script(concat(&["/**/", callback, "(", of_event.text(), ");"]));
+    let body = Body::Script(format!("/**/{callback}({});", of_event.text()));
     Answer { status, body, ..of_event }
 }
 

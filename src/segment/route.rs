@@ -1,7 +1,5 @@
 //! Which path means what.
 
-use crate::text::contains;
-
 /// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventType {
@@ -78,7 +76,7 @@ impl<'a> Route<'a> {
         let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
         let key_in = |before, after| {
             let key: Option<&str> = path.strip_prefix(before)?.strip_suffix(after);
-            key.filter(|key| !key.is_empty() && !contains(key, "/"))
+            key.filter(|key| !key.is_empty() && !key.contains('/'))
         };
         if let Some(write_key) = key_in("/projects/", "/settings") {
             return Self::Settings { write_key, base };

@@ -1,11 +1,10 @@
 //! Segment itself, through a Webhooks destination.
 
 use hmac::{Hmac, KeyInit, Mac};
+use serde_json::value::RawValue;
 use sha1::Sha1;
 
-use super::answer::{Failure, FailureCode, Fallible};
-use crate::json::reader::{Malformed, Raw, Reader};
-use crate::text::hex_byte;
+use super::answer::{ApiError, ErrorCode, Result};
 
 /// Longest request of a webhook, in bytes: Segment batches up to 4,000 events, and a request that is
 /// refused is lost.
@@ -20,8 +19,8 @@ pub const MAX_EVENTS: usize = 4_000;
 ///
 /// # Errors
 ///
-/// [`FailureCode::InvalidSignature`].
-pub fn verify(secret: &str, body: &[u8], signature: Option<&str>) -> Fallible<()> {
+/// [`ErrorCode::InvalidSignature`].
+pub fn verify(secret: &str, body: &[u8], signature: Option<&str>) -> Result<()> {
     let signature = signature.and_then(|text| hex(text.trim()));
     let is_of = |text: &[u8]| {
         // Any length of key is a key for HMAC.
@@ -33,28 +32,22 @@ pub fn verify(secret: &str, body: &[u8], signature: Option<&str>) -> Fallible<()
     if is_of(body) || first_element(body).is_some_and(|text| is_of(text.as_bytes())) {
         return Ok(());
     }
-    Err(Failure::new(
-        FailureCode::InvalidSignature,
+    Err(ApiError::new(
+        ErrorCode::InvalidSignature,
         "X-Signature: expected the HMAC-SHA1 of the body under WEBHOOK_SECRET, in hex",
     ))
 }
 
 fn first_element(body: &[u8]) -> Option<&str> {
-    let mut reader = Reader::new(std::str::from_utf8(body).ok()?);
-    let mut first = None;
-    let read: Result<(), Malformed> = reader.array(|reader| {
-        let member = reader.raw()?;
-        first.get_or_insert(member);
-        Ok(())
-    });
-    read.and_then(|()| reader.end()).ok()?;
-    first.map(Raw::text)
+    let elements: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
+    elements.first().map(|element| element.get())
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks();
-    let bytes = pairs.iter().map(|[high, low]| hex_byte(*high, *low));
-    bytes.collect::<Option<_>>().filter(|_| rest.is_empty())
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(*high)? * 16 + digit(*low)?).ok();
+    pairs.iter().map(byte).collect::<Option<_>>().filter(|_| rest.is_empty())
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! What the native tests share.
 
 pub(crate) mod model;
-pub(crate) mod proto;
 
 use librato_edge::Millis;
-use librato_edge::destination::Writer;
-use librato_edge::ingest::{self, Call, Intake, Kind};
+use librato_edge::destination::WriterId;
+use librato_edge::ingest::{self, Call, Kind, ParsedRequest};
 use librato_edge::rollup::Rollup;
-use librato_edge::segment::answer::Fallible;
+use librato_edge::segment::answer::Result;
 use librato_edge::segment::route::Route;
 use librato_edge::settings::Settings;
 use librato_edge::time::NativeDate;
@@ -28,7 +27,7 @@ pub(crate) fn settings<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) 
     ];
     let settings = Settings::read(|name| {
         let mut all = pairs.iter().chain(&base);
-        all.find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        all.find(|(key, _)| *key == name).map(|(_, value)| *value).into()
     });
     assert_eq!(settings.problems, []);
     settings
@@ -48,13 +47,13 @@ pub(crate) fn otlp<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> S
 /// Takes a body as if it had been posted to a path.
 #[allow(dead_code)]
 #[track_caller]
-pub(crate) fn post<'a>(
+pub(crate) fn post(
     settings: &Settings,
     path: &str,
-    body: &'a str,
+    body: &str,
     received_at: Millis,
     native_date: NativeDate,
-) -> Fallible<Intake<'a>> {
+) -> Result<ParsedRequest> {
     let kind = match Route::of(path, "") {
         Route::Event(event_type) => Kind::Single(event_type),
         Route::Batch => Kind::Batch,
@@ -68,20 +67,20 @@ pub(crate) fn post<'a>(
         query_key: None,
         native_date,
     };
-    ingest::take(body, &call)
+    ingest::parse(body, &call)
 }
 
-/// The gauges of an intake as Librato would be sent them.
+/// The gauges of a request as Librato would be sent them.
 #[allow(dead_code)]
 #[track_caller]
-pub(crate) fn gauges(settings: &Settings, intake: &Intake) -> Vec<Value> {
+pub(crate) fn gauges(settings: &Settings, request: &ParsedRequest) -> Vec<Value> {
     let librato = settings.destination.as_ref().expect("complete settings");
     let oldest = i64::MIN;
-    let measured = intake.measured().map(|(measurement, _)| measurement);
+    let measured = request.measured().map(|(measurement, _)| measurement);
     let (gauges, _) = Rollup::of(measured, settings.rollup_seconds, oldest);
     let batch: Vec<_> = gauges.iter().collect();
     let body: Value =
-        serde_json::from_slice(&librato.encode(&batch, Writer::ANYONE)).expect("JSON");
+        serde_json::from_slice(&librato.encode(&batch, WriterId::NONE)).expect("JSON");
     body["gauges"].as_array().expect("gauges").clone()
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use librato_edge::Millis;
 use librato_edge::delivery::{
-    Arrival, Delivery, Destination, MAX_IN_FLIGHT, Outcome, Policy, Reply, Shipment, Step,
+    Arrival, Delivery, Destination, MAX_IN_FLIGHT, OutboundRequest, Outcome, Policy, Reply, Step,
 };
 use librato_edge::librato::MAX_MEMBERS;
 use librato_edge::measurement::Measurement;
@@ -45,7 +45,8 @@ pub(crate) enum Wording {
     NamesTheCulprit,
     NamesTheField,
     Vague,
-    NotJson,
+    /// As for a body that is no JSON.
+    OnlyACode,
 }
 
 /// A Librato that keeps what it stores, and refuses a request with a bad source as a whole.
@@ -104,7 +105,7 @@ impl Model {
                     json!({"errors": {"params": {"source": [format!("{bad} is not a valid source name")]}}})
                 }
                 Wording::Vague => json!({"errors": {"request": ["something is wrong"]}}),
-                Wording::NotJson => return answered(400, b"<html>Bad Request</html>".to_vec()),
+                Wording::OnlyACode => json!({"code": 400, "message": "Unable to process JSON"}),
             };
             return answered(400, body.to_string().into_bytes());
         }
@@ -141,7 +142,7 @@ pub(crate) fn play(
     let librato = librato();
     let mut delivery = Delivery::new(&*librato, all, policy);
     let mut now = begin;
-    let mut under_way: Vec<(Shipment, Millis)> = Vec::new();
+    let mut under_way: Vec<(OutboundRequest, Millis)> = Vec::new();
     let mut weather = weather.iter().chain(std::iter::repeat(&Weather::Fair));
     let mut order = order.iter().chain(std::iter::repeat(&(0, 10)));
     loop {
@@ -186,6 +187,10 @@ pub(crate) fn weather() -> impl Strategy<Value = Weather> {
         1 => prop_oneof![Just(500_u16), Just(502), Just(503), Just(504), Just(301), Just(401), Just(408)]
             .prop_map(|status| Weather::Answer(status, "Credentials are required to access this resource.")),
         1 => Just(Weather::Answer(403, r#"{"errors":{"request":["Please use secured connection through https!"]}}"#)),
+        1 => prop_oneof![Just("<html>Bad Request</html>"), Just(""), Just(r#"{"message":"Bad Request"}"#)]
+            .prop_map(|body| Weather::Answer(400, body)),
+        1 => (prop_oneof![Just(404_u16), Just(405)], Just("<html>Not Found</html>"))
+            .prop_map(|(status, body)| Weather::Answer(status, body)),
         1 => (prop_oneof![Just(403_u16), Just(429)], prop_oneof![Just(None), Just(Some("1")), Just(Some("90"))], proptest::option::of(-5_i64..400))
             .prop_map(|(status, retry_after, reset)| Weather::Limited { status, retry_after, reset }),
         1 => Just(Weather::TimedOut),
@@ -199,6 +204,6 @@ pub(crate) fn wording() -> impl Strategy<Value = Wording> {
         Just(Wording::NamesTheCulprit),
         Just(Wording::NamesTheField),
         Just(Wording::Vague),
-        Just(Wording::NotJson),
+        Just(Wording::OnlyACode),
     ]
 }

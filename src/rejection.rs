@@ -1,12 +1,8 @@
 //! Why an event is refused.
 
-use crate::text::concat;
-
 /// The reasons, in the order in which they are looked for. Their names are part of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Code {
-    /// It is not a JSON object, or a string in it is not Unicode.
-    MalformedJson,
     /// It is longer than an event may be.
     EventTooLarge,
     /// It is something else than an object.
@@ -38,7 +34,6 @@ impl Code {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::MalformedJson => "malformed_json",
             Self::EventTooLarge => "event_too_large",
             Self::InvalidEvent => "invalid_event",
             Self::MissingType => "missing_type",
@@ -69,14 +64,5 @@ impl Rejection {
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
-    }
-
-    /// A string that is not Unicode stands in a field that is looked at.
-    #[must_use]
-    pub fn lone_surrogate(field: &str) -> Self {
-        Self::new(
-            Code::MalformedJson,
-            concat(&[field, ": expected Unicode text, found a surrogate without its other half"]),
-        )
     }
 }

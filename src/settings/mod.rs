@@ -1,44 +1,34 @@
 //! The Worker's settings: variables and secrets of its environment, read once.
-use std::fmt;
 
-use sha1::{Digest, Sha1};
+mod origins;
+mod patterns;
+
+use std::fmt;
+use std::ops::RangeInclusive;
 
 use crate::destination::{Destination, Window};
-use crate::librato::{self, Librato};
-use crate::mapping::name;
-use crate::otlp::{Otlp, Profile};
-use crate::text::{
-    concat, is_one_of, join, percent_decoded, read_whole, split, split_once, without_slashes,
-};
+use crate::librato::{self, Api, Librato};
+use crate::measurement::MAX_NAME;
+use crate::otlp::{self, Otlp, Profile};
+use crate::secret::Secret;
+use crate::segment::query::percent_decoded;
+pub use origins::Origins;
+pub use patterns::Patterns;
 
-/// A value that must never be printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps a value.
-    #[must_use]
-    pub fn new(value: String) -> Self {
-        Self(value)
-    }
-
-    /// The value itself, for the one place that sends or compares it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether a text is this secret. How long that takes tells nothing about where they differ: digests
-    /// are compared.
-    #[must_use]
-    pub fn is(&self, text: &str) -> bool {
-        Sha1::digest(&self.0) == Sha1::digest(text)
-    }
+/// What stands in the environment under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// Nothing, or nothing that says anything.
+    Missing,
+    /// A text; of a number or a boolean in `wrangler.toml`, its text.
+    Text(String),
+    /// Something else, such as an array.
+    Malformed,
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("Secret(…)")
+impl From<Option<&str>> for Setting {
+    fn from(text: Option<&str>) -> Self {
+        text.map_or(Self::Missing, |text| Self::Text(text.to_owned()))
     }
 }
 
@@ -48,16 +38,6 @@ enum Kind {
     #[default]
     Librato,
     Otlp,
-}
-
-/// Which of Librato's two APIs is spoken (`LIBRATO_API`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Api {
-    /// Source-based gauges, `POST /v1/metrics`.
-    #[default]
-    Metrics,
-    /// Tagged measurements, `POST /v1/measurements`.
-    Measurements,
 }
 
 /// What happens to an event outside the destination's time window (`LATE_EVENTS`).
@@ -70,44 +50,6 @@ pub enum LateEvents {
     Now,
 }
 
-/// A list of names in which `*` matches any run of characters, whatever the case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Patterns(Vec<String>);
-
-impl Patterns {
-    /// Whether one of the patterns matches the whole name.
-    #[must_use]
-    pub fn allow(&self, name: &str) -> bool {
-        self.0.iter().any(|pattern| pattern == "*" || matches(pattern.as_bytes(), name.as_bytes()))
-    }
-}
-
-/// Matches in linear space and at worst quadratic time: on a mismatch the last star takes one more.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while n < name.len() {
-        match (pattern.get(p), name.get(n)) {
-            (Some(b'*'), _) => {
-                retry = Some((p + 1, n));
-                p += 1;
-            }
-            (Some(wanted), Some(found)) if wanted.eq_ignore_ascii_case(found) => {
-                p += 1;
-                n += 1;
-            }
-            _ => match retry {
-                Some((after_star, taken)) => {
-                    retry = Some((after_star, taken + 1));
-                    (p, n) = (after_star, taken + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.get(p..).is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
-}
-
 /// Everything that is set.
 #[derive(Debug)]
 pub struct Settings {
@@ -115,12 +57,16 @@ pub struct Settings {
     pub destination: Option<Box<dyn Destination>>,
     /// Accepted write keys.
     pub write_keys: Vec<Secret>,
-    /// Browser origins that may send; empty means any.
-    pub allowed_origins: Vec<String>,
+    /// Browser origins that may send.
+    pub allowed_origins: Origins,
+    /// Scheme, host and path at which clients reach the Worker; `None` where that is the request's own URL.
+    pub public_url: Option<String>,
     /// Metrics that may be created.
     pub allowed_events: Patterns,
     /// What happens outside the destination's time window.
     pub late_events: LateEvents,
+    /// What is put before every metric's name.
+    pub metric_prefix: String,
     /// Length of the intervals within which measurements become one, in seconds.
     pub rollup_seconds: u32,
     /// The prefix under which the routes exist as well: empty, or `/` and segments.
@@ -138,7 +84,7 @@ pub struct Settings {
 }
 
 /// A setting that is missing or malformed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
     /// The setting.
     pub setting: &'static str,
@@ -146,65 +92,114 @@ pub struct Problem {
     pub expected: &'static str,
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: expected {}", self.setting, self.expected)
+    }
+}
+
+/// What a request needs to be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// What decides about events, with a write key.
+    Events,
+    /// The same of events that come without one.
+    Webhook,
+    /// What decides about a browser's origin.
+    Origins,
+    /// What a library is told about this Worker.
+    Library,
+    /// What an operator names.
+    Operator,
+}
+
 impl Problem {
-    /// Both in words.
+    /// Returns whether it stands in the way of such a request.
     #[must_use]
-    pub fn text(&self) -> String {
-        concat(&[self.setting, ": expected ", self.expected])
+    pub fn concerns(&self, need: Need) -> bool {
+        match self.setting {
+            "WRITE_KEYS" => matches!(need, Need::Events | Need::Library),
+            "WEBHOOK_SECRET" => need == Need::Webhook,
+            "ALLOWED_ORIGINS" => need == Need::Origins,
+            "PUBLIC_URL" => need == Need::Library,
+            "OPERATOR_TOKEN" => need == Need::Operator,
+            // Its routes do not exist, and the others need it not.
+            "PATH_PREFIX" => false,
+            _ => matches!(need, Need::Events | Need::Webhook),
+        }
     }
 }
 
 impl Settings {
     /// Reads all settings. Never fails: what is wrong is listed in [`Self::problems`].
     #[must_use]
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn read(lookup: impl Fn(&str) -> Setting) -> Self {
         let mut reader = Reader { lookup, problems: Vec::new() };
         let rollup_seconds = reader
             .number("ROLLUP_SECONDS", "a whole number of seconds from 1 to 600", 1..=600)
             .unwrap_or(1);
         let destination = reader.destination(rollup_seconds);
         let write_keys = reader.required("WRITE_KEYS", WRITE_KEYS, |text| !list(text).is_empty());
-        let any_origin = |origins: &[String]| origins.iter().any(|origin| origin == "*");
         let mut settings = Self {
             destination,
-            write_keys: list(&write_keys.unwrap_or_default()).into_iter().map(Secret).collect(),
+            write_keys: list(&write_keys.unwrap_or_default())
+                .into_iter()
+                .map(Secret::new)
+                .collect(),
             allowed_origins: reader
-                .list("ALLOWED_ORIGINS", ORIGINS, is_origin)
-                .filter(|origins| !any_origin(origins))
+                .read("ALLOWED_ORIGINS", origins::EXPECTED, |text| Origins::read(&list(text)))
                 .unwrap_or_default(),
-            allowed_events: Patterns(
-                reader
-                    .list("ALLOWED_EVENTS", EVENTS, |_| true)
-                    .map_or_else(|| vec!["*".into()], |names| patterns(&names)),
-            ),
+            public_url: reader
+                .read("PUBLIC_URL", PUBLIC_URL, |text| is_base_url(text).then(|| base_url(text))),
+            allowed_events: reader
+                .list("ALLOWED_EVENTS", EVENTS)
+                .map_or_else(Patterns::default, |names| Patterns::of(&names)),
             late_events: reader.choice(
                 "LATE_EVENTS",
                 "`reject` or `now`",
                 &[("reject", LateEvents::Reject), ("now", LateEvents::Now)],
             ),
-            rollup_seconds,
-            path_prefix: reader.prefix(),
-            consent_categories: reader
-                .list("CONSENT_CATEGORIES", "categories, separated by commas", |_| true)
+            metric_prefix: reader
+                .read("METRIC_PREFIX", METRIC_PREFIX, |text| {
+                    is_part_of_name(text).then(|| text.to_owned())
+                })
                 .unwrap_or_default(),
-            webhook_secret: reader.text("WEBHOOK_SECRET").map(Secret),
+            rollup_seconds,
+            path_prefix: reader.read("PATH_PREFIX", PREFIX, path_prefix).unwrap_or_default(),
+            consent_categories: reader
+                .list("CONSENT_CATEGORIES", "categories, separated by commas")
+                .unwrap_or_default(),
+            webhook_secret: reader.secret("WEBHOOK_SECRET"),
             once_shards: reader
                 .number("ONCE_SHARDS", "a whole number from 1 to 1000", 1..=1_000)
                 .unwrap_or(1),
-            operator_token: reader.text("OPERATOR_TOKEN").map(Secret),
+            operator_token: reader.secret("OPERATOR_TOKEN"),
             problems: Vec::new(),
         };
         settings.problems = reader.problems;
         settings
     }
 
-    /// The age of what is taken. While no destination is set, that of the most patient one.
+    /// Returns the length that a metric's name may have, in characters.
+    #[must_use]
+    pub fn max_name(&self) -> usize {
+        self.destination.as_ref().map_or(MAX_NAME, |destination| destination.max_name())
+    }
+
+    /// Returns whether a metric may be created: by its name, or by what it is without `METRIC_PREFIX`.
+    #[must_use]
+    pub fn allows(&self, metric: &str) -> bool {
+        let event = metric.strip_prefix(self.metric_prefix.as_str());
+        [Some(metric), event].into_iter().flatten().any(|name| self.allowed_events.allow(name))
+    }
+
+    /// Returns the age of what is taken. While no destination is set, that of the most patient one.
     #[must_use]
     pub fn window(&self) -> Window {
         self.destination.as_ref().map_or(librato::WINDOW, |destination| destination.window())
     }
 
-    /// Whether a write key is accepted.
+    /// Returns whether a write key is accepted.
     #[must_use]
     pub fn knows(&self, write_key: &str) -> bool {
         self.write_keys.iter().any(|known| known.expose() == write_key)
@@ -219,12 +214,16 @@ const OTLP_URL: &str = "the whole URL of an OTLP endpoint for metrics, such as \
                         `https://otlp.example.com/v1/metrics`, without credentials or fragment";
 const OTLP_HEADERS: &str = "headers as `Name=value`, separated by commas, the values \
                             percent-encoded";
-const ORIGINS: &str = "`*`, or origins such as `https://www.example.com`, separated by commas";
 const EVENTS: &str = "names of metrics, separated by commas, in which `*` matches any characters";
 const WRITE_KEYS: &str = "one Segment write key or more, separated by commas";
 /// Librato aggregates over at least 10 and at most 600 seconds (Librato knowledge base,
 /// service-side aggregation).
 const PERIOD: &str = "a whole number of seconds from 10 to 600, or `off`";
+const PUBLIC_URL: &str = "the URL at which clients reach the Worker, such as \
+                          `https://www.example.com/collect`, without credentials, query or fragment";
+const METRIC_PREFIX: &str = "at most 100 of the characters `A-Z a-z 0-9 . : _ -`";
+const COUNT_SUFFIX: &str = "at most 100 of the characters `A-Z a-z 0-9 . : _ -`, or `off`";
+const SECRET: &str = "a text";
 const PREFIX: &str = "a path such as `/collect`, of letters, digits and `-._~/`";
 
 struct Reader<F> {
@@ -232,7 +231,7 @@ struct Reader<F> {
     problems: Vec<Problem>,
 }
 
-impl<F: Fn(&str) -> Option<String>> Reader<F> {
+impl<F: Fn(&str) -> Setting> Reader<F> {
     /// Where measurements go (`DESTINATION`): the one place that knows which destinations there are.
     fn destination(&mut self, rollup_seconds: u32) -> Option<Box<dyn Destination>> {
         let choices = [("librato", Kind::Librato), ("otlp", Kind::Otlp)];
@@ -245,13 +244,22 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
     /// The OTLP endpoint.
     fn otlp(&mut self, rollup_seconds: u32) -> Option<Otlp> {
         let url = self.required("OTLP_URL", OTLP_URL, is_whole_url);
-        let headers = match self.text("OTLP_HEADERS") {
+        let headers = match self.text("OTLP_HEADERS", OTLP_HEADERS) {
             Some(text) => header_list(&text),
             None => Some(Vec::new()),
         };
         if headers.is_none() {
             self.miss("OTLP_HEADERS", OTLP_HEADERS);
         }
+        let count_suffix = match self.text("OTLP_COUNT_SUFFIX", COUNT_SUFFIX).as_deref() {
+            Some("off") => None,
+            Some(suffix) if is_part_of_name(suffix) => Some(suffix.to_owned()),
+            Some(_) => {
+                self.miss("OTLP_COUNT_SUFFIX", COUNT_SUFFIX);
+                None
+            }
+            None => Some(otlp::COUNT_SUFFIX.to_owned()),
+        };
         let profile = self.choice(
             "OTLP_PROFILE",
             "`delta`, `monotonic` or `gauge`",
@@ -261,7 +269,11 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
                 ("gauge", Profile::Gauge),
             ],
         );
-        Some(Otlp::new(url?, headers?, profile, rollup_seconds))
+        Some(Otlp::new(
+            url?,
+            headers?,
+            otlp::Options { profile, count_suffix, interval: rollup_seconds },
+        ))
     }
 
     /// The account at Librato, or at what speaks its API.
@@ -271,28 +283,51 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
             "`metrics` or `measurements`",
             &[("metrics", Api::Metrics), ("measurements", Api::Measurements)],
         );
-        let email = self.required("LIBRATO_EMAIL", EMAIL, |text| !has_any(text, ":"));
+        let email = self.required("LIBRATO_EMAIL", EMAIL, |text| !text.contains(':'));
         let token = self.required("LIBRATO_TOKEN", TOKEN, |_| true);
         let url = self.required("LIBRATO_URL", URL, is_base_url);
-        let period = match self.text("METRIC_PERIOD").as_deref() {
+        let period = match self.text("METRIC_PERIOD", PERIOD).as_deref() {
             Some("off") => None,
             Some(_) => self.number("METRIC_PERIOD", PERIOD, 10..=600),
             None => Some(60),
         };
-        let (email, token) = (Secret(email?), Secret(token?));
+        let (email, token) = (Secret::new(email?), Secret::new(token?));
         Some(Librato::new(&base_url(&url?), email, token, api, period))
     }
 
-    /// A setting is missing or malformed.
+    /// Notes that a setting is missing or malformed.
     fn miss(&mut self, setting: &'static str, expected: &'static str) {
         self.problems.push(Problem { setting, expected });
     }
 
-    /// A setting's text. What is empty counts as unset.
-    fn text(&self, setting: &str) -> Option<String> {
-        let text = (self.lookup)(setting)?;
-        let text = text.trim();
-        (!text.is_empty()).then(|| text.to_owned())
+    /// Returns a setting's text. What is empty counts as unset.
+    fn text(&mut self, setting: &'static str, expected: &'static str) -> Option<String> {
+        match (self.lookup)(setting) {
+            Setting::Text(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+            Setting::Missing => None,
+            Setting::Malformed => {
+                self.miss(setting, expected);
+                None
+            }
+        }
+    }
+
+    fn secret(&mut self, setting: &'static str) -> Option<Secret> {
+        self.text(setting, SECRET).map(Secret::new)
+    }
+
+    /// Returns what `read` makes of a setting's text, where there is one; `None` from it means that it is malformed.
+    fn read<T>(
+        &mut self,
+        setting: &'static str,
+        expected: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = read(&self.text(setting, expected)?);
+        if value.is_none() {
+            self.miss(setting, expected);
+        }
+        value
     }
 
     fn required(
@@ -301,8 +336,14 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         expected: &'static str,
         is_good: fn(&str) -> bool,
     ) -> Option<String> {
-        let text =
-            self.text(setting).filter(|text| is_good(text) && !text.chars().any(char::is_control));
+        let text = match (self.lookup)(setting) {
+            Setting::Text(text) => Some(text.trim().to_owned()),
+            Setting::Missing | Setting::Malformed => None,
+        };
+        let is_good = |text: &String| {
+            !text.is_empty() && is_good(text) && !text.chars().any(char::is_control)
+        };
+        let text = text.filter(is_good);
         if text.is_none() {
             self.miss(setting, expected);
         }
@@ -315,84 +356,49 @@ impl<F: Fn(&str) -> Option<String>> Reader<F> {
         expected: &'static str,
         choices: &[(&str, T)],
     ) -> T {
-        let Some(text) = self.text(setting) else { return T::default() };
-        let choice = choices.iter().find(|(name, _)| *name == text);
-        if choice.is_none() {
-            self.miss(setting, expected);
-        }
-        choice.map(|(_, choice)| *choice).unwrap_or_default()
+        let choice = |text: &str| choices.iter().find(|(name, _)| *name == text);
+        self.read(setting, expected, choice).map(|(_, choice)| *choice).unwrap_or_default()
     }
 
     fn number(
         &mut self,
         setting: &'static str,
         expected: &'static str,
-        range: std::ops::RangeInclusive<u32>,
+        range: RangeInclusive<u32>,
     ) -> Option<u32> {
-        let number = read_whole(&self.text(setting)?).filter(|number| range.contains(number));
-        if number.is_none() {
-            self.miss(setting, expected);
-        }
-        number
+        self.read(setting, expected, |text| {
+            text.parse().ok().filter(|number| range.contains(number))
+        })
     }
 
-    /// A list of at least one good item.
-    fn list(
-        &mut self,
-        setting: &'static str,
-        expected: &'static str,
-        is_good: fn(&str) -> bool,
-    ) -> Option<Vec<String>> {
-        let items = list(&self.text(setting)?);
-        if !items.is_empty() && items.iter().all(|item| is_good(item)) {
-            return Some(items);
-        }
-        self.miss(setting, expected);
-        None
+    /// Returns a list of at least one item.
+    fn list(&mut self, setting: &'static str, expected: &'static str) -> Option<Vec<String>> {
+        self.read(setting, expected, |text| Some(list(text)).filter(|items| !items.is_empty()))
     }
+}
 
-    fn prefix(&mut self) -> String {
-        let Some(text) = self.text("PATH_PREFIX") else { return String::new() };
-        let mut path = without_slashes(&text);
-        while let Some(shorter) = path.strip_prefix("/") {
-            path = shorter;
-        }
-        let is_good = split(path, "/").all(|part| {
-            !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || is_one_of(b, "-._~"))
-        });
-        if is_good {
-            return concat(&["/", path]);
-        }
-        self.miss("PATH_PREFIX", PREFIX);
-        String::new()
-    }
+/// Returns a path in one form: a slash, and segments.
+fn path_prefix(text: &str) -> Option<String> {
+    let path = text.trim_matches('/');
+    let is_good = path.split('/').all(|part| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
+    });
+    is_good.then(|| format!("/{path}"))
 }
 
 fn list(text: &str) -> Vec<String> {
-    split(text, ",").map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
-/// `ALLOWED_EVENTS` names metrics; an event's name is meant for its metric's.
-fn patterns(names: &[String]) -> Vec<String> {
-    names.iter().map(|pattern| join(split(pattern, "*").map(name::clean), "*")).collect()
-}
-
-fn has_any(text: &str, marks: &str) -> bool {
-    text.bytes().any(|byte| is_one_of(byte, marks))
-}
-
-/// A star, `null` as pages without an origin send it, or scheme and host as browsers write them.
-fn is_origin(text: &str) -> bool {
-    let host = split_once(text, "://").map(|(_, rest)| without_slashes(rest));
-    matches!(text, "*" | "null")
-        || host.is_some_and(|host| !host.is_empty() && !has_any(host, "/?#@ *"))
+/// Returns whether a text may be a part of a metric's name, and leaves room for the rest.
+fn is_part_of_name(text: &str) -> bool {
+    text.len() <= 100 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".:_-".contains(&b))
 }
 
 /// A URL with a path, and with a query if need be.
 fn is_whole_url(text: &str) -> bool {
-    let (url, query) = split_once(text, "?").unwrap_or((text, ""));
-    let path = split_once(url, "://").and_then(|(_, rest)| split_once(rest, "/"));
+    let (url, query) = text.split_once('?').unwrap_or((text, ""));
+    let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
     is_base_url(url) && path.is_some() && is_in_url(query)
 }
 
@@ -400,38 +406,38 @@ fn is_base_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|rest| {
         let has_host = !matches!(rest.as_bytes(), [] | [b'/' | b':', ..]);
-        has_host && !has_any(rest, "@?") && is_in_url(rest)
+        has_host && !rest.contains(['@', '?']) && is_in_url(rest)
     })
 }
 
 /// What may stand in a URL as it is, without a fragment.
 fn is_in_url(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_graphic() && !is_one_of(byte, "#\\\"<>^`{|}"))
+    text.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\\\"<>^`{|}".contains(&byte))
 }
 
 /// Headers in the form of `OTEL_EXPORTER_OTLP_HEADERS` (OpenTelemetry, "Protocol Exporter"): W3C Baggage
 /// without properties. `None` when it is none, or when a header could not be sent.
 fn header_list(text: &str) -> Option<Vec<(String, Secret)>> {
     let is_name = |name: &str| {
-        let is_part = |b: u8| b.is_ascii_alphanumeric() || is_one_of(b, "!#$%&'*+-.^_`|~");
+        let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         !name.is_empty() && name.bytes().all(is_part)
     };
     let is_value = |value: &str| value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
     let mut headers = Vec::new();
     for pair in list(text) {
-        let (name, value) = split_once(&pair, "=")?;
+        let (name, value) = pair.split_once('=')?;
         let (name, value) = (name.trim(), percent_decoded(value.trim(), b'+')?);
         if !is_name(name) || !is_value(&value) {
             return None;
         }
-        headers.push((name.to_owned(), Secret(value)));
+        headers.push((name.to_owned(), Secret::new(value)));
     }
     Some(headers)
 }
 
 fn base_url(text: &str) -> String {
-    let text = without_slashes(text);
-    without_slashes(text.strip_suffix("/v1").unwrap_or(text)).to_owned()
+    let text = text.trim_end_matches('/');
+    text.strip_suffix("/v1").unwrap_or(text).trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]
@@ -446,11 +452,8 @@ mod tests {
             ("WRITE_KEYS", "one, two,"),
         ];
         Settings::read(|name| {
-            pairs
-                .iter()
-                .chain(&base)
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).into())
+            let mut all = pairs.iter().chain(&base);
+            all.find(|(key, _)| *key == name).map(|(_, value)| *value).into()
         })
     }
 
@@ -507,7 +510,7 @@ mod tests {
         ];
         Settings::read(|name| {
             let mut all = pairs.iter().chain(&base);
-            all.find(|(key, _)| *key == name).map(|(_, value)| (*value).into())
+            all.find(|(key, _)| *key == name).map(|(_, value)| *value).into()
         })
     }
 
