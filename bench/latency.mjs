@@ -47,34 +47,30 @@ async function judged({ latencies, due }, watch) {
 }
 
 function rowsOf(label, found) {
-  const row = (what, figures) => {
-    const [rust, peer] = figures;
-    return [`${label}, ${what}`, ...figures.map((figure) => digits(figure)), digits(rust / peer)];
-  };
-  const share = (what, key, at) =>
-    row(
-      what,
-      found.map((one) => quantile(one[key], at)),
-    );
+  const millis = (what, figures) => [
+    `${label}, ${what}`,
+    ...figures.map((figure) => digits(figure)),
+    digits(figures[0] / figures[1]),
+  ];
+  const share = (key, at) => found.map((one) => quantile(one[key], at));
+  const inPauses = (of) => found.map(({ pauses }) => of(pauses));
   return [
-    share("p50", "all", 0.5),
-    share("p99", "all", 0.99),
-    share("p99 outside pauses", "rest", 0.99),
-    row(
-      "pauses",
-      found.map(({ pauses }) => pauses.length),
-    ),
-    row(
-      "answers in pauses",
-      found.map(({ late }) => late),
-    ),
-    row(
+    millis("p50", share("all", 0.5)),
+    millis("p99", share("all", 0.99)),
+    millis("p99 outside pauses", share("rest", 0.99)),
+    [`${label}, pauses`, ...inPauses(({ length }) => length), "–"],
+    [`${label}, answers in pauses`, ...found.map(({ late }) => late), "–"],
+    millis(
       "longest pause",
-      found.map(({ pauses }) => Math.max(0, ...pauses.map(({ millis }) => millis))),
+      inPauses((pauses) => Math.max(0, ...pauses.map(({ millis }) => millis))),
     ),
-    row(
-      "waited for a processor, in pauses",
-      found.map(({ pauses }) => pauses.reduce((sum, { waited }) => sum + waited, 0)),
+    millis(
+      "all pauses",
+      inPauses((pauses) => pauses.reduce((sum, { millis }) => sum + millis, 0)),
+    ),
+    millis(
+      "of these, without a processor",
+      inPauses((pauses) => pauses.reduce((sum, { waited }) => sum + waited, 0)),
     ),
   ];
 }
