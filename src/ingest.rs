@@ -10,7 +10,7 @@ use crate::Millis;
 use crate::delivery::Outcome;
 use crate::destination::{Names, RetryReason, RetryableError};
 use crate::json::{Scalar, with_words_quoted};
-use crate::mapping::{self, MappingContext, Verdict};
+use crate::mapping::{self, MappingContext, MetricNames, Verdict};
 use crate::measurement::Measurement;
 use crate::rejection::{Code, Rejection};
 use crate::segment::answer::{self, Answer, ApiError, ErrorCode, Rejected, Result};
@@ -55,6 +55,8 @@ pub struct ParsedRequest {
     is_batch: bool,
     /// The write key that they came with; empty for a webhook.
     pub write_key: String,
+    /// Measured events whose name has no letter and no digit that a metric's may have.
+    illegible_names: usize,
     /// The events, in order.
     events: Vec<JudgedEvent>,
 }
@@ -82,6 +84,8 @@ pub struct Counts {
     pub accepted: usize,
     /// Events that are in a measurement.
     pub measured: usize,
+    /// Measured events whose name has no letter and no digit that a metric's may have.
+    pub illegible_names: usize,
     /// Refused events by code.
     pub rejected: BTreeMap<&'static str, usize>,
 }
@@ -189,7 +193,9 @@ struct Collector<'c> {
     events: Vec<JudgedEvent>,
     /// The ids of the events that are measured. A sender may choose ids that share a hash: a batch is bounded.
     seen: HashSet<Rc<str>>,
+    names: MetricNames,
     write_key: String,
+    illegible_names: usize,
 }
 
 impl<'c> Collector<'c> {
@@ -200,6 +206,8 @@ impl<'c> Collector<'c> {
             events: Vec::with_capacity(events),
             // One event alone repeats nothing.
             seen: HashSet::with_capacity(if events > 1 { events } else { 0 }),
+            names: MetricNames::default(),
+            illegible_names: 0,
         }
     }
 
@@ -209,14 +217,17 @@ impl<'c> Collector<'c> {
             Ok(Verdict::NotMeasured) => EventOutcome::Accepted,
             // Only an event that counts makes the next one with its id a repetition.
             Ok(Verdict::Measured(_)) if self.repeats(message_id.as_ref()) => EventOutcome::Accepted,
-            Ok(Verdict::Measured(measurement)) => EventOutcome::Measured(measurement),
+            Ok(Verdict::Measured(measurement)) => {
+                self.illegible_names += usize::from(is_illegible(&measurement));
+                EventOutcome::Measured(measurement)
+            }
             Err(rejection) => EventOutcome::Rejected(rejection),
         };
         self.events.push(JudgedEvent { message_id, outcome });
     }
 
     fn judge(
-        &self,
+        &mut self,
         member: &Member,
         event_type: Option<EventType>,
         sent_at: Option<Millis>,
@@ -229,7 +240,7 @@ impl<'c> Collector<'c> {
             native_date: self.call.native_date,
             is_webhook: self.call.kind == Kind::Webhook,
         };
-        mapping::judge(&member.event, event_type, &context)
+        mapping::judge(&member.event, event_type, &context, &mut self.names)
     }
 
     /// Returns whether an event that counts had this id. The next one has.
@@ -238,8 +249,15 @@ impl<'c> Collector<'c> {
     }
 
     fn finish(self, is_batch: bool) -> ParsedRequest {
-        ParsedRequest { is_batch, write_key: self.write_key, events: self.events }
+        let Self { write_key, events, illegible_names, .. } = self;
+        ParsedRequest { is_batch, write_key, illegible_names, events }
     }
+}
+
+/// Returns whether cleaning has left no letter and no digit of a name: another alphabet's events of one length are one
+/// metric.
+fn is_illegible(measurement: &Measurement) -> bool {
+    !measurement.display_name.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
 impl ParsedRequest {
@@ -300,7 +318,11 @@ impl ParsedRequest {
     /// Returns figures for the log.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts { events: self.events.len(), ..Counts::default() };
+        let mut counts = Counts {
+            events: self.events.len(),
+            illegible_names: self.illegible_names,
+            ..Counts::default()
+        };
         for event in &self.events {
             match &event.outcome {
                 EventOutcome::Accepted => counts.accepted += 1,

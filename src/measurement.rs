@@ -75,6 +75,8 @@ fn cleaned(prefix: &str, text: &str, marks: &[u8], length: usize) -> Rc<str> {
 pub struct Measurement {
     /// Metric name, of Librato's characters and length.
     pub name: Rc<str>,
+    /// The event's name as it was written, by which the metric is shown. Two measurements of one name may differ in it.
+    pub display_name: Rc<str>,
     /// Source, likewise; where none is given it is the name, and the same text.
     pub source: Rc<str>,
     /// First second of the interval, since 1970.

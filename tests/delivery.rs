@@ -29,6 +29,7 @@ fn measurements(count: usize) -> Vec<Measurement> {
     (0..count)
         .map(|n| Measurement {
             name: format!("m{}", n % 7).into(),
+            display_name: format!("m{}", n % 7).into(),
             source: format!("s{n}").into(),
             time: NOW / 1_000 - i64::try_from(n % 100).unwrap(),
             samples: Samples::one(1.0),

@@ -25,6 +25,7 @@ use proptest::prelude::*;
 fn measurement(source: usize) -> Measurement {
     Measurement {
         name: format!("m{}", source % 3).into(),
+        display_name: format!("m{}", source % 3).into(),
         source: format!("s{source}").into(),
         time: NOW / 1_000,
         samples: Samples::one(1.0),
@@ -303,7 +304,7 @@ proptest! {
             for _ in 1..*count {
                 samples = samples.merged(Samples::one(value / 3.0)).unwrap();
             }
-            Measurement { name: name.as_str().into(), source: source.as_str().into(), time: NOW / 1_000 + offset, samples }
+            Measurement { name: name.as_str().into(), display_name: format!("{name} as written").into(), source: source.as_str().into(), time: NOW / 1_000 + offset, samples }
         }).collect();
         let ids: Vec<_> = rows.iter().map(|row| row.4.as_ref().map(|id| EventId::named("k", id))).collect();
         let packed: Vec<_> = measured.iter().zip(ids.iter().copied()).collect();

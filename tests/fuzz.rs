@@ -421,6 +421,7 @@ fn answer_of_librato(input: &[u8]) {
     ];
     let members = members.map(|(name, source, time)| Measurement {
         name: name.into(),
+        display_name: name.into(),
         source: source.into(),
         time,
         samples: Samples::one(1.0),

@@ -37,7 +37,13 @@ fn measurement(name: &str, source: &str, second: i64, values: &[f64]) -> Measure
     let samples = values[1..].iter().fold(Samples::one(values[0]), |all, value| {
         all.merged(Samples::one(*value)).expect("in range")
     });
-    Measurement { name: name.into(), source: source.into(), time: second, samples }
+    Measurement {
+        name: name.into(),
+        display_name: name.into(),
+        source: source.into(),
+        time: second,
+        samples,
+    }
 }
 
 fn destination(settings: &Settings) -> &dyn Destination {
@@ -311,7 +317,13 @@ fn any_measurements() -> impl Strategy<Value = Vec<Measurement>> {
     );
     let one = one.prop_map(|(name, source, time, count, sum)| {
         let samples = Samples { count, sum, ..Samples::one(sum) };
-        Measurement { name: name.into(), source: source.into(), time, samples }
+        Measurement {
+            name: name.as_str().into(),
+            display_name: name.into(),
+            source: source.into(),
+            time,
+            samples,
+        }
     });
     proptest::collection::vec(one, 0..100)
 }
@@ -347,7 +359,14 @@ fn request(
         } else {
             Data::Sum(Sum { data_points, aggregation_temporality: DELTA, is_monotonic })
         };
-        Metric { name, unit: unit.to_owned(), data: Some(data) }
+        let description =
+            name.strip_suffix(".count").filter(|_| unit == "{event}").unwrap_or(&name);
+        Metric {
+            description: description.to_owned(),
+            name,
+            unit: unit.to_owned(),
+            data: Some(data),
+        }
     };
     #[allow(clippy::cast_precision_loss)]
     let count = |samples: &Samples| samples.count as f64;
@@ -451,7 +470,9 @@ proptest! {
         let all: Vec<_> = (0..LIMITS.members).map(|n| {
             let name = format!("{n:x}{}", "n".repeat(long.saturating_sub(3)));
             let source = format!("{n}{}", "s".repeat(usize::try_from(seed % 250).unwrap()));
-            measurement(&name, &source, NOW / 1_000 - 3_599, &values)
+            let one = measurement(&name, &source, NOW / 1_000 - 3_599, &values);
+            // As written by people, in more than one way.
+            Measurement { display_name: format!("{name} {}", n % 3).into(), ..one }
         }).collect();
         let mut delivery = Delivery::of_partitions(to, &all, &[Partition { writer: WriterId::Assigned(9), members: all.len() }], Policy::durable(NOW, 1));
         let mut sent = Vec::new();
@@ -536,7 +557,7 @@ proptest! {
                 String::new()
             }
             Judgement::TooLarge => String::new(),
-            other => panic!("{other:?}"),
+            other @ Judgement::Partly(_) => panic!("{other:?}"),
         };
         prop_assert!(said.chars().count() < 400 && !said.contains(char::is_control), "{said:?}");
         prop_assert!(!said.contains("hunter2"), "{said:?}");

@@ -104,6 +104,7 @@ fn measurement() -> impl Strategy<Value = Measurement> {
     let value =
         prop_oneof![8 => value, 1 => -9.9e126..9.9e126, 1 => Just(9.9e126), 1 => Just(-9.9e126)];
     ("[AaBb]{1,2}", "[XxYy]", 0_i64..5, value).prop_map(|(name, source, time, value)| Measurement {
+        display_name: name.as_str().into(),
         name: name.into(),
         source: source.into(),
         time,

@@ -37,6 +37,9 @@ pub struct DeadLetter {
 pub struct Gauge {
     /// Metric name.
     pub name: String,
+    /// The name as it was written, where it differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
     /// Source.
     pub source: String,
     /// First second of its interval.
@@ -74,6 +77,8 @@ impl DeadLetter {
             received_at: iso8601(received_at * 1_000),
             measurement: Some(Gauge {
                 name: measurement.name.to_string(),
+                display_name: (measurement.display_name != measurement.name)
+                    .then(|| measurement.display_name.to_string()),
                 source: measurement.source.to_string(),
                 measure_time: measurement.time,
                 count,
@@ -129,6 +134,7 @@ impl DeadLetter {
         let gauge = self.measurement.as_ref()?;
         Some(Measurement {
             name: gauge.name.as_str().into(),
+            display_name: gauge.display_name.as_ref().unwrap_or(&gauge.name).as_str().into(),
             source: gauge.source.as_str().into(),
             time: gauge.measure_time,
             samples: Samples {

@@ -3,6 +3,7 @@
 //! A message costs by its number and not by its size, so one request is one message wherever the
 //! platform's limit allows, and names and sources stand in it once.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use base64::Engine;
@@ -100,6 +101,9 @@ struct Message {
     w: Option<String>,
     /// Names and sources.
     n: Vec<Rc<str>>,
+    /// Names as they were written, by the place of the metric's name, where they differ from it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    d: BTreeMap<usize, Rc<str>>,
     /// Measurements.
     m: Vec<Row>,
 }
@@ -197,6 +201,7 @@ impl Parcel {
                 },
                 measurement: Measurement {
                     name: text(*name)?,
+                    display_name: message.d.get(name).cloned().or_else(|| text(*name))?,
                     source: text(*source)?,
                     time: message.r.checked_add(*offset)?,
                     samples: values.samples()?,
@@ -216,9 +221,15 @@ impl Parcel {
 /// Writes a message.
 fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<WriterId>) -> String {
     let mut texts: IndexSet<&Rc<str>> = IndexSet::new();
+    let mut display_names = BTreeMap::new();
     let rows = measured.iter().map(|(measurement, id)| {
+        let Measurement { name, display_name, .. } = *measurement;
+        let place = texts.insert_full(name).0;
+        // The least of several, as OTLP writes it: what is sent again is the same.
+        let least: &mut &Rc<str> = display_names.entry(place).or_insert(display_name);
+        *least = display_name.min(*least);
         Row(
-            texts.insert_full(&measurement.name).0,
+            place,
             texts.insert_full(&measurement.source).0,
             measurement.time - received_at,
             Values::of(measurement.samples),
@@ -226,12 +237,17 @@ fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Wri
         )
     });
     let rows = rows.collect();
+    let is_written_so =
+        |(place, written): &(usize, &Rc<str>)| texts.get_index(*place) != Some(written);
+    let display_names = display_names.into_iter().filter(is_written_so);
+    let display_names = display_names.map(|(place, written)| (place, Rc::clone(written))).collect();
     let message = Message {
         v: VERSION,
         o: format!("{owner:016x}"),
         r: received_at,
         w: sealed.map(WriterId::text),
         n: texts.into_iter().cloned().collect(),
+        d: display_names,
         m: rows,
     };
     // Texts and finite numbers can be written.

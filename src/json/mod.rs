@@ -308,7 +308,7 @@ mod tests {
     fn words_that_json_does_not_have_are_quoted_outside_strings() {
         for (text, quoted) in [
             (r#"{"a":NaN}"#, Some(r#"{"a":"NaN"}"#)),
-            (r#"[Infinity,-Infinity, NaN]"#, Some(r#"["Infinity","-Infinity", "NaN"]"#)),
+            ("[Infinity,-Infinity, NaN]", Some(r#"["Infinity","-Infinity", "NaN"]"#)),
             (r#"{"NaN":"NaN \" Infinity","b":-1}"#, None),
             (r#"{"a":"\\","b":NaN}"#, Some(r#"{"a":"\\","b":"NaN"}"#)),
             (r#"{"é":"é","b":NaN,"c":"NaN"}"#, Some(r#"{"é":"é","b":"NaN","c":"NaN"}"#)),

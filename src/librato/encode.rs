@@ -68,6 +68,7 @@ struct Member<'a> {
     time: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<Tags<'a>>,
+    display_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     period: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,12 +90,13 @@ struct Attributes {
 impl<'a> Member<'a> {
     /// Returns what both APIs call the same.
     ///
-    /// `period` and the attributes make a new metric one whose gauges are summed over a minute, as Segment's documentation
+    /// `display_name` shows a new metric by the event's name as it was written. `period` and the attributes make a new metric one whose gauges are summed over a minute, as Segment's documentation
     /// asks for; on a metric that exists they do nothing.
     fn of(measurement: &'a Measurement, period: Option<u32>) -> Self {
         let Samples { count, sum, min, max, .. } = measurement.samples;
         let creation = Self {
             name: &measurement.name,
+            display_name: &measurement.display_name,
             period,
             attributes: period.map(|_| Attributes { aggregate: true, summarize_function: "sum" }),
             ..Self::default()

@@ -3,12 +3,13 @@
 use std::rc::Rc;
 
 use crate::json::{Scalar, field, number};
-use crate::measurement::{clean_name, clean_source};
+use crate::measurement::clean_source;
 use crate::segment::event::Event;
 
 /// What an Engage Identify call measures.
 pub(crate) struct Engage {
-    pub(crate) name: Rc<str>,
+    /// The trait's name.
+    pub(crate) name: String,
     pub(crate) value: f64,
     pub(crate) source: Rc<str>,
 }
@@ -18,12 +19,11 @@ pub(crate) struct Engage {
 pub(crate) fn measured(event: &Event) -> Option<Engage> {
     let key = Scalar::of(field(event.context.personas?, "computation_key")?);
     let Scalar::Text(key) = key else { return None };
-    let name = clean_name(&key);
     let (value, source) = match Scalar::of(field(event.traits?, &key)?) {
         Scalar::Bool(true) => (1.0, "entered".into()),
         Scalar::Bool(false) => (1.0, "exited".into()),
         Scalar::Number(text) => (number(text), clean_source(&key)),
         _ => return None,
     };
-    (!name.is_empty()).then_some(Engage { name, value, source })
+    (!key.is_empty()).then(|| Engage { name: key.into_owned(), value, source })
 }

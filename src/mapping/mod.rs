@@ -11,12 +11,13 @@ pub mod value;
 use crate::Millis;
 use crate::destination::Window;
 use crate::json::Scalar;
-use crate::measurement::{Measurement, Samples, prefixed};
+use crate::measurement::{Measurement, Samples};
 use crate::rejection::{Code, Rejection};
 use crate::segment::event::Event;
 use crate::segment::route::EventType;
 use crate::settings::{LateEvents, Settings};
 use crate::time::{NativeDate, Timestamp};
+pub use name::MetricNames;
 
 /// What an event is judged by besides itself.
 #[derive(Clone, Copy)]
@@ -45,7 +46,7 @@ pub enum Verdict {
 
 /// Judges one event. Its faults are looked for in the order of [`Code`]; the first is told.
 ///
-/// `given_type` is the type that the request's path gives; without it the event must name its own.
+/// `names` are those of the request so far. `given_type` is the type that the request's path gives; without it the event must name its own.
 ///
 /// # Errors
 ///
@@ -54,6 +55,7 @@ pub fn judge(
     event: &Event,
     given_type: Option<EventType>,
     context: &MappingContext,
+    names: &mut MetricNames,
 ) -> Result<Verdict, Rejection> {
     let settings = context.settings;
     let event_type = match given_type {
@@ -62,11 +64,11 @@ pub fn judge(
         None if context.is_webhook && is_delete(event) => return Ok(Verdict::NotMeasured),
         None => named_type(event)?,
     };
-    let (name, value, source) = match event_type {
+    let (written, value, source) = match event_type {
         EventType::Track => (name::track(event)?, None, None),
         EventType::Page => (name::page(event), None, None),
         EventType::Identify => match engage::measured(event) {
-            Some(engage) => (engage.name, Some(engage.value), Some(engage.source)),
+            Some(engage) => (engage.name.into(), Some(engage.value), Some(engage.source)),
             None => return Ok(Verdict::NotMeasured),
         },
         EventType::Other => return Ok(Verdict::NotMeasured),
@@ -82,19 +84,25 @@ pub fn judge(
         None => value::of(event)?,
     };
     let time = time(event, context)?;
-    let metric = prefixed(&settings.metric_prefix, &name, settings.max_name());
-    if !settings.allows(&metric) {
-        return Err(Rejection::new(
-            Code::EventNotAllowed,
-            format!("event: the metric `{metric}` is not among the names that may be created here"),
-        ));
+    let name = names.of(&written, settings);
+    if !settings.allows(&name.metric) {
+        let message = format!(
+            "event: the metric `{}` is not among the names that may be created here",
+            name.metric
+        );
+        return Err(Rejection::new(Code::EventNotAllowed, message));
     }
     let source = match source {
         Some(source) => source,
-        None => source::of(event, &name)?,
+        None => source::of(event, &name.cleaned)?,
     };
-    let samples = Samples::one(value);
-    Ok(Verdict::Measured(Measurement { name: metric, source, time, samples }))
+    Ok(Verdict::Measured(Measurement {
+        name: name.metric,
+        display_name: name.written,
+        source,
+        time,
+        samples: Samples::one(value),
+    }))
 }
 
 fn is_delete(event: &Event) -> bool {

@@ -39,33 +39,37 @@ struct Cell<'a> {
 /// The body of a request. It depends on nothing but its arguments and stands in an order of its own, so
 /// that what is sent again is the same.
 pub(super) fn request(batch: &[&Measurement], writer: WriterId, format: &Format) -> Vec<u8> {
-    let mut metrics: Vec<(&str, Vec<Cell>)> = Vec::new();
+    let mut metrics: Vec<(&str, &str, Vec<Cell>)> = Vec::new();
     for measurement in sorted(batch) {
-        let Measurement { name, source, time, samples } = measurement;
+        let Measurement { name, display_name, source, time, samples } = measurement;
         let (name, source): (&str, &str) = (name, source);
         // Exact up to 2^53 events.
         #[allow(clippy::cast_precision_loss)]
         let cell = Cell { source, second: *time, sum: samples.sum, count: samples.count as f64 };
         match metrics.last_mut() {
-            Some((last, cells)) if *last == name => match cells.last_mut() {
-                // Of equal points in one request a store keeps one.
-                Some(equal) if (equal.source, equal.second) == (source, cell.second) => {
-                    equal.sum += cell.sum;
-                    equal.count += cell.count;
+            Some((last, description, cells)) if *last == name => {
+                *description = (*description).min(display_name);
+                match cells.last_mut() {
+                    // Of equal points in one request a store keeps one.
+                    Some(equal) if (equal.source, equal.second) == (source, cell.second) => {
+                        equal.sum += cell.sum;
+                        equal.count += cell.count;
+                    }
+                    _ => cells.push(cell),
                 }
-                _ => cells.push(cell),
-            },
-            _ => metrics.push((name, vec![cell])),
+            }
+            _ => metrics.push((name, display_name, vec![cell])),
         }
     }
     let options = &format.options;
-    let metrics = metrics.iter().flat_map(|(name, cells)| {
+    let metrics = metrics.iter().flat_map(|(name, description, cells)| {
         let points = |value: fn(&Cell) -> f64| {
             cells.iter().map(|cell| point(cell, options.interval, value(cell))).collect()
         };
-        let sums = format.metric((*name).to_owned(), format.unit, false, points(|cell| cell.sum));
+        let sums =
+            format.metric((*name).to_owned(), description, format.unit, points(|cell| cell.sum));
         let counts = options.count_suffix.as_ref().map(|suffix| {
-            format.metric(format!("{name}{suffix}"), EVENT, true, points(|cell| cell.count))
+            format.metric(format!("{name}{suffix}"), description, EVENT, points(|cell| cell.count))
         });
         iter::once(sums).chain(counts)
     });
@@ -103,8 +107,8 @@ impl Format {
     fn metric(
         &self,
         name: String,
+        description: &str,
         unit: &str,
-        is_count: bool,
         data_points: Vec<NumberDataPoint>,
     ) -> Metric {
         let data = match self.options.profile {
@@ -112,10 +116,15 @@ impl Format {
             Profile::Delta | Profile::Monotonic => Data::Sum(Sum {
                 data_points,
                 aggregation_temporality: DELTA,
-                is_monotonic: is_count || self.options.profile == Profile::Monotonic,
+                is_monotonic: unit == EVENT || self.options.profile == Profile::Monotonic,
             }),
         };
-        Metric { name, unit: unit.to_owned(), data: Some(data) }
+        Metric {
+            name,
+            description: description.to_owned(),
+            unit: unit.to_owned(),
+            data: Some(data),
+        }
     }
 }
 

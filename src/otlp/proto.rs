@@ -59,6 +59,9 @@ pub struct Metric {
     /// Name.
     #[prost(string, tag = "1")]
     pub name: String,
+    /// What it is, for people.
+    #[prost(string, tag = "2")]
+    pub description: String,
     /// Unit, by UCUM.
     #[prost(string, tag = "3")]
     pub unit: String,

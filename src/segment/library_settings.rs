@@ -3,6 +3,11 @@
 use serde::Serialize;
 
 use super::answer::Answer;
+use crate::Millis;
+use crate::time::iso8601;
+
+/// What a source is called that has no other name.
+const SERVICE: &str = env!("CARGO_PKG_NAME");
 
 #[derive(Serialize)]
 struct LibrarySettings<'a> {
@@ -51,6 +56,44 @@ pub fn answer(write_key: &str, root: &str) -> Answer {
     let mut answer = Answer::ok(&LibrarySettings {
         integrations: Integrations { segment: target, customer_io: target, hightouch: target },
         metrics: Metrics { sample_rate: 0 },
+    });
+    answer.headers.push(("Cache-Control", "public, max-age=3600".to_owned()));
+    answer
+}
+
+/// Returns what `RudderStack`'s mobile libraries ask first (`/sourceConfig`): a source without destinations of its own. Each
+/// field is needed by one of them, and `dataplanes`, which is not there, would lead them elsewhere.
+#[must_use]
+pub fn source_config(write_key: &str, now: Millis) -> Answer {
+    #[derive(Serialize)]
+    struct SourceConfig<'a> {
+        source: Source<'a>,
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Source<'a> {
+        id: &'a str,
+        name: &'a str,
+        write_key: &'a str,
+        enabled: bool,
+        workspace_id: &'a str,
+        updated_at: String,
+        config: serde_json::Value,
+        destinations: [(); 0],
+    }
+    let mut answer = Answer::ok(&SourceConfig {
+        source: Source {
+            id: SERVICE,
+            name: SERVICE,
+            write_key,
+            enabled: true,
+            workspace_id: SERVICE,
+            updated_at: iso8601(now),
+            config: serde_json::json!({
+                "statsCollection": { "errors": { "enabled": false }, "metrics": { "enabled": false } },
+            }),
+            destinations: [],
+        },
     });
     answer.headers.push(("Cache-Control", "public, max-age=3600".to_owned()));
     answer

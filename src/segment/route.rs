@@ -27,6 +27,10 @@ impl EventType {
     }
 }
 
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
+}
+
 /// What a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route<'a> {
@@ -40,15 +44,19 @@ pub enum Route<'a> {
     Webhook,
     /// Counters about the library itself (`/v1/m`): no events, answered and dropped.
     LibraryMetrics,
-    /// What a library loads first: where to send, for this write key.
+    /// What Segment's libraries load first: where to send, for this write key.
     Settings {
         /// The write key of the path.
         write_key: &'a str,
-        /// What stands before the route: where the client believes this host's root to be.
-        base: &'a str,
+        /// Whether the path begins with `PATH_PREFIX`: then the libraries are to go on under it.
+        is_prefixed: bool,
     },
+    /// What `RudderStack`'s libraries load first. The write key stands elsewhere.
+    SourceConfig,
     /// analytics.js itself, under the write key that it is to use.
     Library(&'a str),
+    /// A part of analytics.js that it loads when it needs it, by the name of its file.
+    LibraryChunk(&'a str),
     /// What was set aside, for the operator.
     SetAside,
     /// The same, to be sent again.
@@ -62,49 +70,48 @@ pub enum Route<'a> {
 impl<'a> Route<'a> {
     /// Finds the route of a path.
     ///
-    /// `/v1` and a trailing slash are optional, as client libraries disagree about them. `prefix` is
-    /// `PATH_PREFIX`: the same routes exist under it as well.
+    /// Clients put paths together from what people tell them, who disagree about slashes and about `/v1`: repeated slashes
+    /// are one, one at the end is none, and `/v1` may be missing or come again. `prefix` is `PATH_PREFIX`: the same routes
+    /// exist under it as well.
     #[must_use]
     pub fn of(path: &'a str, prefix: &str) -> Self {
-        let (base, path) = match path.split_at_checked(prefix.len()) {
-            Some((base, rest)) if base == prefix && (rest.is_empty() || rest.starts_with('/')) => {
-                (base, rest)
+        let all: Vec<&str> = segments(path).collect();
+        let behind = segments(prefix).count();
+        let is_prefixed = behind > 0 && segments(prefix).eq(all.iter().copied().take(behind));
+        let mut rest = all.get(if is_prefixed { behind } else { 0 }..).unwrap_or_default();
+        while let ["v1", behind @ ..] = rest {
+            rest = behind;
+            if rest.is_empty() {
+                // React Native's `proxy` is a whole URL, to which batches are posted.
+                return Self::Batch;
             }
-            _ => ("", path),
-        };
-        let path = path.strip_suffix("/").unwrap_or(path);
-        let path = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')).unwrap_or(path);
-        let key_in = |before, after| {
-            let key: Option<&str> = path.strip_prefix(before)?.strip_suffix(after);
-            key.filter(|key| !key.is_empty() && !key.contains('/'))
-        };
-        if let Some(write_key) = key_in("/projects/", "/settings") {
-            return Self::Settings { write_key, base };
         }
-        if let Some(write_key) = key_in("/analytics.js/v1/", "/analytics.min.js") {
-            return Self::Library(write_key);
-        }
-        match path {
-            "/pixel/track" => Self::Pixel(EventType::Track),
-            "/pixel/page" => Self::Pixel(EventType::Page),
-            "/pixel/identify" => Self::Pixel(EventType::Identify),
-            "/pixel/group" | "/pixel/alias" | "/pixel/screen" => Self::Pixel(EventType::Other),
-            "/webhooks/segment" => Self::Webhook,
-            "/track" | "/t" => Self::Event(EventType::Track),
-            "/page" | "/p" => Self::Event(EventType::Page),
-            "/identify" | "/i" => Self::Event(EventType::Identify),
-            "/group" | "/g" | "/alias" | "/a" | "/screen" | "/s" => Self::Event(EventType::Other),
+        match *rest {
+            ["projects", write_key, "settings"] => Self::Settings { write_key, is_prefixed },
+            ["analytics.js", "v1", write_key, "analytics.min.js"] => Self::Library(write_key),
+            ["analytics-next", "bundles", file] => Self::LibraryChunk(file),
+            ["sourceConfig"] => Self::SourceConfig,
+            ["pixel", name] | ["pixel", "v1", name] => {
+                EventType::named(name).map_or(Self::Unknown, Self::Pixel)
+            }
+            ["webhooks", "segment"] => Self::Webhook,
+            ["track" | "t"] => Self::Event(EventType::Track),
+            ["page" | "p"] => Self::Event(EventType::Page),
+            ["identify" | "i"] => Self::Event(EventType::Identify),
+            ["group" | "g" | "alias" | "a" | "screen" | "s"] => Self::Event(EventType::Other),
             // The last is where RudderStack's library sends what a closing page leaves.
-            "/batch" | "/b" | "/import" | "/beacon/v1/batch" => Self::Batch,
-            "/m" => Self::LibraryMetrics,
-            "/set-aside" => Self::SetAside,
-            "/set-aside/replay" => Self::Replay,
-            "/health" => Self::Health,
+            ["batch" | "b" | "import"] | ["beacon", "v1", "batch"] => Self::Batch,
+            ["m"] => Self::LibraryMetrics,
+            ["set-aside"] => Self::SetAside,
+            ["set-aside", "replay"] => Self::Replay,
+            ["health"] => Self::Health,
+            // A name that no filter knows, for the library of sites that have a prefix of their own.
+            [file] if is_prefixed => file.strip_suffix(".js").map_or(Self::Unknown, Self::Library),
             _ => Self::Unknown,
         }
     }
 
-    /// What logs call the route. A path may hold a write key or anything else; this does not.
+    /// Returns what logs call the route. A path may hold a write key or anything else; this does not.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -117,7 +124,9 @@ impl<'a> Route<'a> {
             Self::Webhook => "webhook",
             Self::LibraryMetrics => "library-metrics",
             Self::Settings { .. } => "settings",
+            Self::SourceConfig => "source-config",
             Self::Library(_) => "library",
+            Self::LibraryChunk(_) => "library-chunk",
             Self::SetAside => "set-aside",
             Self::Replay => "replay",
             Self::Health => "health",
@@ -125,19 +134,31 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The methods that the route takes, as the `Allow` header of a 405 lists them.
+    /// Returns the methods that the route takes, as the `Allow` header of a 405 lists them.
     #[must_use]
     pub fn allowed_methods(self) -> &'static str {
         match self {
-            Self::Event(_) | Self::Batch | Self::Webhook | Self::LibraryMetrics | Self::Replay => {
-                "POST, OPTIONS"
-            }
+            Self::Event(_) | Self::LibraryMetrics | Self::Replay => "POST, OPTIONS",
+            // Webhook destinations let their users choose.
+            Self::Batch | Self::Webhook => "POST, PUT, PATCH, OPTIONS",
             Self::SetAside => "GET, HEAD, DELETE, OPTIONS",
             Self::Pixel(_)
             | Self::Settings { .. }
+            | Self::SourceConfig
             | Self::Library(_)
+            | Self::LibraryChunk(_)
             | Self::Health
             | Self::Unknown => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    /// Returns whether the route takes a method. `has_data` tells that an event stands in the query, as the classic library
+    /// sends it where it cannot post.
+    #[must_use]
+    pub fn takes(self, method: &str, has_data: bool) -> bool {
+        match self {
+            Self::Event(_) if has_data => matches!(method, "GET" | "HEAD"),
+            _ => self.allowed_methods().split(", ").any(|allowed| allowed == method),
         }
     }
 }
@@ -148,27 +169,65 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_path_is_the_same_route() {
-        for path in ["/v1/track", "/v1/t", "/track", "/t", "/v1/track/", "/t/"] {
+        for path in [
+            "/v1/track",
+            "/v1/t",
+            "/track",
+            "/t",
+            "/v1/track/",
+            "/t/",
+            "//t",
+            "/v1//t",
+            "//v1/t",
+            "/v1/v1/t",
+            "/v1/v1//t//",
+            "/v1/v1/v1/track",
+        ] {
             assert_eq!(Route::of(path, ""), Route::Event(EventType::Track), "{path}");
             assert_eq!(Route::of(path, "/x/y"), Route::Event(EventType::Track), "{path}");
             assert_eq!(Route::of(&format!("/x/y{path}"), "/x/y"), Route::Event(EventType::Track));
+            assert_eq!(Route::of(&format!("//x//y{path}"), "/x/y"), Route::Event(EventType::Track));
         }
-        for path in ["/v1/batch", "/v1/b", "/v1/import", "/v1/import/", "/import"] {
-            assert_eq!(Route::of(path, ""), Route::Batch, "{path}");
+        for path in [
+            "/v1/batch",
+            "/v1/b",
+            "/v1/import",
+            "/v1/import/",
+            "/import",
+            "//v1/batch",
+            "/v1//b",
+            "/v1/v1/batch",
+            "/v1",
+            "/v1/",
+            "/v1/v1",
+            "/x/y/v1",
+            "/beacon/v1/batch",
+            "/v1/beacon/v1/batch",
+        ] {
+            assert_eq!(Route::of(path, "/x/y"), Route::Batch, "{path}");
+        }
+        for path in ["/pixel/v1/track", "/v1/pixel/track", "/pixel/track", "/v1/pixel/v1/track"] {
+            assert_eq!(Route::of(path, ""), Route::Pixel(EventType::Track), "{path}");
+        }
+        for path in ["/sourceConfig", "/sourceConfig/", "/v1/sourceConfig", "/x/y/sourceConfig"] {
+            assert_eq!(Route::of(path, "/x/y"), Route::SourceConfig, "{path}");
         }
         for path in [
             "",
             "/",
-            "/v1",
-            "/v1/",
             "/v2/track",
             "/v1track",
             "/x/yt",
+            "/x/y",
             "/TRACK",
-            "/v1//t",
-            "/v1/v1/t",
             "/v1/projects//settings",
             "/v1/projects/a/b/settings",
+            "/k.js",
+            "/x/k.js",
+            "/x/y/a/k.js",
+            "/x/y/k",
+            "/pixel/delete",
+            "/t/v1",
         ] {
             assert_eq!(Route::of(path, "/x/y"), Route::Unknown, "{path}");
         }
@@ -176,11 +235,42 @@ mod tests {
 
     #[test]
     fn settings_know_under_which_root_they_were_asked_for() {
-        let settings = |path| Route::of(path, "/x");
-        for (path, base) in [("/v1/projects/k/settings", ""), ("/x/v1/projects/k/settings/", "/x")]
+        for (path, is_prefixed) in
+            [("/v1/projects/k/settings", false), ("/x/v1/projects/k/settings/", true)]
         {
-            assert_eq!(settings(path), Route::Settings { write_key: "k", base });
+            assert_eq!(Route::of(path, "/x"), Route::Settings { write_key: "k", is_prefixed });
         }
-        assert_eq!(Route::of("/analytics.js/v1/k/analytics.min.js", ""), Route::Library("k"));
+    }
+
+    #[test]
+    fn the_library_has_names_and_parts() {
+        for path in [
+            "/analytics.js/v1/k/analytics.min.js",
+            "/x/analytics.js/v1/k/analytics.min.js",
+            "/x/k.js",
+        ] {
+            assert_eq!(Route::of(path, "/x"), Route::Library("k"), "{path}");
+        }
+        for path in ["/analytics-next/bundles/a.js", "/x/analytics-next/bundles/a.js"] {
+            assert_eq!(Route::of(path, "/x"), Route::LibraryChunk("a.js"), "{path}");
+        }
+    }
+
+    #[test]
+    fn methods_are_those_that_are_told() {
+        for (route, method, has_data, takes) in [
+            (Route::Batch, "POST", false, true),
+            (Route::Batch, "PUT", false, true),
+            (Route::Webhook, "PATCH", false, true),
+            (Route::Batch, "GET", false, false),
+            (Route::Event(EventType::Track), "GET", false, false),
+            (Route::Event(EventType::Track), "GET", true, true),
+            (Route::Event(EventType::Track), "POST", true, false),
+            (Route::SetAside, "DELETE", false, true),
+            (Route::Health, "HEAD", false, true),
+            (Route::Health, "PROPFIND", false, false),
+        ] {
+            assert_eq!(route.takes(method, has_data), takes, "{route:?} {method}");
+        }
     }
 }

@@ -24,7 +24,7 @@ const HOST = "https://edge.example.com";
 const KEY = "YOUR_WRITE_KEY";
 const WEBHOOK_SECRET = "shared-with-segment";
 
-const readme = readFileSync(projectPath("README.md"), "utf8");
+const readme = ["README.md", "docs/clients.md"].map((file) => readFileSync(projectPath(file), "utf8")).join("\n");
 const snippets = new Map(
   [...readme.matchAll(/<!-- snippet: ([\w-]+) -->\n```\w+\n([\s\S]*?)\n```\n/g)].map(([, name, code]) => [name, code]),
 );
