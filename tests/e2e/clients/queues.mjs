@@ -12,6 +12,9 @@
 import { gzipSync } from "node:zlib";
 import { basic } from "../lib/worker.mjs";
 
+/** The bytes at which all of them begin another batch. */
+const MAX_BATCH = 500 * 1024;
+
 /** What ends a model that would go on for ever: so many requests, far more than any of the tests needs. */
 const ENDLESS = 60;
 
@@ -78,6 +81,19 @@ function withSentAt(events, opening) {
   return `{"sentAt":"${sentAt}",${opening}${members.join(",")}]}`;
 }
 
+/**
+ * As many of these events as a batch may hold.
+ * android FlushUtils.java:133-154, ios RSCloudModeManager.m:108-123, flutter chunk.dart:17-36
+ */
+function batchOf(events, most) {
+  let bytes = 0;
+  const fit = events.slice(0, most).findIndex((event) => {
+    bytes += Buffer.byteLength(JSON.stringify(event)) + 40;
+    return bytes >= MAX_BATCH;
+  });
+  return events.slice(0, fit > 0 ? fit : most);
+}
+
 /** Growing pauses: RudderStack's double from 3 s, up to so many seconds, and then begin anew. */
 class Pauses {
   #attempt = 0;
@@ -129,7 +145,7 @@ export class RudderAndroid extends Library {
   async flush() {
     const pauses = new Pauses();
     while (this.queue.length > 0 && !this.stopped) {
-      const events = this.queue.slice(0, this.batchSize);
+      const events = batchOf(this.queue, this.batchSize);
       const headers = { authorization: basic(this.writeKey), "content-type": "application/json" };
       // FlushUtils.java:121-171
       const body = withSentAt(events, '"batch": [');
@@ -199,7 +215,7 @@ export class RudderIos extends Library {
   async flush() {
     const pauses = new Pauses();
     while (this.queue.length > 0 && !this.stopped) {
-      const events = this.queue.slice(0, this.batchSize);
+      const events = batchOf(this.queue, this.batchSize);
       const headers = { authorization: basic(this.writeKey), "content-type": "application/json" };
       const body = withSentAt(events, '"batch":[');
       const { status, text } = await this.post(`${withSlash(this.dataPlane)}v1/batch`, events, {
@@ -241,6 +257,8 @@ class RudderFiles extends Library {
   }
 
   track(event) {
+    // kotlin EventBatchFileManager.kt:84-92, swift DiskStore.swift:40-45: only then is a file found too large
+    if (Buffer.byteLength(JSON.stringify(this.current)) > MAX_BATCH) this.seal();
     this.current.push(event);
     // kotlin FlushPoliciesFacade, EventQueue.kt:124-128; swift EventWriter.swift:77-85: so many events are a file
     if (this.current.length >= this.batchSize) this.seal();
@@ -385,8 +403,8 @@ export class SegmentFlutter extends Library {
   async flush() {
     const held = [...this.queue];
     const sent = new Set();
-    for (let at = 0; at < held.length; at += this.batchSize) {
-      const events = held.slice(at, at + this.batchSize);
+    for (let events, at = 0; at < held.length; at += events.length) {
+      events = batchOf(held.slice(at), this.batchSize);
       const sentAt = new Date().toISOString();
       const { protocol, host } = new URL(this.url);
       const { status } = await this.post(`${protocol}//${this.apiHost ?? `${host}/v1`}/b`, events, {
