@@ -49,7 +49,6 @@ function inPython(id, name, requirements, settings = {}) {
     name,
     version,
     retries: "all",
-    timestamps: true,
     /** Has its packages installed, which may take a while. */
     prepare: () => pythonEnvironment(requirements),
     async send({ host }, calls) {
