@@ -116,6 +116,25 @@ function checkCors(origin, { status, headers }, where) {
   assert.equal(credentials, status === 403 ? null : "true", `${where}: Access-Control-Allow-Credentials`);
 }
 
+/**
+ * What RudderStack's libraries are told of their source. Each member is one that some of them need, and there is no
+ * `dataplanes`, which would lead them elsewhere. Of `id`, `name`, `workspaceId` and `updatedAt` only the type counts.
+ */
+function sourceConfig(writeKey) {
+  const silent = { enabled: false };
+  const config = { statsCollection: { errors: silent, metrics: silent } };
+  return { source: { writeKey, enabled: true, config, destinations: [] } };
+}
+
+/** The members of `sourceConfig`, and no others but the ones whose contents are the Worker's own business. */
+export function checkSourceConfig(told, writeKey) {
+  assert.deepEqual(Object.keys(told), ["source"]);
+  const { id, name, workspaceId, updatedAt, ...rest } = told.source;
+  for (const text of [id, name, workspaceId]) assert.ok(typeof text === "string" && text !== "", `${text}`);
+  assert.ok(!Number.isNaN(Date.parse(updatedAt)), `updatedAt: ${updatedAt}`);
+  assert.deepEqual({ source: rest }, sourceConfig(writeKey));
+}
+
 /** The members of a comma-separated header, in lower case. */
 export function list(header) {
   return (header ?? "")
