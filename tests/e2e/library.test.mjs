@@ -307,7 +307,7 @@ describe("GET /analytics.js/v1/{writeKey}/analytics.min.js", () => {
     const { text } = await get(worker, `/analytics.js/v1/${writeKey}/analytics.min.js`);
     // A link to documentation in a warning, and a pattern for what a page names itself.
     const harmless = /https:\/\/(segment\.com\/docs\/|cdn\.segment\.\(com\|build\))/g;
-    const named = text.replace(harmless, "").match(/[\w.-]+\.(com|io|net|org|build)\b[\w./-]*/g);
+    const named = text.replace(harmless, "").match(/[\w.-]+\.(com|io\/|net|org|build)\b[\w./-]*/g);
     assert.deepEqual(named, null);
   });
 
