@@ -25,11 +25,18 @@ const oursBelow = (prefix) => (base) =>
 /** The same as a module, which no script is told of. */
 const oursAsModule = (base) => ours(base).replace("<script async ", '<script type="module" ');
 
+/** With the attribute that has a page hear of the script's errors, and that asks for leave in another way. */
+const oursByCors = (base) => ours(base).replace("<script async ", "<script async crossorigin ");
+
 /** What a page has to load the library, from the address of the Worker as the page writes it. */
 export const loaders = { "snippet 4": segments(snippet4), "snippet 5": segments(snippet5), "our snippet": ours };
 
 /** The further ways that are only ours. */
-export const ownLoaders = (prefix) => ({ "our snippet below the prefix": oursBelow(prefix), "a module": oursAsModule });
+export const ownLoaders = (prefix) => ({
+  "our snippet with crossorigin": oursByCors,
+  "our snippet below the prefix": oursBelow(prefix),
+  "a module": oursAsModule,
+});
 
 /**
  * The forms that an address can have in a page of the same host, two folders deep.

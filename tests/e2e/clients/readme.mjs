@@ -1,14 +1,18 @@
-// The examples of the README.
+// The examples of the README, and of what it leads to.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { projectPath } from "../lib/project.mjs";
 
 /** What an example has in place of the host and of the write key. */
 export const HOST = "https://edge.example.com";
 export const KEY = "YOUR_WRITE_KEY";
 
-export const readme = readFileSync(projectPath("README.md"), "utf8");
+export const readme = ["README.md", "docs/clients.md"]
+  .map(projectPath)
+  .filter(existsSync)
+  .map((file) => readFileSync(file, "utf8"))
+  .join("\n");
 
 /** The examples by name. */
 export const snippets = new Map(
