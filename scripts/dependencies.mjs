@@ -43,6 +43,10 @@ const LOOKED_AT = [
       /^(analytics-events|component-(bind|clone|each|event|props|url)|debug|is-email|jsonp|script-onload|spark-md5|to-function|type-component|utf8-encode)$/,
     why: "MIT by what their readme says: the classic analytics.js, which only the tests run",
   },
+  {
+    package: /^@(ghostery|remusao)\//,
+    why: "MPL 2.0: a blocker that the tests in a browser run, unchanged, and that is not deployed",
+  },
   { package: /^spdx-(exceptions|ranges)$/, why: "CC-BY: data of this very check" },
 ];
 

@@ -15,7 +15,6 @@ function inPython(id, name, requirements, settings = {}) {
     name,
     version,
     retries: "all",
-    timestamps: true,
     async send({ host }, calls) {
       const program = projectPath("tests/e2e/clients/python/client.py");
       const child = spawn("python3", [program], {

@@ -5,7 +5,6 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { pythonEnvironment } from "../../../scripts/lib/python.mjs";
@@ -18,16 +17,10 @@ import { browserClients } from "./browser.mjs";
 import { fixtures } from "./fixtures.mjs";
 import { nodeClients } from "./node.mjs";
 import { pythonClients } from "./python.mjs";
+import { filledIn as filled, HOST, KEY, readme, snippets } from "./readme.mjs";
 import { bundle, html, Site, Visit } from "./site.mjs";
 
-const HOST = "https://edge.example.com";
-const KEY = "YOUR_WRITE_KEY";
 const WEBHOOK_SECRET = "shared-with-segment";
-
-const readme = ["README.md", "docs/clients.md"].map((file) => readFileSync(projectPath(file), "utf8")).join("\n");
-const snippets = new Map(
-  [...readme.matchAll(/<!-- snippet: ([\w-]+) -->\n```\w+\n([\s\S]*?)\n```\n/g)].map(([, name, code]) => [name, code]),
-);
 
 let librato;
 let worker;
@@ -52,11 +45,7 @@ after(async () => {
 });
 
 /** An example with the host and the write key of the test in it. */
-function filledIn(name, host) {
-  const code = snippets.get(name);
-  assert.ok(code.includes(HOST) && code.includes(KEY), `${HOST} and ${KEY} in ${name}`);
-  return code.replaceAll(HOST, host).replaceAll(KEY, writeKey);
-}
+const filledIn = (name, host) => filled(name, host, writeKey);
 
 /** Runs a program to its end. Returns what it has printed. */
 async function run([command, ...args], env = process.env) {
