@@ -9,11 +9,11 @@ import { ask, inProject, run, toolsDirectory } from "./process.mjs";
 const NODE = "Node 20 or newer, with npm: https://nodejs.org";
 const WASM = "wasm32-unknown-unknown";
 
-/** The version of a crate in a lock file. */
-export function lockedVersion(crate, lock = "Cargo.lock") {
-  const text = readFileSync(inProject(lock), "utf8");
+/** The version of a crate in the lock file. */
+export function lockedVersion(crate) {
+  const text = readFileSync(inProject("Cargo.lock"), "utf8");
   const found = new RegExp(`^name = "${crate}"\nversion = "([^"]+)"$`, "m").exec(text);
-  if (!found) throw new Problem(`${lock} names no crate "${crate}".`);
+  if (!found) throw new Problem(`Cargo.lock names no crate "${crate}".`);
   return found[1];
 }
 
@@ -153,7 +153,9 @@ export async function setup() {
   nodeForWrangler();
   await wasmTarget();
   // The tool works with no other version of the crate than its own.
-  const versions = { "wasm-bindgen": lockedVersion("wasm-bindgen") };
+  const versions = { "wasm-bindgen": lockedVersion("wasm-bindgen"), worker: lockedVersion("worker") };
   const wasmBindgen = await cargoTool("wasm-bindgen-cli", "wasm-bindgen", versions["wasm-bindgen"]);
-  return { wasmBindgen, versions };
+  // The tool and the crate are released together, under one number.
+  const workerBuild = await cargoTool("worker-build", "worker-build", versions.worker);
+  return { workerBuild, wasmBindgen, versions };
 }

@@ -1,20 +1,19 @@
 //! What was set aside, where an operator can look at it: a Durable Object with a table.
-use std::rc::Rc;
 
-use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
+use serde::{Deserialize, Serialize};
+use worker::{
+    DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object,
+};
 
-use super::bindings::{Deferred, Request, Row, State};
-use super::object::{self, Database, Fault};
-use super::once;
-use super::task::Tasks;
-use super::{Instance, Platform};
+use super::clock::now;
+use super::env::Platform;
+use super::object::{self, Database, Row, StorageError, integer, number};
+use super::{once, stop};
 use crate::Millis;
 use crate::durable::dead_letter::DeadLetter;
-use crate::json::tree::Value;
-use crate::json::writer::{ToJson, Writer, to_json};
 
 /// What the object is asked for.
+#[derive(Serialize, Deserialize)]
 enum Wish {
     Keep(Vec<String>),
     /// The newest before a number.
@@ -32,89 +31,11 @@ enum Wish {
     },
 }
 
-impl Wish {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let Some(Value::Object(wish)) = Value::read_bytes(bytes) else { return None };
-        let [(name, wish)] = wish.as_slice() else { return None };
-        let whole = |name| wish.get(name)?.as_whole();
-        let numbers = || -> Option<Vec<u32>> {
-            wish.get("numbers")?.as_array()?.iter().map(Value::as_whole).collect()
-        };
-        match &**name {
-            "Keep" => {
-                let letters = wish.as_array()?.iter();
-                letters
-                    .map(|letter| letter.as_str().map(str::to_owned))
-                    .collect::<Option<_>>()
-                    .map(Self::Keep)
-            }
-            "List" => Some(Self::List { before: whole("before")?, limit: whole("limit")? }),
-            "Find" => Some(Self::Find { numbers: numbers()?, limit: whole("limit")? }),
-            "Forget" => Some(Self::Forget { numbers: numbers()? }),
-            _ => None,
-        }
-    }
-}
-
-impl ToJson for Wish {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| match self {
-            Self::Keep(letters) => json.field("Keep", letters),
-            Self::List { before, limit } => {
-                json.name("List");
-                json.object(|json| {
-                    json.field("before", before);
-                    json.field("limit", limit);
-                });
-            }
-            Self::Find { numbers, limit } => {
-                json.name("Find");
-                json.object(|json| {
-                    json.field("numbers", numbers);
-                    json.field("limit", limit);
-                });
-            }
-            Self::Forget { numbers } => {
-                json.name("Forget");
-                json.object(|json| json.field("numbers", numbers));
-            }
-        });
-    }
-}
-
 /// Letters with their numbers, and how many there are in all.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Letters {
     pub(super) count: i64,
     pub(super) letters: Vec<(u32, DeadLetter)>,
-}
-
-impl Letters {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let answer = Value::read_bytes(bytes)?;
-        let mut letters = Vec::new();
-        for numbered in answer.get("letters")?.as_array()? {
-            let [number, letter] = numbered.as_array()? else { return None };
-            letters.push((number.as_whole()?, DeadLetter::of_json(letter)?));
-        }
-        Some(Self { count: answer.get("count")?.as_integer()?, letters })
-    }
-}
-
-impl ToJson for Letters {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("count", &self.count);
-            json.name("letters");
-            json.raw("[");
-            for (place, (number, letter)) in self.letters.iter().enumerate() {
-                json.raw(if place == 0 { "[" } else { ",[" });
-                json.value(number);
-                json.item(letter);
-                json.raw("]");
-            }
-            json.raw("]");
-        });
-    }
 }
 
 /// Keeps letters. Tells whether they are kept.
@@ -123,7 +44,11 @@ pub(super) async fn keep(platform: &Platform, letters: &[String]) -> bool {
 }
 
 /// The newest letters before a number.
-pub(super) async fn list(platform: &Platform, before: u32, limit: u32) -> Result<Letters, Fault> {
+pub(super) async fn list(
+    platform: &Platform,
+    before: u32,
+    limit: u32,
+) -> std::result::Result<Letters, StorageError> {
     ask(platform, &Wish::List { before, limit }).await
 }
 
@@ -132,68 +57,73 @@ pub(super) async fn find(
     platform: &Platform,
     numbers: Vec<u32>,
     limit: u32,
-) -> Result<Letters, Fault> {
+) -> std::result::Result<Letters, StorageError> {
     ask(platform, &Wish::Find { numbers, limit }).await
 }
 
 /// Forgets letters.
-pub(super) async fn forget(platform: &Platform, numbers: Vec<u32>) -> Result<Letters, Fault> {
+pub(super) async fn forget(
+    platform: &Platform,
+    numbers: Vec<u32>,
+) -> std::result::Result<Letters, StorageError> {
     ask(platform, &Wish::Forget { numbers }).await
 }
 
-async fn ask(platform: &Platform, wish: &Wish) -> Result<Letters, Fault> {
-    let namespace = platform.env.letters().ok_or(Fault)?;
-    let question = to_json(wish).into_bytes();
-    let answer = object::ask(&platform.tasks, &namespace, "letters", &question, once::PATIENCE)
+async fn ask(platform: &Platform, wish: &Wish) -> std::result::Result<Letters, StorageError> {
+    let namespace = platform.letters().ok_or(StorageError)?;
+    let question = serde_json::to_vec(wish).map_err(|_| StorageError)?;
+    let answer = object::ask(&namespace, "letters", &question, once::LEDGER_TIMEOUT)
         .await
-        .ok_or(Fault)?;
-    Letters::read(&answer).ok_or(Fault)
+        .ok_or(StorageError)?;
+    serde_json::from_slice(&answer).map_err(|_| StorageError)
 }
 
 /// The table of what was set aside.
-#[wasm_bindgen]
+#[durable_object(fetch)]
 pub struct SetAside {
-    tasks: Tasks,
-    database: Rc<Database>,
+    database: Database,
 }
 
-#[wasm_bindgen]
-impl SetAside {
-    /// As the platform makes it.
-    #[wasm_bindgen(constructor)]
-    #[must_use]
-    pub fn new(instance: &Instance, state: &State) -> Self {
-        Self { tasks: instance.tasks.clone(), database: Rc::new(Database::of(state)) }
+impl DurableObject for SetAside {
+    fn new(state: State, _: Env) -> Self {
+        stop::watch();
+        Self { database: Database::of(&state) }
     }
 
-    /// A wish, and what came of it.
-    pub fn fetch(&self, promise: Deferred, request: Request) {
-        let (tasks, database) = (self.tasks.clone(), Rc::clone(&self.database));
-        let answer = move |body: &[u8]| {
-            let letters = fulfil(&database, Wish::read(body).ok_or(Fault)?, tasks.now())?;
-            Ok(to_json(&letters).into_bytes())
-        };
-        object::answer(&self.tasks, promise, request, Box::new(answer));
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        object::answer(&request, |body| {
+            let letters = fulfil(
+                &self.database,
+                serde_json::from_slice(body).map_err(|_| StorageError)?,
+                now(),
+            )?;
+            serde_json::to_vec(&letters).map_err(|_| StorageError)
+        })
+        .await
     }
 }
 
-fn fulfil(database: &Database, wish: Wish, now: Millis) -> Result<Letters, Fault> {
+fn fulfil(
+    database: &Database,
+    wish: Wish,
+    now: Millis,
+) -> std::result::Result<Letters, StorageError> {
     database.run(
         "CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, letter TEXT)",
-        &[],
+        Vec::new(),
     )?;
     let mut letters = Vec::new();
     match wish {
         Wish::Keep(kept) => {
             for letter in kept {
-                database.run("INSERT INTO letters (letter) VALUES (?)", &[letter.into()])?;
+                database.run("INSERT INTO letters (letter) VALUES (?)", vec![letter.into()])?;
             }
         }
         Wish::List { before, limit } => {
             letters = select(
                 database,
                 "SELECT number, letter FROM letters WHERE number < ? ORDER BY number DESC LIMIT ?",
-                &[before.into(), limit.into()],
+                vec![integer(before), integer(limit)],
                 now,
             )?;
         }
@@ -201,7 +131,7 @@ fn fulfil(database: &Database, wish: Wish, now: Millis) -> Result<Letters, Fault
             letters = select(
                 database,
                 "SELECT number, letter FROM letters ORDER BY number LIMIT ?",
-                &[limit.into()],
+                vec![integer(limit)],
                 now,
             )?;
         }
@@ -210,31 +140,31 @@ fn fulfil(database: &Database, wish: Wish, now: Millis) -> Result<Letters, Fault
                 letters.extend(select(
                     database,
                     "SELECT number, letter FROM letters WHERE number = ?",
-                    &[number.into()],
+                    vec![integer(number)],
                     now,
                 )?);
             }
         }
         Wish::Forget { numbers } => {
             for number in numbers {
-                database.run("DELETE FROM letters WHERE number = ?", &[number.into()])?;
+                database.run("DELETE FROM letters WHERE number = ?", vec![integer(number)])?;
             }
         }
     }
-    let counted = database.rows("SELECT count(*) FROM letters", &[])?;
-    let count = counted.first().ok_or(Fault)?.number(0)?;
+    let counted = database.rows("SELECT count(*) FROM letters", Vec::new())?;
+    let count = number(counted.first().ok_or(StorageError)?, 0)?;
     Ok(Letters { count: count.into(), letters })
 }
 
 fn select(
     database: &Database,
     statement: &str,
-    values: &[JsValue],
+    values: Vec<SqlStorageValue>,
     now: Millis,
-) -> Result<Vec<(u32, DeadLetter)>, Fault> {
+) -> std::result::Result<Vec<(u32, DeadLetter)>, StorageError> {
     let read = |row: &Row| {
-        let letter = row.value(1).as_string().ok_or(Fault)?;
-        Ok((row.number(0)?, DeadLetter::read(&letter, now)))
+        let Some(SqlStorageValue::String(letter)) = row.get(1) else { return Err(StorageError) };
+        Ok((number(row, 0)?, DeadLetter::read(letter, now)))
     };
     database.rows(statement, values)?.iter().map(read).collect()
 }

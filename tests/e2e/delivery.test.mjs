@@ -62,6 +62,18 @@ async function alone(settings, use) {
   }
 }
 
+describe("an answer without an end", () => {
+  for (const endless of ["plain", "gzip"]) {
+    it(`is read as far as it is looked at, and no further: ${endless}`, async () => {
+      librato.play([{ body: "{}", endless }]);
+      const answer = await worker.post("/v1/track", track("Endless"));
+      succeeded(answer);
+      assert.ok(answer.ms < 2_000, `${answer.ms} ms`);
+      await waitFor("the end of the connection", () => librato.open === 0);
+    });
+  }
+});
+
 describe("the request to Librato", () => {
   it("POST /v1/metrics, JSON, with the credentials and the name of this project", async () => {
     librato.play([]);

@@ -1019,6 +1019,47 @@ describe("the operator", () => {
   }
 });
 
+describe("GET /health?deep=1", () => {
+  const SHARDS = 20;
+
+  /** Runs with so many objects, and counts how often one is asked. */
+  async function withShards(shards, use) {
+    const settings = { ONCE_SHARDS: String(shards) };
+    await withPlatform({ librato: librato.url, settings }, async (other) => {
+      let asked = 0;
+      other.once = () => {
+        asked += 1;
+        return "";
+      };
+      await use(other, () => asked);
+    });
+  }
+
+  it("a write key makes no crowd of objects answer, and none of them often", async () => {
+    await withShards(2, async (other, asked) => {
+      for (let index = 0; index < 5; index += 1) {
+        const { delivery } = (await other.worker.fetch("/health?deep=1")).json();
+        assert.deepEqual(delivery, { mode: "durable", waiting: 0, setAside: 0 });
+      }
+      assert.equal(asked(), 2);
+    });
+    await withShards(SHARDS, async (other, asked) => {
+      const { delivery } = (await other.worker.fetch("/health?deep=1")).json();
+      assert.deepEqual(delivery, { mode: "durable", waiting: null, setAside: 0 });
+      assert.equal(asked(), 0);
+    });
+  });
+
+  it("the operator's token does, each time", async () => {
+    await withShards(SHARDS, async (other, asked) => {
+      for (const times of [1, 2]) {
+        assert.deepEqual(await other.delivery(), { mode: "durable", waiting: 0, setAside: 0 });
+        assert.equal(asked(), times * SHARDS);
+      }
+    });
+  });
+});
+
 describe("all of it, with the queues of wrangler.toml", () => {
   it("an event arrives within seconds, a refused one is set aside, and what Librato loses comes again", async () => {
     const upstream = await startLibrato();
@@ -1037,10 +1078,11 @@ describe("all of it, with the queues of wrangler.toml", () => {
         await upstream.api("/v1/metrics", { method: "POST", body: { counters: [{ name: "Counter", value: 1 }] } });
         await upstream.fault({ answer: "503", times: 1 });
         succeeded(await worker.post("/v1/batch", batch([track("Counter"), ...tracks(5, "Beside")])));
-        await waitFor("the outage", async () => (await worker.fetch("/health?deep=1")).json().delivery.waiting === 6);
+        const operator = { headers: { authorization: `Bearer ${operatorToken}` } };
+        const delivery = async () => (await worker.fetch("/health?deep=1", operator)).json().delivery;
+        await waitFor("the outage", async () => (await delivery()).waiting === 6);
         await upstream.counted("Beside-4", 1, { within: 20_000 });
-        const list = async () =>
-          (await worker.fetch("/set-aside", { headers: { authorization: `Bearer ${operatorToken}` } })).json();
+        const list = async () => (await worker.fetch("/set-aside", operator)).json();
         const { letters } = await waitFor("a letter", async () => {
           const page = await list();
           return page.count > 0 && page;
@@ -1049,8 +1091,7 @@ describe("all of it, with the queues of wrangler.toml", () => {
           letters.map(({ measurement }) => measurement.name),
           ["Counter"],
         );
-        const { delivery } = (await worker.fetch("/health?deep=1")).json();
-        assert.deepEqual(delivery, { mode: "durable", waiting: 0, setAside: 1 });
+        assert.deepEqual(await delivery(), { mode: "durable", waiting: 0, setAside: 1 });
         const totals = await upstream.totals();
         assert.deepEqual(totals["Arrives Arrives"], { count: 1, sum: 1 });
         for (let index = 0; index < 5; index += 1) {

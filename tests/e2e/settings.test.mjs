@@ -9,6 +9,7 @@ import { partly, refused, succeeded } from "./lib/expect.mjs";
 import { startLibrato } from "./lib/librato.mjs";
 import { freePort } from "./lib/net.mjs";
 import { base64url, get, readableFrom } from "./lib/plain.mjs";
+import { operatorToken } from "./lib/platform.mjs";
 import { startScripted } from "./lib/scripted.mjs";
 import { waitFor } from "./lib/wait.mjs";
 import { basic, secrets, startWorker, withWorker, writeKey } from "./lib/worker.mjs";
@@ -485,7 +486,7 @@ describe("RATE_LIMITER: one that fails limits nobody", () => {
         import worker from "./index.js";
         export * from "./index.js";
         const RATE_LIMITER = { async limit() { ${says} } };
-        export default { fetch: (request, env) => worker.fetch(request, { ...env, RATE_LIMITER }) };
+        export default { fetch: (request, env, context) => worker.fetch(request, { ...env, RATE_LIMITER }, context) };
       `;
       await withWorker({ librato: librato.url, front }, async (other) => {
         const answer = await other.post("/v1/track", track("Limiter"));
@@ -655,6 +656,32 @@ describe("GET /health", () => {
     });
   }
 
+  it("a number and a boolean count as their text", async () => {
+    await withSettings({ ROLLUP_SECONDS: 10, METRIC_PERIOD: 60, METRIC_PREFIX: true }, async (other) => {
+      assert.equal((await get(other, "/health")).status, 200);
+    });
+    await withSettings({ ROLLUP_SECONDS: 601 }, async (broken) => {
+      const health = await get(broken, "/health");
+      assert.equal(health.status, 503);
+      assert.ok(health.text.includes("ROLLUP_SECONDS"));
+    });
+  });
+
+  it("names what is of another type", async () => {
+    for (const [name, value] of [
+      ["CONSENT_CATEGORIES", ["4711"]],
+      ["ALLOWED_EVENTS", { 4711: true }],
+      ["LATE_EVENTS", ["now"]],
+    ]) {
+      await withSettings({ [name]: value }, async (broken) => {
+        const health = await get(broken, "/health");
+        assert.equal(health.status, 503, health.text);
+        for (const other of names) assert.equal(health.text.includes(other), other === name, health.text);
+        assert.doesNotMatch(health.text, /4711/, "a value is shown");
+      });
+    }
+  });
+
   it("names all of them at once", async () => {
     const settings = {
       LIBRATO_EMAIL: null,
@@ -763,11 +790,22 @@ describe("GET /health?deep=1: whether Librato takes the credentials", () => {
     let other;
     before(async () => {
       scripted = await startScripted();
-      other = await startWorker({ librato: scripted.url });
+      other = await startWorker({ librato: scripted.url, settings: { OPERATOR_TOKEN: operatorToken } });
     });
     after(async () => {
       await scripted?.stop();
       await other?.stop();
+    });
+
+    /** Who has a write key alone is told for a while what was found before. */
+    const deep = (to) => get(to, "/health?deep=1", { authorization: `Bearer ${operatorToken}` });
+
+    it("for a write key it is asked once in a while", async () => {
+      scripted.play([]);
+      const answers = await Promise.all(Array.from({ length: 5 }, () => get(other, "/health?deep=1", key)));
+      assert.ok(answers.every(({ status }) => status === 200 || status === 429));
+      assert.equal((await get(other, "/health?deep=1", key)).status, 200);
+      assert.equal(scripted.requests.length, 1);
     });
 
     it("is asked once, by a GET with the credentials and the name of this project", async () => {

@@ -200,6 +200,7 @@ it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout
     const { times } = faults.find(({ answer }) => answer === wave);
     if (times && row.accepted) assert.ok(requests >= times, `${wave} has met ${requests} requests`);
   }
-  const { delivery } = (await worker.fetch("/health?deep=1")).json();
+  const headers = { authorization: `Bearer ${operatorToken}` };
+  const { delivery } = (await worker.fetch("/health?deep=1", { headers })).json();
   assert.deepEqual(delivery, { mode: "durable", waiting: 0, setAside: (await letters()).length });
 });

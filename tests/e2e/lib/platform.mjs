@@ -200,9 +200,9 @@ class Platform {
     });
   }
 
-  /** What `GET /health?deep=1` tells of the delivery. */
+  /** What `GET /health?deep=1` tells an operator of the delivery. */
   async delivery() {
-    return (await this.worker.fetch("/health?deep=1")).json().delivery;
+    return (await this.operator("GET", "/health?deep=1")).json().delivery;
   }
 
   /** How many events have been seen by a consumer since the last `forget`, and neither delivered nor set aside. */
