@@ -7,7 +7,7 @@ import { transform } from "esbuild";
 import { inProject } from "./process.mjs";
 
 const PACKAGE = "node_modules/@segment/analytics-next/dist/umd";
-const PREFIX = "assets/library-prefix.js";
+const PREFIX = "scripts/lib/library-prefix.js";
 
 /** What the build is made of beside the Worker: when one of these changes, it is made again. */
 export const LIBRARY_SOURCES = ["scripts/lib/library.mjs", PREFIX];

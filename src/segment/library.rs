@@ -1,4 +1,4 @@
-//! What analytics.js and the mobile libraries load before they send anything.
+//! What client libraries load before they send anything: analytics.js itself, and where to send.
 
 use serde::Serialize;
 
@@ -39,6 +39,19 @@ struct Target<'a> {
 #[serde(rename_all = "camelCase")]
 struct Metrics {
     sample_rate: u8,
+}
+
+/// Returns analytics.js as a client is told it: with the write key of the path, and where the Worker is reached if that is
+/// not where the script comes from. `script` is the static asset, which has placeholders for both
+/// (`scripts/lib/library-prefix.js`).
+#[must_use]
+pub fn script(script: &str, write_key: &str, public_url: Option<&str>) -> String {
+    let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
+    let told = script.replacen(r#""__WRITE_KEY__""#, &quoted(write_key), 1);
+    match public_url {
+        Some(url) => told.replacen(r#""__PUBLIC_URL__""#, &quoted(url), 1),
+        None => told,
+    }
 }
 
 /// Returns settings that point a library back to this host and to nothing else.
