@@ -6,7 +6,7 @@ use super::clock::{native_date, now, random};
 use super::env::Platform;
 use super::http::{self, RequestHead};
 use super::log::Line;
-use super::{health, once, outbound, queue};
+use super::{health, library, once, outbound, queue};
 use crate::Millis;
 use crate::delivery::{Partition, Policy};
 use crate::destination::{Destination, WriterId};
@@ -34,12 +34,14 @@ pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::R
         let answer = Answer { status: 204, code: None, headers, body: Body::None };
         return http::respond(&answer, origin);
     }
-    if let Route::Library(key) = route
-        && head.is_get()
-        && settings.knows(key)
-        && let Some(response) = outbound::library(platform, origin).await
-    {
-        return Ok(response);
+    let script = match route {
+        _ if !head.is_get() => None,
+        Route::Library(key) if settings.knows(key) => library::library(platform, origin).await,
+        Route::LibraryChunk(file) => library::chunk(platform, file, origin).await,
+        _ => None,
+    };
+    if let Some(script) = script {
+        return Ok(script);
     }
     let line = Line::new(route.label());
     let mut handler = RequestHandler { request, head, platform, settings, started, line };
@@ -88,13 +90,8 @@ impl RequestHandler<'_> {
             Route::Event(_) if self.head.is_get() => query::parameter(self.head.query(), "data"),
             _ => None,
         };
-        let methods = route.allowed_methods();
-        let is_right = match (route, self.head.method.as_str()) {
-            (Route::SetAside, "DELETE") | (Route::Batch | Route::Webhook, "PUT" | "PATCH") => true,
-            _ if methods.starts_with("GET") || data.is_some() => self.head.is_get(),
-            (_, method) => method == "POST",
-        };
-        if !is_right {
+        if !route.takes(&self.head.method, data.is_some()) {
+            let methods = route.allowed_methods();
             return Err(ApiError::new(
                 ErrorCode::MethodNotAllowed(methods),
                 format!("method: expected one of {methods}"),
@@ -136,14 +133,22 @@ impl RequestHandler<'_> {
                 }
                 Ok(success(0, &[]))
             }
-            Route::Settings { write_key, base } if self.settings.knows(write_key) => {
-                let own = || format!("{}{base}", self.head.origin());
-                let root = self.settings.public_url.clone().unwrap_or_else(own);
-                Ok(library_settings::answer(write_key, &root))
+            Route::Settings { write_key, is_prefixed } if self.settings.knows(write_key) => {
+                require(self.settings, Need::Library)?;
+                Ok(library_settings::answer(write_key, &self.root(is_prefixed)))
+            }
+            Route::SourceConfig => {
+                require(self.settings, Need::Library)?;
+                let key = self.header_key().or_else(|| self.query_key());
+                let write_key = ingest::authenticate(key.as_deref(), self.settings)?;
+                Ok(library_settings::source_config(write_key, self.started))
             }
             Route::SetAside | Route::Replay => self.dead_letters(route).await,
             Route::Health => self.health().await,
-            Route::Settings { .. } | Route::Library(_) | Route::Unknown => {
+            Route::Settings { .. }
+            | Route::Library(_)
+            | Route::LibraryChunk(_)
+            | Route::Unknown => {
                 require(self.settings, Need::Library)?;
                 let message = "path: there is nothing for this write key";
                 Err(ApiError::new(ErrorCode::NotFound, message))
@@ -153,9 +158,8 @@ impl RequestHandler<'_> {
 
     async fn health(&self) -> Result<Answer> {
         let is_deep = query::parameter(self.head.query(), "deep").is_some_and(|deep| deep == "1");
-        let own = || self.head.origin().to_owned();
         let deployment = Deployment {
-            public_url: self.settings.public_url.clone().unwrap_or_else(own),
+            public_url: self.root(false),
             is_durable: self.platform.measurements().is_some(),
             missing_bindings: self.platform.missing_bindings(),
         };
@@ -287,6 +291,13 @@ impl RequestHandler<'_> {
         let seconds = seconds(gauges);
         let given = once::writer(self.platform, seconds, WRITER_TIMEOUT).await;
         given.unwrap_or_else(|| WriterId::random(random()))
+    }
+
+    /// Returns scheme, host and path at which clients reach the routes.
+    fn root(&self, is_prefixed: bool) -> String {
+        let prefix = if is_prefixed { self.settings.path_prefix.as_str() } else { "" };
+        let own = || format!("{}{prefix}", self.head.origin());
+        self.settings.public_url.clone().unwrap_or_else(own)
     }
 
     pub(super) fn deadline(&self) -> Millis {

@@ -10,6 +10,7 @@ mod env;
 mod handler;
 mod health;
 mod http;
+mod library;
 mod log;
 mod object;
 mod once;
