@@ -8,8 +8,7 @@
  * the operator's choice.
  */
 
-// The Worker puts something else into these two: its PUBLIC_URL, if it is set, and the write key of the path that was
-// asked for (src/segment/library.rs).
+// With a PUBLIC_URL the Worker puts it here, and the write key of the path that was asked for (src/segment/library.rs).
 var publicUrl = "__PUBLIC_URL__";
 var writeKey = "__WRITE_KEY__";
 

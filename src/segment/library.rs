@@ -41,17 +41,13 @@ struct Metrics {
     sample_rate: u8,
 }
 
-/// Returns analytics.js as a client is told it: with the write key of the path, and where the Worker is reached if that is
-/// not where the script comes from. `script` is the static asset, which has placeholders for both
-/// (`scripts/lib/library-prefix.js`).
+/// Returns analytics.js with what it is told where something stands before the Worker: the write key of its path, and where
+/// the Worker is reached. `script` has placeholders for both (`scripts/lib/library-prefix.js`).
 #[must_use]
-pub fn script(script: &str, write_key: &str, public_url: Option<&str>) -> String {
+pub fn told(script: &str, write_key: &str, public_url: &str) -> String {
     let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
     let told = script.replacen(r#""__WRITE_KEY__""#, &quoted(write_key), 1);
-    match public_url {
-        Some(url) => told.replacen(r#""__PUBLIC_URL__""#, &quoted(url), 1),
-        None => told,
-    }
+    told.replacen(r#""__PUBLIC_URL__""#, &quoted(public_url), 1)
 }
 
 /// Returns settings that point a library back to this host and to nothing else.
@@ -62,7 +58,7 @@ pub fn script(script: &str, write_key: &str, public_url: Option<&str>) -> String
 ///
 /// `root` is scheme, host and path under which clients reach our routes.
 #[must_use]
-pub fn answer(write_key: &str, root: &str) -> Answer {
+pub fn settings(write_key: &str, root: &str) -> Answer {
     let (protocol, host) = root.split_once("://").unwrap_or(("https", root));
     let api_host = format!("{host}/v1");
     let target = Target { api_key: write_key, api_host: &api_host, protocol };
