@@ -73,8 +73,8 @@ async fn look_at(
         if !deployment.is_durable || !(is_operator || settings.once_shards <= MAX_SHARDS) {
             return None;
         }
-        let figures = once::figures(platform, settings.once_shards);
-        within(LOOK_TIMEOUT, figures).await.flatten().map(|figures| figures.waiting)
+        let stats = once::stats(platform, settings.once_shards);
+        within(LOOK_TIMEOUT, stats).await.flatten().map(|stats| stats.pending)
     };
     let set_aside = async {
         if !deployment.is_durable {
