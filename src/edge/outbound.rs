@@ -1,5 +1,6 @@
 //! Requests to the destination.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::pin;
 
@@ -17,6 +18,7 @@ use super::http::{self, headers};
 use crate::Millis;
 use crate::delivery::{Arrival, Delivery, Outcome, Partition, Policy, Step};
 use crate::destination::{Check, Destination, PartialSuccess, Reply};
+use crate::lately::Lately;
 use crate::measurement::Measurement;
 use crate::segment::answer::Result;
 use crate::segment::health;
@@ -165,14 +167,23 @@ pub(super) async fn deliver(
         let name = destination.names().destination;
         format!("{name} refused some of a request without saying which")
     });
-    Report {
+    let report = Report {
         requests: delivery.requests(),
         answers: delivery.answers().clone(),
         failed: delivery.failed().to_vec(),
         unnamed,
         partial: delivery.partial().cloned(),
         outcomes: delivery.finish(),
-    }
+    };
+    LATELY.with_borrow_mut(|lately| {
+        lately.record(&report.outcomes, report.partial.as_ref(), now());
+    });
+    report
+}
+
+thread_local! {
+    /// As far as this isolate has seen it.
+    static LATELY: RefCell<Lately> = RefCell::default();
 }
 
 #[wasm_bindgen]
@@ -243,5 +254,9 @@ pub(super) async fn check(upstream: Upstream<'_>, is_operator: bool) -> Result<(
     if let (Arrival::Answered(reply), false) = (&mut arrival, is_operator) {
         reply.body.clear();
     }
-    health::checked(destination, &arrival)
+    health::checked(destination, &arrival)?;
+    LATELY.with_borrow(|lately| match lately.refusal(now()) {
+        Some(words) => Err(health::refusing(destination, words, is_operator)),
+        None => Ok(()),
+    })
 }
