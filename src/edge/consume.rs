@@ -21,7 +21,7 @@ use crate::delivery::{Outcome, Policy};
 use crate::destination::{RetryReason, RetryableError};
 use crate::durable::consume::{Consumption, Decision};
 use crate::durable::dead_letter::DeadLetter;
-use crate::durable::once::{Claim, Question};
+use crate::durable::once::Claim;
 use crate::settings::{Problem, Settings};
 
 /// How the name of the dead-letter queue ends; it has the same consumer.
@@ -136,7 +136,7 @@ async fn consume(messages: &[Message], platform: &Platform) {
         None => false,
     };
     let done = consumption.set_aside(vec![is_sent; line.set_aside]);
-    once::mark_done(platform, &Question::Done(done), settings.once_shards).await;
+    once::mark_done(platform, &done, settings.once_shards).await;
     let attempts: Vec<_> = messages.iter().map(Message::attempts).collect();
     let decisions = consumption.decide(&attempts, &mut random_below);
     line.retried = decisions.iter().filter(|decision| **decision != Decision::Acknowledge).count();
@@ -196,10 +196,9 @@ fn unset(settings: &Settings) -> Outcome {
 async fn keep(messages: &[Message], platform: &Platform) {
     let letters: Vec<_> = messages
         .iter()
-        .map(|message| DeadLetter::read(&message.text().unwrap_or_default(), now()).write())
+        .map(|message| DeadLetter::read(&message.text().unwrap_or_default(), now()))
         .collect();
-    let is_kept = set_aside::keep(platform, &letters).await;
-    for message in messages {
+    for (message, is_kept) in messages.iter().zip(set_aside::keep(platform, &letters).await) {
         if is_kept { message.acknowledge() } else { message.again_after(60) }
     }
 }

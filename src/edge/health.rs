@@ -69,8 +69,8 @@ async fn look_at(
         if !is_durable || !(is_operator || shards <= MAX_SHARDS) {
             return None;
         }
-        let figures = within(LOOK_TIMEOUT, once::figures(platform, shards)).await?;
-        figures.map(|figures| figures.waiting)
+        let stats = within(LOOK_TIMEOUT, once::stats(platform, shards)).await?;
+        stats.map(|stats| stats.pending)
     };
     let set_aside = async {
         if !is_durable {

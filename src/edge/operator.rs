@@ -41,11 +41,11 @@ impl RequestHandler<'_> {
             return Ok(Answer::ok(&operator::Page::of(page.count, page.letters)));
         }
         let body = self.read_body(body::MAX_REQUEST).await?;
-        let wish = operator::Wish::read(&body)?;
-        let chosen = set_aside::find(self.platform, wish.ids, operator::MAX_LETTERS);
+        let request = operator::ReplayRequest::read(&body)?;
+        let chosen = set_aside::find(self.platform, request.ids, operator::MAX_LETTERS);
         let chosen = self.letters(chosen).await?.letters;
         let gone: Vec<u32> = if route == Route::Replay {
-            let at = wish.now.then(|| self.started.div_euclid(1_000));
+            let at = request.now.then(|| self.started.div_euclid(1_000));
             queue::replay(self.platform, &chosen, at, self.deadline()).await?
         } else {
             chosen.iter().map(|(number, _)| *number).collect()

@@ -9,6 +9,7 @@ use super::http::within;
 use crate::Millis;
 use crate::durable::dead_letter::DeadLetter;
 use crate::durable::parcel::{EventId, Parcel};
+use crate::durable::replay::Replay;
 use crate::ingest::ParsedRequest;
 use crate::segment::answer::{self, ApiError, ErrorCode};
 
@@ -115,8 +116,7 @@ fn as_text(message: &str, delay: u32) -> SendMessage<JsValue> {
         .build_with_content_type(QueueContentType::Text)
 }
 
-/// Sends measurements again that had been set aside, and tells the numbers of those letters. The number
-/// is their identity, so that asking twice counts once.
+/// Sends measurements again that had been set aside, and returns the numbers of those letters.
 pub(super) async fn replay(
     platform: &Platform,
     letters: &[(u32, DeadLetter)],
@@ -127,24 +127,8 @@ pub(super) async fn replay(
         ApiError::new(ErrorCode::UpstreamUnavailable, "the queue does not take measurements now")
     };
     let queue = platform.measurements().ok_or_else(unavailable)?;
-    let (mut revived, mut whole, mut replayed) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, letter) in letters {
-        match (letter.revived(), &letter.original) {
-            (Some(mut measurement), _) => {
-                measurement.time = at.unwrap_or(measurement.time);
-                revived.push((measurement, EventId::named("set-aside", &number.to_string())));
-            }
-            (None, Some(original)) if Parcel::read(original).is_ok() => {
-                whole.push(original.clone());
-            }
-            // What could not be read cannot be sent.
-            (None, _) => continue,
-        }
-        replayed.push(*number);
-    }
-    let packed: Vec<_> = revived.iter().map(|(measurement, id)| (measurement, Some(*id))).collect();
-    let mut messages = Parcel::pack(&packed, now().div_euclid(1_000), &mut random);
-    messages.append(&mut whole);
+    let Replay { messages, letters } =
+        Replay::pack(letters, at, now().div_euclid(1_000), &mut random);
     send(&queue, &messages, deadline).await.map_err(|_| unavailable())?;
-    Ok(replayed)
+    Ok(letters)
 }
