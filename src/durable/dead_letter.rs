@@ -229,6 +229,7 @@ mod tests {
     fn letters_are_the_same_by_their_events_and_not_by_their_content() {
         let one = Measurement {
             name: "m".into(),
+            display_name: "m".into(),
             source: "s".into(),
             time: 60,
             samples: Samples::one(1.0),

@@ -105,7 +105,13 @@ mod tests {
     const NOW: i64 = 1_795_000_000;
 
     fn measurement(name: &str, time: i64) -> Measurement {
-        Measurement { name: name.into(), source: "s".into(), time, samples: Samples::one(1.0) }
+        Measurement {
+            name: name.into(),
+            display_name: name.into(),
+            source: "s".into(),
+            time,
+            samples: Samples::one(1.0),
+        }
     }
 
     fn letter(name: &str, time: i64, event: u8, writer: Option<WriterId>) -> DeadLetter {
