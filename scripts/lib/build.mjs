@@ -68,7 +68,6 @@ export async function buildWorker({ workerBuild, wasmBindgen, versions }) {
     const made = Object.values(OUTPUT).every((path) => existsSync(inProject(path)));
     if (made && existsSync(inProject(RECORD)) && read(RECORD).toString() === madeOf) return;
 
-    rmSync(inProject("build"), { recursive: true, force: true });
     await run([workerBuild, "--release", ".", ...target], { show, env });
     // For those who import the package, or the script by its former name; Wrangler would upload it.
     for (const path of ["build/package.json", "build/worker"]) rmSync(inProject(path), { recursive: true });

@@ -14,13 +14,14 @@ use worker::js_sys::{JSON, Object, Reflect};
 
 use super::clock::{now, random, random_below};
 use super::env::Platform;
-use super::queue::{send, send_once};
+use super::queue::{send, send_later};
 use super::{log, once, outbound, set_aside};
+use crate::Millis;
 use crate::delivery::{Outcome, Policy};
 use crate::destination::{RetryReason, RetryableError};
 use crate::durable::consume::{Consumption, Decision};
 use crate::durable::dead_letter::DeadLetter;
-use crate::durable::once::{Claim, Question};
+use crate::durable::once::Claim;
 use crate::settings::{Problem, Settings};
 
 /// How the name of the dead-letter queue ends; it has the same consumer.
@@ -131,11 +132,11 @@ async fn consume(messages: &[Message], platform: &Platform) {
     line.set_aside = letters.len();
     let is_sent = match platform.set_aside() {
         _ if letters.is_empty() => true,
-        Some(queue) => send(&queue, &letters).await.is_ok(),
+        Some(queue) => send(&queue, &letters, Millis::MAX).await.is_ok(),
         None => false,
     };
     let done = consumption.set_aside(vec![is_sent; line.set_aside]);
-    once::mark_done(platform, &Question::Done(done), settings.once_shards).await;
+    once::mark_done(platform, &done, settings.once_shards).await;
     let attempts: Vec<_> = messages.iter().map(Message::attempts).collect();
     let decisions = consumption.decide(&attempts, &mut random_below);
     line.retried = decisions.iter().filter(|decision| **decision != Decision::Acknowledge).count();
@@ -154,7 +155,7 @@ async fn seal(consumption: &mut Consumption, failed: &[Vec<usize>], platform: &P
     let seals = consumption.seal(failed, &mut random_below, &mut random);
     let calls = seals.iter().map(|seal| {
         let queue = &queue;
-        async move { send_once(queue, std::slice::from_ref(&seal.message), seal.delay).await }
+        async move { send_later(queue, &seal.message, seal.delay).await }
     });
     let mut count = 0;
     for (seal, called) in seals.iter().zip(join_all(calls).await) {
@@ -173,9 +174,7 @@ async fn settle(message: &Message, body: Option<&String>, decision: Decision, pl
         Decision::Retry(seconds) => message.again_after(seconds),
         Decision::Renew(seconds) => {
             let is_stored = match platform.measurements().zip(body) {
-                Some((queue, body)) => {
-                    send_once(&queue, std::slice::from_ref(body), seconds).await.is_ok()
-                }
+                Some((queue, body)) => send_later(&queue, body, seconds).await.is_ok(),
                 None => false,
             };
             if is_stored { message.acknowledge() } else { message.again_after(seconds) }
@@ -197,10 +196,9 @@ fn unset(settings: &Settings) -> Outcome {
 async fn keep(messages: &[Message], platform: &Platform) {
     let letters: Vec<_> = messages
         .iter()
-        .map(|message| DeadLetter::read(&message.text().unwrap_or_default(), now()).write())
+        .map(|message| DeadLetter::read(&message.text().unwrap_or_default(), now()))
         .collect();
-    let is_kept = set_aside::keep(platform, &letters).await;
-    for message in messages {
+    for (message, is_kept) in messages.iter().zip(set_aside::keep(platform, &letters).await) {
         if is_kept { message.acknowledge() } else { message.again_after(60) }
     }
 }

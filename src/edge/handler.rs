@@ -6,7 +6,7 @@ use super::clock::{native_date, now, random};
 use super::env::Platform;
 use super::http::{self, RequestHead};
 use super::log::Line;
-use super::{health, once, outbound, queue, set_aside};
+use super::{health, library, once, outbound, queue};
 use crate::Millis;
 use crate::delivery::{Partition, Policy};
 use crate::destination::{Destination, WriterId};
@@ -18,7 +18,7 @@ use crate::segment::answer::{Answer, ApiError, Body, ErrorCode, Result, success}
 use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::health::{Deployment, require};
 use crate::segment::route::Route;
-use crate::segment::{self, body, credential, library_settings, operator, pixel, query, webhook};
+use crate::segment::{self, body, credential, library_settings, pixel, query, webhook};
 use crate::settings::{Need, Settings};
 
 /// Answers a request.
@@ -34,12 +34,14 @@ pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::R
         let answer = Answer { status: 204, code: None, headers, body: Body::None };
         return http::respond(&answer, origin);
     }
-    if let Route::Library(key) = route
-        && head.is_get()
-        && settings.knows(key)
-        && let Some(response) = outbound::library(platform, origin).await
-    {
-        return Ok(response);
+    let script = match route {
+        _ if !head.is_get() => None,
+        Route::Library(key) if settings.knows(key) => library::library(platform, origin).await,
+        Route::LibraryChunk(file) => library::chunk(platform, file, origin).await,
+        _ => None,
+    };
+    if let Some(script) = script {
+        return Ok(script);
     }
     let line = Line::new(route.label());
     let mut handler = RequestHandler { request, head, platform, settings, started, line };
@@ -48,16 +50,18 @@ pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::R
     http::respond(&answer, origin)
 }
 
+/// When an answer must be there: none takes seven seconds.
+const ANSWER_TIMEOUT: Millis = 6_800;
 /// How long a number to write under is waited for while a client waits.
 const WRITER_TIMEOUT: Millis = 1_000;
 
 /// Per-request state.
-struct RequestHandler<'r> {
-    request: &'r Request,
-    head: &'r RequestHead,
-    platform: &'r Platform,
-    settings: &'r Settings,
-    started: Millis,
+pub(super) struct RequestHandler<'r> {
+    pub(super) request: &'r Request,
+    pub(super) head: &'r RequestHead,
+    pub(super) platform: &'r Platform,
+    pub(super) settings: &'r Settings,
+    pub(super) started: Millis,
     line: Line,
 }
 
@@ -86,13 +90,8 @@ impl RequestHandler<'_> {
             Route::Event(_) if self.head.is_get() => query::parameter(self.head.query(), "data"),
             _ => None,
         };
-        let methods = route.allowed_methods();
-        let is_right = match (route, self.head.method.as_str()) {
-            (Route::SetAside, "DELETE") | (Route::Batch | Route::Webhook, "PUT" | "PATCH") => true,
-            _ if methods.starts_with("GET") || data.is_some() => self.head.is_get(),
-            (_, method) => method == "POST",
-        };
-        if !is_right {
+        if !route.takes(&self.head.method, data.is_some()) {
+            let methods = route.allowed_methods();
             return Err(ApiError::new(
                 ErrorCode::MethodNotAllowed(methods),
                 format!("method: expected one of {methods}"),
@@ -134,14 +133,22 @@ impl RequestHandler<'_> {
                 }
                 Ok(success(0, &[]))
             }
-            Route::Settings { write_key, base } if self.settings.knows(write_key) => {
-                let own = || format!("{}{base}", self.head.origin());
-                let root = self.settings.public_url.clone().unwrap_or_else(own);
-                Ok(library_settings::answer(write_key, &root))
+            Route::Settings { write_key, is_prefixed } if self.settings.knows(write_key) => {
+                require(self.settings, Need::Library)?;
+                Ok(library_settings::answer(write_key, &self.root(is_prefixed)))
             }
-            Route::SetAside | Route::Replay => self.set_aside(route).await,
+            Route::SourceConfig => {
+                require(self.settings, Need::Library)?;
+                let key = self.header_key().or_else(|| self.query_key());
+                let write_key = ingest::authenticate(key.as_deref(), self.settings)?;
+                Ok(library_settings::source_config(write_key, self.started))
+            }
+            Route::SetAside | Route::Replay => self.dead_letters(route).await,
             Route::Health => self.health().await,
-            Route::Settings { .. } | Route::Library(_) | Route::Unknown => {
+            Route::Settings { .. }
+            | Route::Library(_)
+            | Route::LibraryChunk(_)
+            | Route::Unknown => {
                 require(self.settings, Need::Library)?;
                 let message = "path: there is nothing for this write key";
                 Err(ApiError::new(ErrorCode::NotFound, message))
@@ -151,68 +158,26 @@ impl RequestHandler<'_> {
 
     async fn health(&self) -> Result<Answer> {
         let is_deep = query::parameter(self.head.query(), "deep").is_some_and(|deep| deep == "1");
-        let own = || self.head.origin().to_owned();
         let deployment = Deployment {
-            public_url: self.settings.public_url.clone().unwrap_or_else(own),
+            public_url: self.root(false),
             is_durable: self.platform.measurements().is_some(),
             missing_bindings: self.platform.missing_bindings(),
         };
-        let (true, Some(upstream)) = (is_deep, self.platform.upstream()) else {
-            return Ok(segment::health::answer(self.settings, &deployment, None));
+        let (platform, is_durable) = (self.platform, deployment.is_durable);
+        let deep = match platform.upstream().filter(|_| is_deep) {
+            None => None,
+            Some(to) if self.is_operator() => Some(health::look(platform, to, is_durable).await),
+            Some(to) => {
+                let key = self.header_key().or_else(|| self.query_key());
+                ingest::authenticate(key.as_deref(), self.settings)?;
+                Some(health::look_rarely(platform, to, is_durable).await?)
+            }
         };
-        if self.is_operator() {
-            return Ok(health::look(self.platform, upstream, &deployment).await);
-        }
-        let key = self.header_key().or_else(|| self.query_key());
-        ingest::authenticate(key.as_deref(), self.settings)?;
-        health::look_rarely(self.platform, upstream, &deployment).await
-    }
-
-    /// Returns whether the request names the operator's token.
-    fn is_operator(&self) -> bool {
-        let given = self.head.authorization.as_deref().unwrap_or_default().strip_prefix("Bearer ");
-        let token = self.settings.operator_token.as_ref();
-        given.zip(token).is_some_and(|(given, token)| token.is(given.trim()))
-    }
-
-    /// What was set aside, for whoever names the operator's token.
-    async fn set_aside(&mut self, route: Route<'_>) -> Result<Answer> {
-        if self.settings.operator_token.is_none() {
-            self.require_not_malformed("OPERATOR_TOKEN", Need::Operator)?;
-            return Err(ApiError::new(ErrorCode::NotFound, "path: OPERATOR_TOKEN is not set"));
-        }
-        if !self.is_operator() {
-            return Err(ApiError::new(
-                ErrorCode::InvalidToken,
-                "Authorization: expected `Bearer` and the operator's token",
-            ));
-        }
-        let unavailable =
-            |_| ApiError::new(ErrorCode::UpstreamUnavailable, "LETTERS: the store does not answer");
-        if self.head.is_get() {
-            let number = |name| query::parameter(self.head.query(), name)?.parse::<u32>().ok();
-            let before = number("before").unwrap_or(u32::MAX);
-            let limit = number("limit").unwrap_or(50).clamp(1, operator::MAX_LETTERS);
-            let page = set_aside::list(self.platform, before, limit).await.map_err(unavailable)?;
-            return Ok(Answer::ok(&operator::Page::of(page.count, page.letters)));
-        }
-        let body = self.read_body(body::MAX_REQUEST).await?;
-        let wish = operator::Wish::read(&body)?;
-        let chosen = set_aside::find(self.platform, wish.ids, operator::MAX_LETTERS);
-        let chosen = chosen.await.map_err(unavailable)?.letters;
-        let gone: Vec<u32> = if route == Route::Replay {
-            let at = wish.now.then(|| self.started.div_euclid(1_000));
-            queue::replay(self.platform, &chosen, at).await?
-        } else {
-            chosen.iter().map(|(number, _)| *number).collect()
-        };
-        let changed = gone.len();
-        let left = set_aside::forget(self.platform, gone).await.map_err(unavailable)?.count;
-        Ok(Answer::ok(&operator::Done { success: true, changed, left }))
+        Ok(segment::health::answer(self.settings, &deployment, deep))
     }
 
     /// Fails where a secret is not missing but malformed: then its route would exist.
-    fn require_not_malformed(&self, setting: &str, need: Need) -> Result<()> {
+    pub(super) fn require_not_malformed(&self, setting: &str, need: Need) -> Result<()> {
         let is_malformed = self.settings.problems.iter().any(|known| known.setting == setting);
         if is_malformed { require(self.settings, need) } else { Ok(()) }
     }
@@ -246,7 +211,7 @@ impl RequestHandler<'_> {
         }
     }
 
-    async fn read_body(&self, limit: usize) -> Result<Vec<u8>> {
+    pub(super) async fn read_body(&self, limit: usize) -> Result<Vec<u8>> {
         http::read_body(self.request, self.head.content_length, limit).await
     }
 
@@ -274,8 +239,8 @@ impl RequestHandler<'_> {
     async fn limit(&self, write_key: &str) -> Result<()> {
         let Some(limiter) = self.platform.rate_limiter() else { return Ok(()) };
         let address = http::header(self.request, "CF-Connecting-IP").unwrap_or_default();
-        match limiter.limit(format!("{write_key} {address}")).await {
-            Ok(outcome) if !outcome.success => Err(ApiError::new(
+        match self.in_time(limiter.limit(format!("{write_key} {address}"))).await {
+            Some(Ok(outcome)) if !outcome.success => Err(ApiError::new(
                 ErrorCode::RateLimited,
                 "there are too many requests with this write key from this address",
             )),
@@ -290,7 +255,8 @@ impl RequestHandler<'_> {
         }
         match self.platform.measurements() {
             Some(bound) => {
-                self.line.messages = queue::store(&bound, intake, self.started).await?;
+                self.line.messages =
+                    queue::store(&bound, intake, self.started, self.deadline()).await?;
                 Ok(())
             }
             None => self.deliver_directly(intake).await,
@@ -325,6 +291,22 @@ impl RequestHandler<'_> {
         let seconds = seconds(gauges);
         let given = once::writer(self.platform, seconds, WRITER_TIMEOUT).await;
         given.unwrap_or_else(|| WriterId::random(random()))
+    }
+
+    /// Returns scheme, host and path at which clients reach the routes.
+    fn root(&self, is_prefixed: bool) -> String {
+        let prefix = if is_prefixed { self.settings.path_prefix.as_str() } else { "" };
+        let own = || format!("{}{prefix}", self.head.origin());
+        self.settings.public_url.clone().unwrap_or_else(own)
+    }
+
+    pub(super) fn deadline(&self) -> Millis {
+        self.started + ANSWER_TIMEOUT
+    }
+
+    /// Waits for something until the deadline.
+    pub(super) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        http::within(self.deadline() - now(), future).await
     }
 
     /// Returns whether the request comes before anybody has seen anything: a browser's prefetch, or a HEAD.

@@ -14,8 +14,8 @@ use super::http::within;
 use super::outbound::{self, Upstream};
 use super::{once, set_aside};
 use crate::Millis;
-use crate::segment::answer::{Answer, ApiError, ErrorCode, Result};
-use crate::segment::health::{self, Deep, Deployment};
+use crate::segment::answer::{ApiError, ErrorCode, Result};
+use crate::segment::health::Deep;
 
 /// How long the objects are waited for. An answer takes seven seconds at the most.
 const LOOK_TIMEOUT: Millis = 5_000;
@@ -25,28 +25,24 @@ const LOOK_STANDS: Millis = 10_000;
 const MAX_SHARDS: u32 = 8;
 
 thread_local! {
-    /// When a holder of a write key asked last, and the answer once there is one.
-    static LAST: RefCell<Option<(Millis, Option<Answer>)>> = const { RefCell::new(None) };
+    /// When a holder of a write key asked last, and what was found once the look is over.
+    static LAST: RefCell<Option<(Millis, Option<Deep>)>> = const { RefCell::new(None) };
 }
 
 /// Looks for the operator.
-pub(super) async fn look(
-    platform: &Platform,
-    upstream: Upstream<'_>,
-    deployment: &Deployment,
-) -> Answer {
-    look_at(platform, upstream, deployment, true).await
+pub(super) async fn look(platform: &Platform, upstream: Upstream<'_>, is_durable: bool) -> Deep {
+    look_at(platform, upstream, is_durable, true).await
 }
 
 /// Looks for a holder of a write key, or repeats what was found not long ago.
 pub(super) async fn look_rarely(
     platform: &Platform,
     upstream: Upstream<'_>,
-    deployment: &Deployment,
-) -> Result<Answer> {
+    is_durable: bool,
+) -> Result<Deep> {
     let asked = now();
     match LAST.with_borrow(Clone::clone) {
-        Some((at, Some(answer))) if asked - at < LOOK_STANDS => return Ok(answer),
+        Some((at, Some(found))) if asked - at < LOOK_STANDS => return Ok(found),
         // Its promise cannot be awaited: the platform cancels whoever waits for another's.
         Some((at, None)) if asked - at < LOOK_STANDS => {
             return Err(ApiError::new(
@@ -57,27 +53,27 @@ pub(super) async fn look_rarely(
         _ => {}
     }
     LAST.set(Some((asked, None)));
-    let answer = look_at(platform, upstream, deployment, false).await;
-    LAST.set(Some((asked, Some(answer.clone()))));
-    Ok(answer)
+    let found = look_at(platform, upstream, is_durable, false).await;
+    LAST.set(Some((asked, Some(found.clone()))));
+    Ok(found)
 }
 
 async fn look_at(
     platform: &Platform,
     upstream: Upstream<'_>,
-    deployment: &Deployment,
+    is_durable: bool,
     is_operator: bool,
-) -> Answer {
-    let settings = platform.settings();
+) -> Deep {
+    let shards = platform.settings().once_shards;
     let waiting = async {
-        if !deployment.is_durable || !(is_operator || settings.once_shards <= MAX_SHARDS) {
+        if !is_durable || !(is_operator || shards <= MAX_SHARDS) {
             return None;
         }
-        let figures = once::figures(platform, settings.once_shards);
-        within(LOOK_TIMEOUT, figures).await.flatten().map(|figures| figures.waiting)
+        let stats = within(LOOK_TIMEOUT, once::stats(platform, shards)).await?;
+        stats.map(|stats| stats.pending)
     };
     let set_aside = async {
-        if !deployment.is_durable {
+        if !is_durable {
             return None;
         }
         let letters = within(LOOK_TIMEOUT, set_aside::list(platform, 0, 0)).await?.ok()?;
@@ -85,5 +81,5 @@ async fn look_at(
     };
     let check = outbound::check(upstream, is_operator);
     let (destination, waiting, set_aside) = join3(check, waiting, set_aside).await;
-    health::answer(settings, deployment, Some(Deep { destination, waiting, set_aside }))
+    Deep { destination, waiting, set_aside }
 }

@@ -1,6 +1,6 @@
 //! The memory of seen events: a Durable Object around [`Ledger`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -11,13 +11,13 @@ use worker::{
 
 use super::clock::{now, random};
 use super::env::Platform;
-use super::object::{self, Database, StorageError, integer, number};
+use super::object::{self, Database, Row, StorageError, integer, number};
 use super::stop;
 use crate::Millis;
 use crate::destination::WriterId;
 use crate::durable::once::{
-    Claim, Figures, Ledger, Question, by_shard, hour_of, read_answers, read_figures, read_number,
-    write_answer, write_figures,
+    Answer, Claim, Ledger, LedgerStats, MAX_EVENTS, MAX_QUESTION_BYTES, MAX_QUESTION_EVENTS,
+    Question, Record, by_shard, hour_of,
 };
 use crate::durable::parcel::{EventId, Owner};
 
@@ -25,10 +25,8 @@ use crate::durable::parcel::{EventId, Owner};
 pub(super) const LEDGER_TIMEOUT: Millis = 10_000;
 /// Most objects that are asked at once how full they are.
 const AT_ONCE: usize = 8;
-/// Most events in one question, which is one row: rows hold two megabytes.
-const MAX_EVENTS: usize = 50_000;
 
-/// Whose these events are. Where no object is bound, everybody's are granted: then nothing is
+/// Returns whose these events are. Where no object is bound, everybody's are granted: then nothing is
 /// remembered. An object that does not answer leaves its events unknown.
 pub(super) async fn claim(
     platform: &Platform,
@@ -37,19 +35,19 @@ pub(super) async fn claim(
 ) -> Vec<Claim> {
     let places = claims.iter().enumerate().map(|(place, (id, _))| (*id, place));
     let places = by_shard(places, shards);
-    let parts = places
-        .iter()
-        .flat_map(|(shard, places)| places.chunks(MAX_EVENTS).map(move |places| (*shard, places)));
+    let parts = places.iter().flat_map(|(shard, places)| {
+        places.chunks(MAX_QUESTION_EVENTS).map(move |places| (*shard, places))
+    });
     let asked = parts.map(|(shard, places)| async move {
         let part = places.iter().filter_map(|place| claims.get(*place).copied()).collect();
-        (places, ask(platform, shard, &Question::Claim(part)).await)
+        (places, ask(platform, shard, &Question::Claim(part), LEDGER_TIMEOUT).await)
     });
     let mut answers = vec![Claim::Unknown; claims.len()];
-    for (places, answer) in join_all(asked).await {
-        let part = match answer {
-            LedgerReply::Bytes(bytes) => read_answers(&bytes),
+    for (places, reply) in join_all(asked).await {
+        let part = match reply {
+            LedgerReply::Answer(Answer::Claim(claims)) => claims,
             LedgerReply::NotBound => vec![Claim::Granted; places.len()],
-            LedgerReply::Timeout => continue,
+            LedgerReply::Answer(_) | LedgerReply::Unavailable => continue,
         };
         for (place, answer) in places.iter().zip(part) {
             if let Some(slot) = answers.get_mut(*place) {
@@ -62,65 +60,65 @@ pub(super) async fn claim(
 
 /// Tells the objects what is done. One that cannot be told still knows the owner, so that nobody
 /// else's copy counts.
-pub(super) async fn mark_done(platform: &Platform, question: &Question, shards: u32) {
-    let Question::Done(ids) = question else { return };
+pub(super) async fn mark_done(platform: &Platform, ids: &[EventId], shards: u32) {
     let parts = by_shard(ids.iter().map(|id| (*id, *id)), shards);
     let told = parts
         .iter()
-        .flat_map(|(shard, ids)| ids.chunks(MAX_EVENTS).map(move |ids| (*shard, ids)))
+        .flat_map(|(shard, ids)| ids.chunks(MAX_QUESTION_EVENTS).map(move |ids| (*shard, ids)))
         .map(|(shard, ids)| async move {
             let question = Question::Done(ids.to_vec());
             // Once more, since a part of a message that comes again must be known to be done.
-            if let LedgerReply::Timeout = ask(platform, shard, &question).await {
-                _ = ask(platform, shard, &question).await;
+            if let LedgerReply::Unavailable = ask(platform, shard, &question, LEDGER_TIMEOUT).await
+            {
+                _ = ask(platform, shard, &question, LEDGER_TIMEOUT).await;
             }
         });
     join_all(told).await;
 }
 
-/// Whose the points of these seconds are that one delivery holds. One object answers for all: two would
-/// give the same number. Where none is bound a number is drawn; `None` when it does not answer in time.
+/// Returns the writer id of a delivery that holds points of these seconds. One object answers for all:
+/// two would give the same number. Where none is bound a number is drawn; `None` when it does not answer
+/// in time.
 pub(super) async fn writer(
     platform: &Platform,
     seconds: Vec<u32>,
     timeout: Millis,
 ) -> Option<WriterId> {
-    let question = Question::Write(seconds).write();
-    match fetch(platform, 0, &question, timeout).await {
-        LedgerReply::Bytes(bytes) => read_number(&bytes).map(WriterId::Assigned),
+    match ask(platform, 0, &Question::AllocateWriter(seconds), timeout).await {
+        LedgerReply::Answer(Answer::WriterAllocated(number, _)) => Some(WriterId::Assigned(number)),
         LedgerReply::NotBound => Some(WriterId::random(random())),
-        LedgerReply::Timeout => None,
+        LedgerReply::Answer(_) | LedgerReply::Unavailable => None,
     }
 }
 
-/// How full the objects are, together; a few are asked at once. `None` where one does not answer.
-pub(super) async fn figures(platform: &Platform, shards: u32) -> Option<Figures> {
-    let asked = (0..shards).map(|shard| fetch(platform, shard, &[], LEDGER_TIMEOUT));
-    let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
-    let mut all = Figures { events: 0, waiting: 0 };
-    while let Some(answer) = answers.next().await {
-        let LedgerReply::Bytes(bytes) = answer else { return None };
-        let Figures { events, waiting } = read_figures(&bytes)?;
-        all = Figures { events: all.events + events, waiting: all.waiting + waiting };
+/// Returns the occupancy of all objects together; a few are asked at once. `None` where one does not
+/// answer.
+pub(super) async fn stats(platform: &Platform, shards: u32) -> Option<LedgerStats> {
+    let asked = (0..shards)
+        .map(|shard| async move { ask(platform, shard, &Question::Stats, LEDGER_TIMEOUT).await });
+    let mut replies = stream::iter(asked).buffer_unordered(AT_ONCE);
+    let mut all = LedgerStats::default();
+    while let Some(reply) = replies.next().await {
+        let LedgerReply::Answer(Answer::Stats(stats)) = reply else { return None };
+        all.tracked += stats.tracked;
+        all.pending += stats.pending;
     }
     Some(all)
 }
 
-/// What an object says.
+/// Reply of a ledger's object.
 enum LedgerReply {
-    Bytes(Vec<u8>),
+    Answer(Answer),
     NotBound,
-    Timeout,
+    /// It does not answer in time, or with anything that is no answer to the question.
+    Unavailable,
 }
 
-async fn ask(platform: &Platform, shard: u32, question: &Question) -> LedgerReply {
-    fetch(platform, shard, &question.write(), LEDGER_TIMEOUT).await
-}
-
-async fn fetch(platform: &Platform, shard: u32, question: &[u8], timeout: Millis) -> LedgerReply {
+async fn ask(platform: &Platform, shard: u32, question: &Question, timeout: Millis) -> LedgerReply {
     let Some(namespace) = platform.once() else { return LedgerReply::NotBound };
-    let answer = object::ask(&namespace, &format!("once-{shard}"), question, timeout).await;
-    answer.map_or(LedgerReply::Timeout, LedgerReply::Bytes)
+    let bytes = object::ask(&namespace, &format!("once-{shard}"), &question.write(), timeout).await;
+    let answer = bytes.and_then(|bytes| Answer::read(&bytes, question));
+    answer.map_or(LedgerReply::Unavailable, LedgerReply::Answer)
 }
 
 /// One ledger, with its log.
@@ -129,23 +127,26 @@ pub struct Once {
     database: Database,
     /// Read from the log at the first question.
     ledger: RefCell<Option<Ledger>>,
-    /// The hour in which old events were last forgotten.
-    hour: Cell<u32>,
 }
 
 impl DurableObject for Once {
     fn new(state: State, _: Env) -> Self {
         stop::watch();
-        Self { database: Database::of(&state), ledger: RefCell::new(None), hour: Cell::new(0) }
+        Self { database: Database::of(&state), ledger: RefCell::new(None) }
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        object::answer(&request, |question| self.answer(question)).await
+        object::answer(OBJECT, &request, MAX_QUESTION_BYTES, |question| self.answer(question)).await
     }
 }
 
+/// How log lines call it.
+const OBJECT: &str = "once";
+
 impl Once {
     fn answer(&self, body: &[u8]) -> std::result::Result<Vec<u8>, StorageError> {
+        let question = Question::read(body)
+            .ok_or_else(|| StorageError::new("a question that cannot be read"))?;
         // Taken out, not borrowed: an exception of the platform would leave it borrowed for good. When
         // something fails it is read anew, since what is not written must not be remembered.
         let known = self.ledger.borrow_mut().take();
@@ -153,45 +154,72 @@ impl Once {
             Some(ledger) => ledger,
             None => self.load()?,
         };
-        let answer = self.ask(&mut ledger, body)?;
-        *self.ledger.borrow_mut() = Some(ledger);
-        Ok(answer)
-    }
-
-    fn ask(&self, ledger: &mut Ledger, body: &[u8]) -> std::result::Result<Vec<u8>, StorageError> {
-        if body.is_empty() {
-            return Ok(write_figures(ledger.figures()));
-        }
-        let question = Question::read(body).ok_or(StorageError)?;
         let hour = hour_of(now().div_euclid(1_000));
-        if self.hour.get() != hour {
-            let first = ledger.forget(hour);
+        if let Some(first) = ledger.forget(hour) {
             self.database.run("DELETE FROM log WHERE hour < ?", vec![integer(first)])?;
-            self.hour.set(hour);
         }
-        let (answers, logged) = ledger.ask(&question, hour);
-        let answer = write_answer(&answers, logged.as_ref());
-        if let Some(logged) = logged {
-            let row = vec![integer(hour), SqlStorageValue::Blob(logged.write())];
-            self.database.run("INSERT INTO log (hour, question) VALUES (?, ?)", row)?;
+        let (answer, record) = ledger.ask(&question, hour);
+        if let Some(record) = record {
+            self.append(hour, &record)?;
         }
-        Ok(answer)
+        if ledger.is_log_long() {
+            match self.rewrite(&ledger) {
+                Ok(()) => ledger.log_rewritten(),
+                // The log is as it was.
+                Err(error) => error.log(OBJECT),
+            }
+        }
+        *self.ledger.borrow_mut() = Some(ledger);
+        Ok(answer.write())
     }
 
+    fn append(&self, hour: u32, record: &Record) -> std::result::Result<(), StorageError> {
+        let row = vec![integer(hour), SqlStorageValue::Blob(record.write())];
+        self.database.run("INSERT INTO log (hour, question) VALUES (?, ?)", row)
+    }
+
+    /// Writes the log anew. Statements without an await between them are stored all or none
+    /// (<https://developers.cloudflare.com/durable-objects/best-practices/access-durable-objects-storage/>).
+    fn rewrite(&self, ledger: &Ledger) -> std::result::Result<(), StorageError> {
+        let last = self.database.rows("SELECT max(seq) FROM log", Vec::new())?;
+        let Some(SqlStorageValue::Integer(last)) = last.first().and_then(|row| row.first()) else {
+            return Ok(());
+        };
+        let appended = ledger.records().try_for_each(|(hour, record)| self.append(hour, &record));
+        let gone = match appended {
+            Ok(()) => "DELETE FROM log WHERE seq <= ?",
+            Err(_) => "DELETE FROM log WHERE seq > ?",
+        };
+        let deleted = self.database.run(gone, vec![SqlStorageValue::Integer(*last)]);
+        appended.and(deleted)
+    }
+
+    /// Reads the log. A row that cannot be read is left out: without it some events are not remembered, and
+    /// without the others none would be.
     fn load(&self) -> std::result::Result<Ledger, StorageError> {
         self.database.run(
             "CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, hour INTEGER, question BLOB)",
             Vec::new(),
         )?;
-        let mut ledger = Ledger::default();
-        let rows = self.database.rows("SELECT hour, question FROM log ORDER BY seq", Vec::new())?;
-        for row in rows {
-            let Some(SqlStorageValue::Blob(question)) = row.get(1) else {
-                return Err(StorageError);
-            };
-            let question = Question::read(question).ok_or(StorageError)?;
-            ledger.replay(&question, number(&row, 0)?);
+        let mut ledger = Ledger::new(MAX_EVENTS);
+        let mut unreadable = 0;
+        let statement = "SELECT hour, question FROM log ORDER BY seq";
+        self.database.each(statement, Vec::new(), |row| {
+            match record_of(&row) {
+                Some((hour, record)) => ledger.replay(&record, hour),
+                None => unreadable += 1,
+            }
+            Ok(())
+        })?;
+        if unreadable > 0 {
+            let cause = format!("rows of the log that cannot be read are left out: {unreadable}");
+            StorageError::new(cause).log(OBJECT);
         }
         Ok(ledger)
     }
+}
+
+fn record_of(row: &Row) -> Option<(u32, Record)> {
+    let Some(SqlStorageValue::Blob(record)) = row.get(1) else { return None };
+    Some((number(row, 0).ok()?, Record::read(record)?))
 }

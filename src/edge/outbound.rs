@@ -1,4 +1,4 @@
-//! Requests to others: the destination, and the static assets beside the Worker.
+//! Requests to the destination.
 
 use std::pin::pin;
 
@@ -7,20 +7,17 @@ use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
-use worker::ResponseBody;
 use worker::js_sys::{Object, Promise, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{AbortSignal, RequestInit, RequestRedirect, Response, ResponseInit};
+use worker::web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
 
 use super::clock::{now, sleep};
-use super::env::Platform;
 use super::http::{self, headers};
 use crate::Millis;
 use crate::delivery::{Arrival, Delivery, Outcome, Partition, Policy, Step};
 use crate::destination::{Check, Destination, PartialSuccess, Reply};
 use crate::measurement::Measurement;
 use crate::segment::answer::Result;
-use crate::segment::cors::Origin;
 use crate::segment::health;
 
 /// How long the answer to a question about the credentials is waited for.
@@ -243,19 +240,4 @@ pub(super) async fn check(upstream: Upstream<'_>, is_operator: bool) -> Result<(
         reply.body.clear();
     }
     health::checked(destination, &arrival)
-}
-
-/// Returns analytics.js itself, from the static assets. `None` where they are not deployed.
-pub(super) async fn library(platform: &Platform, origin: Origin<'_>) -> Option<Response> {
-    let assets = platform.assets()?;
-    let found = assets.fetch("https://assets.invalid/analytics.min.js", None).await.ok()?;
-    let (200, ResponseBody::Stream(script)) = (found.status_code(), found.body()) else {
-        return None;
-    };
-    let init = ResponseInit::new();
-    init.set_headers(&headers(origin.headers().into_iter().chain([
-        ("Content-Type", "text/javascript; charset=utf-8"),
-        ("Cache-Control", "public, max-age=3600"),
-    ])));
-    Response::new_with_opt_readable_stream_and_init(Some(script), &init).ok()
 }

@@ -9,28 +9,30 @@ use super::http::within;
 use crate::Millis;
 use crate::durable::dead_letter::DeadLetter;
 use crate::durable::parcel::{EventId, Parcel};
+use crate::durable::replay::Replay;
 use crate::ingest::ParsedRequest;
 use crate::segment::answer::{self, ApiError, ErrorCode};
 
-/// How long storing may take: the answer to the client waits for it.
+/// How long one call may take.
 const STORE_TIMEOUT: Millis = 5_000;
 /// Most messages and bytes in one call of the platform: 100 and 256 KB
 /// (<https://developers.cloudflare.com/queues/platform/limits/>).
 const MAX_MESSAGES: usize = 100;
 const MAX_CALL_BYTES: usize = 250_000;
 
-/// Stores a request's measurements. Returns how many messages it took.
+/// Stores a request's measurements by the deadline, as a client waits. Returns how many messages it took.
 pub(super) async fn store(
     queue: &Queue,
     intake: &ParsedRequest,
     received_at: Millis,
+    deadline: Millis,
 ) -> answer::Result<u64> {
     let measured: Vec<_> = intake
         .measured()
         .map(|(measurement, id)| (measurement, id.map(|id| EventId::named(&intake.write_key, id))))
         .collect();
     let messages = Parcel::pack(&measured, received_at.div_euclid(1_000), &mut random);
-    send(queue, &messages).await.map_err(|error| match error {
+    send(queue, &messages, deadline).await.map_err(|error| match error {
         QueueError::TooMany => {
             ApiError::new(ErrorCode::RateLimited, "the queue takes no more now: send again later")
         }
@@ -61,8 +63,12 @@ impl QueueError {
     }
 }
 
-/// Sends messages in as few calls as the platform's limits allow.
-pub(super) async fn send(queue: &Queue, messages: &[String]) -> Result<(), QueueError> {
+/// Sends messages in as few calls as the platform's limits allow, and begins none after the deadline.
+pub(super) async fn send(
+    queue: &Queue,
+    messages: &[String],
+    deadline: Millis,
+) -> Result<(), QueueError> {
     let mut rest = messages;
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -72,25 +78,33 @@ pub(super) async fn send(queue: &Queue, messages: &[String]) -> Result<(), Queue
         };
         let count = rest.iter().take(MAX_MESSAGES).take_while(fits).count().max(1);
         let (call, others) = rest.split_at_checked(count).unwrap_or((rest, &[]));
-        send_once(queue, call, 0).await?;
+        let timeout = deadline.saturating_sub(now()).min(STORE_TIMEOUT);
+        send_within(timeout, queue, call, 0).await?;
         rest = others;
     }
     Ok(())
 }
 
-/// Stores messages in one call, all or none, to be delivered after some seconds.
-pub(super) async fn send_once(
+/// Stores one message, to be delivered after some seconds.
+pub(super) async fn send_later(queue: &Queue, message: &str, delay: u32) -> Result<(), QueueError> {
+    send_within(STORE_TIMEOUT, queue, &[message], delay).await
+}
+
+/// Stores messages in one call, all or none.
+async fn send_within<M: AsRef<str>>(
+    timeout: Millis,
     queue: &Queue,
-    messages: &[String],
+    messages: &[M],
     delay: u32,
 ) -> Result<(), QueueError> {
     let sent = async {
-        match messages {
-            [one] => queue.send_raw(as_text(one, delay)).await,
-            many => queue.send_raw_batch(many.iter().map(|one| as_text(one, delay))).await,
+        let mut texts = messages.iter().map(|message| as_text(message.as_ref(), delay));
+        match (messages.len(), texts.next()) {
+            (1, Some(one)) => queue.send_raw(one).await,
+            (_, first) => queue.send_raw_batch(first.into_iter().chain(texts)).await,
         }
     };
-    let sent = within(STORE_TIMEOUT, sent).await.ok_or(QueueError::Unavailable)?;
+    let sent = within(timeout, sent).await.ok_or(QueueError::Unavailable)?;
     sent.map_err(|error| QueueError::of(&error))
 }
 
@@ -102,35 +116,19 @@ fn as_text(message: &str, delay: u32) -> SendMessage<JsValue> {
         .build_with_content_type(QueueContentType::Text)
 }
 
-/// Sends measurements again that had been set aside, and tells the numbers of those letters. The number
-/// is their identity, so that asking twice counts once.
+/// Sends measurements again that had been set aside, and returns the numbers of those letters.
 pub(super) async fn replay(
     platform: &Platform,
     letters: &[(u32, DeadLetter)],
     at: Option<i64>,
+    deadline: Millis,
 ) -> answer::Result<Vec<u32>> {
     let unavailable = || {
         ApiError::new(ErrorCode::UpstreamUnavailable, "the queue does not take measurements now")
     };
     let queue = platform.measurements().ok_or_else(unavailable)?;
-    let (mut revived, mut whole, mut replayed) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, letter) in letters {
-        match (letter.revived(), &letter.original) {
-            (Some(mut measurement), _) => {
-                measurement.time = at.unwrap_or(measurement.time);
-                revived.push((measurement, EventId::named("set-aside", &number.to_string())));
-            }
-            (None, Some(original)) if Parcel::read(original).is_ok() => {
-                whole.push(original.clone());
-            }
-            // What could not be read cannot be sent.
-            (None, _) => continue,
-        }
-        replayed.push(*number);
-    }
-    let packed: Vec<_> = revived.iter().map(|(measurement, id)| (measurement, Some(*id))).collect();
-    let mut messages = Parcel::pack(&packed, now().div_euclid(1_000), &mut random);
-    messages.append(&mut whole);
-    send(&queue, &messages).await.map_err(|_| unavailable())?;
-    Ok(replayed)
+    let Replay { messages, letters } =
+        Replay::pack(letters, at, now().div_euclid(1_000), &mut random);
+    send(&queue, &messages, deadline).await.map_err(|_| unavailable())?;
+    Ok(letters)
 }

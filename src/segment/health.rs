@@ -72,12 +72,12 @@ pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<()> {
 }
 
 /// What a deep look found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Deep {
     /// Whether the destination takes the credentials, and what is sent.
     pub destination: Result<()>,
     /// Events that a consumer has seen and not yet delivered. `None` when that is not known, or not asked.
-    pub waiting: Option<usize>,
+    pub waiting: Option<u64>,
     /// What was set aside and not yet sent again.
     pub set_aside: Option<i64>,
 }
@@ -150,7 +150,7 @@ enum Delivery {
     Durable,
     /// The same, looked at deeply; `null` for what is not known.
     #[serde(rename = "durable")]
-    Backlog { waiting: Option<usize>, set_aside: Option<i64> },
+    Backlog { waiting: Option<u64>, set_aside: Option<i64> },
 }
 
 /// Returns what an operator should know although nothing is malformed.
