@@ -7,20 +7,21 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use crate::app::App;
+use crate::clock::now;
 use crate::net::Cutter;
 use crate::refusal::{Errors, Refusal};
 use crate::reply::Reply;
+use crate::request::{Received, authenticate, require_json, user_agent};
 use crate::store::{Interval, Page, Put};
-use crate::submission::{self, Api, Received};
-use crate::{App, now, validate};
+use crate::submission::{self, Api};
+use crate::validate;
 
 /// The largest and the default page of a list (Librato API docs, "Pagination").
 const MAX_PAGE: usize = 100;
@@ -49,40 +50,6 @@ async fn rate_limit_headers(State(app): State<Arc<App>>, request: Request, next:
 
 fn not_found() -> Reply {
     Reply::json(StatusCode::NOT_FOUND, &json!({"errors": {"request": ["Not Found"]}}))
-}
-
-pub(crate) fn refused(refusal: &Refusal, now: i64) -> Reply {
-    Reply::json(refusal.status(), &refusal.body(now))
-}
-
-/// Basic authentication on every request (Librato API docs, "Authentication").
-pub(crate) fn authenticate(app: &App, headers: &HeaderMap) -> Result<(), Reply> {
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
-        .and_then(|(_, credentials)| STANDARD.decode(credentials.trim()).ok());
-    let expected = format!("{}:{}", app.settings.user, app.settings.token);
-    if given.as_deref() == Some(expected.as_bytes()) { Ok(()) } else { Err(Reply::unauthorized()) }
-}
-
-/// JSON alone, whatever follows the semicolon. The service took forms as well, and took a missing
-/// header for one; this server does not read forms.
-pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Reply> {
-    let content_type =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/json") {
-        Ok(())
-    } else {
-        Err(Reply::json(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            &json!({"errors": {"request": [
-                "Content-Type must be application/json: this local Librato reads no forms"
-            ]}}),
-        ))
-    }
 }
 
 /// `POST /v1/metrics`.
@@ -126,7 +93,7 @@ async fn list(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Reply, Reply> {
     authenticate(&app, &headers)?;
-    let page = page(query).map_err(|errors| refused(&Refusal::Params(errors), now()))?;
+    let page = page(query).map_err(|errors| Reply::refusal(&Refusal::Params(errors), now()))?;
     Ok(Reply::json(StatusCode::OK, &app.lock().store.list(&page)))
 }
 
@@ -138,7 +105,8 @@ async fn read(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Reply, Reply> {
     authenticate(&app, &headers)?;
-    let interval = interval(query).map_err(|errors| refused(&Refusal::Params(errors), now()))?;
+    let interval =
+        interval(query).map_err(|errors| Reply::refusal(&Refusal::Params(errors), now()))?;
     let body = app.lock().store.read(&name, interval.as_ref());
     Ok(Reply::json(StatusCode::OK, &body.ok_or_else(not_found)?))
 }
@@ -157,11 +125,11 @@ async fn put(
     let mut state = app.lock();
     let existing = state.store.kind(&name);
     let (kind, properties) =
-        validate::properties(&name, body, existing).map_err(|r| refused(&r, now()))?;
+        validate::properties(&name, body, existing).map_err(|r| Reply::refusal(&r, now()))?;
     let put = state
         .store
         .put(&name, kind, properties, user_agent(&headers).as_deref())
-        .map_err(|errors| refused(&Refusal::Params(errors), now()))?;
+        .map_err(|errors| Reply::refusal(&Refusal::Params(errors), now()))?;
     drop(state);
     app.changed();
     Ok(match put {
@@ -169,12 +137,6 @@ async fn put(
         Put::Created(metric) => Reply::json(StatusCode::CREATED, &metric)
             .with_header("location", &format!("/v1/metrics/{name}")),
     })
-}
-
-pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get(header::USER_AGENT)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// The parameters of a list (Librato API docs, "Pagination"). More than the largest page is asked for

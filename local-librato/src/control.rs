@@ -20,9 +20,12 @@ use tower_http::cors::CorsLayer;
 use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::app::App;
+use crate::budget::Budget;
+use crate::clock::now;
 use crate::fault::Fault;
 use crate::journal::Entry;
-use crate::{App, now};
+use crate::store::Store;
 
 /// The state is sent to a live page at most this often.
 const STATE_EVERY: Duration = Duration::from_millis(250);
@@ -150,8 +153,8 @@ async fn clear_faults(State(app): State<Arc<App>>) -> Json<Value> {
 async fn reset(State(app): State<Arc<App>>) -> Json<Value> {
     {
         let mut state = app.lock();
-        state.store = crate::store::Store::default();
-        state.budget = crate::budget::Budget::default();
+        state.store = Store::default();
+        state.budget = Budget::default();
         state.faults.clear();
         state.journal.reset();
     }

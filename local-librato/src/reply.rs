@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use crate::budget;
+use crate::refusal::Refusal;
 
 /// An answer whose body is still at hand, so that the log can show it.
 #[derive(Clone, Debug)]
@@ -51,6 +52,12 @@ impl Reply {
             "Credentials are required to access this resource.".to_owned(),
         )
         .with_header("www-authenticate", "Basic realm=\"Librato API\"")
+    }
+
+    /// Says why a request is refused.
+    #[must_use]
+    pub fn refusal(refusal: &Refusal, now: i64) -> Self {
+        Self::json(refusal.status(), &refusal.body(now))
     }
 
     /// Adds a header.

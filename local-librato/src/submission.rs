@@ -1,26 +1,21 @@
 //! A request with measurements, from its bytes to its answer.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode};
-use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
 
-use crate::api::{authenticate, refused, require_json, user_agent};
+use crate::app::{App, State};
+use crate::clock::{millis, now};
 use crate::fault::{Effect, Fault};
 use crate::journal::{Entry, Member, Verdict};
 use crate::measurement::Measurement;
 use crate::refusal::{Errors, Refusal};
 use crate::reply::Reply;
+use crate::request::{Received, authenticate, require_json, user_agent};
+use crate::tagged;
 use crate::validate::{self, Batch};
-use crate::{App, State, clock, millis, now, tagged};
-
-/// Larger bodies are refused (Librato support: 3 MB are accepted).
-const MAX_BODY: usize = 3_000_000;
-/// A larger body is still read up to here, so that its sender gets to see the answer.
-const MAX_READ: usize = 10 * MAX_BODY;
 
 /// The two ways to submit.
 #[derive(Clone, Copy)]
@@ -60,42 +55,6 @@ impl Api {
     }
 }
 
-/// A body, kept only as far as the limit.
-pub(crate) struct Received {
-    since: Instant,
-    /// Epoch milliseconds.
-    at: u64,
-    bytes: Vec<u8>,
-    length: usize,
-}
-
-impl Received {
-    pub(crate) async fn read(mut body: Body) -> Result<Self, Reply> {
-        let mut received =
-            Self { since: Instant::now(), at: millis(clock()), bytes: Vec::new(), length: 0 };
-        while let Some(frame) = body.frame().await {
-            // The client broke off: nobody is there to read the answer.
-            let frame = frame.map_err(|_| Reply::empty(StatusCode::BAD_REQUEST))?;
-            let data = frame.into_data().unwrap_or_else(|_| Bytes::new());
-            received.length += data.len();
-            if received.length <= MAX_BODY {
-                received.bytes.extend_from_slice(&data);
-            } else if received.length > MAX_READ {
-                break;
-            }
-        }
-        Ok(received)
-    }
-
-    pub(crate) fn within_limit(&self) -> Result<&[u8], Reply> {
-        if self.length <= MAX_BODY {
-            Ok(&self.bytes)
-        } else {
-            Err(Reply::empty(StatusCode::PAYLOAD_TOO_LARGE))
-        }
-    }
-}
-
 /// Judges, stores and logs a submission. What comes back is the answer, or nothing where the connection
 /// is to be cut instead, and how long that takes.
 pub(crate) fn answer(
@@ -108,7 +67,7 @@ pub(crate) fn answer(
     let batch = authenticate(app, headers)
         .and_then(|()| require_json(headers))
         .and_then(|()| received.within_limit())
-        .and_then(|body| api.judge(body, now).map_err(|r| refused(&r, now)));
+        .and_then(|body| api.judge(body, now).map_err(|r| Reply::refusal(&r, now)));
     let user_agent = user_agent(headers);
 
     let mut state = app.lock();
@@ -231,7 +190,7 @@ fn store_all(
     let reply = match told {
         // The documented success: 200, and not a byte of body.
         None => Reply::empty(StatusCode::OK),
-        Some(errors) => refused(&Refusal::Params(errors), now),
+        Some(errors) => Reply::refusal(&Refusal::Params(errors), now),
     };
     (reply, members)
 }
@@ -248,7 +207,7 @@ fn store_each(
     let mut sorted = Sorted::new(batch.members);
     let too_large = |errors: &&Errors| errors.iter().any(|(_, text)| text == validate::TOO_LARGE);
     if let Some(errors) = sorted.wrong.values().find(too_large) {
-        let reply = refused(&Refusal::Params(errors.clone()), now);
+        let reply = Reply::refusal(&Refusal::Params(errors.clone()), now);
         return (reply, sorted.judged(true));
     }
     for (i, measurement) in std::mem::take(&mut sorted.valid) {
