@@ -1,4 +1,4 @@
-//! Librato's API under `/v1`.
+//! Librato's API, under `/v1`.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::clock::now;
-use crate::net::Cutter;
+use crate::net::ResetHandle;
 use crate::refusal::{Errors, Refusal};
 use crate::reply::Reply;
 use crate::request::{Received, authenticate, require_json, user_agent};
@@ -23,10 +23,10 @@ use crate::store::{Interval, Page, Put};
 use crate::submission::{self, Api};
 use crate::validate;
 
-/// The largest and the default page of a list (Librato API docs, "Pagination").
+/// Largest and default length of a page (Librato API docs, "Pagination").
 const MAX_PAGE: usize = 100;
 
-/// The routes.
+/// Returns the routes.
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route("/metrics", get(list).post(post_metrics))
@@ -36,7 +36,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .layer(middleware::from_fn_with_state(Arc::clone(app), rate_limit_headers))
 }
 
-/// Every answer tells what is left of the limits (Librato API docs, "Rate Limiting").
+/// Adds the rate-limit headers, which every answer has (Librato API docs, "Rate Limiting").
 async fn rate_limit_headers(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = app.lock().budget.headers(now());
@@ -52,27 +52,34 @@ fn not_found() -> Reply {
     Reply::json(StatusCode::NOT_FOUND, &json!({"errors": {"request": ["Not Found"]}}))
 }
 
-/// `POST /v1/metrics`.
+/// Handles `POST /v1/metrics`.
 async fn post_metrics(
     State(app): State<Arc<App>>,
-    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    ConnectInfo(connection): ConnectInfo<ResetHandle>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    answer(Api::Metrics, &app, &cutter, &headers, body).await
+    answer(Api::Metrics, &app, &connection, &headers, body).await
 }
 
-/// `POST /v1/measurements`.
+/// Handles `POST /v1/measurements`.
 async fn post_measurements(
     State(app): State<Arc<App>>,
-    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    ConnectInfo(connection): ConnectInfo<ResetHandle>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    answer(Api::Measurements, &app, &cutter, &headers, body).await
+    answer(Api::Measurements, &app, &connection, &headers, body).await
 }
 
-async fn answer(api: Api, app: &App, cutter: &Cutter, headers: &HeaderMap, body: Body) -> Response {
+/// Answers a submission, late or not at all where a fault says so.
+async fn answer(
+    api: Api,
+    app: &App,
+    connection: &ResetHandle,
+    headers: &HeaderMap,
+    body: Body,
+) -> Response {
     let received = match Received::read(body).await {
         Ok(received) => received,
         Err(reply) => return reply.into_response(),
@@ -80,13 +87,13 @@ async fn answer(api: Api, app: &App, cutter: &Cutter, headers: &HeaderMap, body:
     let (delay, reply) = submission::answer(api, app, headers, &received);
     tokio::time::sleep(delay).await;
     let reply = reply.unwrap_or_else(|| {
-        cutter.cut();
+        connection.reset();
         Reply::empty(StatusCode::OK)
     });
     reply.into_response()
 }
 
-/// `GET /v1/metrics`.
+/// Handles `GET /v1/metrics`.
 async fn list(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -97,7 +104,7 @@ async fn list(
     Ok(Reply::json(StatusCode::OK, &app.lock().store.list(&page)))
 }
 
-/// `GET /v1/metrics/{name}`.
+/// Handles `GET /v1/metrics/{name}`.
 async fn read(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -111,7 +118,7 @@ async fn read(
     Ok(Reply::json(StatusCode::OK, &body.ok_or_else(not_found)?))
 }
 
-/// `PUT /v1/metrics/{name}`.
+/// Handles `PUT /v1/metrics/{name}`.
 async fn put(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -139,8 +146,7 @@ async fn put(
     })
 }
 
-/// The parameters of a list (Librato API docs, "Pagination"). More than the largest page is asked for
-/// in vain.
+/// Reads the parameters of a list (Librato API docs, "Pagination"). A length above the largest is reduced to it.
 fn page(query: Vec<(String, String)>) -> Result<Page, Errors> {
     let mut page = Page { name: String::new(), offset: 0, length: MAX_PAGE, descending: false };
     let mut errors = Errors::default();
@@ -164,8 +170,9 @@ fn page(query: Vec<(String, String)>) -> Result<Page, Errors> {
     if errors.is_empty() { Ok(page) } else { Err(errors) }
 }
 
-/// The parameters of measurements (Librato API docs, "Time Intervals"), if there are any. Sums over
-/// sources or over all time are not offered, and refused rather than ignored.
+/// Reads the parameters that select measurements (Librato API docs, "Time Intervals"); `None`
+/// without any. Summaries over sources or over time are not implemented, and refused rather than
+/// ignored.
 fn interval(query: Vec<(String, String)>) -> Result<Option<Interval>, Errors> {
     let mut interval = Interval { resolution: 1, ..Interval::default() };
     let mut errors = Errors::default();

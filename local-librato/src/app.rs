@@ -10,38 +10,38 @@ use crate::fault::Queue;
 use crate::journal::{Entry, Journal};
 use crate::store::Store;
 
-/// Requests that a slow reader of the live stream may be behind before it misses some.
+/// Most requests that a slow reader of the live stream may lag behind before it misses some.
 const BACKLOG: usize = 256;
 
-/// What the server is told at its start.
+/// Settings that the server is started with.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// User name of the API.
     pub user: String,
     /// Password of the API.
     pub token: String,
-    /// The Worker that the playground talks to.
+    /// Base URL of the Worker that the playground sends to.
     pub worker: String,
-    /// The write key that it uses there.
+    /// Write key that the playground uses.
     pub write_key: String,
-    /// The live page.
+    /// Folder of the live page's files.
     pub page: PathBuf,
-    /// A `node_modules` folder with the libraries of the live page.
+    /// `node_modules` folder with the libraries of the live page.
     pub vendor: PathBuf,
 }
 
-/// The server's state.
+/// Settings and state, shared by all requests.
 #[derive(Debug)]
 pub struct App {
     pub(crate) settings: Settings,
     state: Mutex<State>,
-    /// Each request, as it was entered into the journal.
+    /// Broadcasts each request as it is recorded in the journal.
     pub(crate) requests: broadcast::Sender<Arc<Entry>>,
-    /// Something in the state is new.
+    /// Signals that the state has changed.
     pub(crate) changes: watch::Sender<()>,
 }
 
-/// What requests change. All under one lock, so that every answer shows one moment.
+/// State that requests change. It is all under one lock, so that every answer is consistent.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) store: Store,
@@ -51,7 +51,7 @@ pub(crate) struct State {
 }
 
 impl App {
-    /// An empty Librato.
+    /// Creates a server without any metrics.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -62,18 +62,19 @@ impl App {
         }
     }
 
+    /// Locks the state. A panic of another request has not made it unusable.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the live page of a request, and that the totals have changed.
+    /// Notifies the live page of a request, and that the totals have changed.
     pub(crate) fn publish(&self, entry: Arc<Entry>) {
-        // Fails when nobody is watching.
+        // It fails while no page is open.
         let _ = self.requests.send(entry);
         self.changed();
     }
 
-    /// Tells the live page that the state has changed.
+    /// Notifies the live page that the state has changed.
     pub(crate) fn changed(&self) {
         self.changes.send_replace(());
     }

@@ -1,8 +1,17 @@
-//! A strict, local Librato: the metrics API of a service that can no longer be called, in memory, with
-//! fault switches and a live page.
+//! A strict, local mock of Librato's metrics API, in memory, with fault injection and a live page.
+//! The service itself can no longer be called.
 //!
-//! [`validate`] and [`tagged`] hold the rules for what comes in, [`store`] what becomes of it, [`fault`] what goes
-//! wrong on order. Those are pure; [`api`] and [`control`] put them on HTTP.
+//! [`validate`] and [`tagged`] hold the rules for submitted measurements, [`store`] keeps them,
+//! [`fault`] injects failures. Those are pure; [`api`] and [`control`] put them on HTTP.
+//!
+//! Comments name the source of each rule by these words:
+//!
+//! - Librato API docs: <https://github.com/librato/api-docs>, the branch `legacy` for the
+//!   source-based API and `master` for the tag-based one.
+//! - Knowledge base: <https://kb-docs-archive.librato.com>.
+//! - Librato support, on the age of measurements:
+//!   <https://github.com/librato/librato-metrics/issues/125>; on the size of requests:
+//!   <https://github.com/goodeggs/librato-node/issues/34>.
 
 pub mod api;
 mod app;
@@ -27,16 +36,16 @@ use std::sync::Arc;
 use axum::Router;
 
 pub use crate::app::{App, Settings};
-use crate::net::{Cutter, Loopback};
+use crate::net::{Loopback, ResetHandle};
 
 /// Serves until the process ends or the listener fails.
 ///
 /// # Errors
 ///
-/// The listener failed.
+/// Those of the listener.
 pub async fn serve(listener: Loopback, settings: Settings) -> io::Result<()> {
     let app = Arc::new(App::new(settings));
     let router =
         Router::new().nest("/v1", api::router(&app)).merge(control::router(&app)).with_state(app);
-    axum::serve(listener, router.into_make_service_with_connect_info::<Cutter>()).await
+    axum::serve(listener, router.into_make_service_with_connect_info::<ResetHandle>()).await
 }

@@ -1,4 +1,4 @@
-//! What the routes of the API read of a request: its credentials, headers and body.
+//! Reads the credentials, headers and body of a request.
 
 use std::time::Instant;
 
@@ -13,12 +13,12 @@ use crate::app::App;
 use crate::clock::{clock, millis};
 use crate::reply::Reply;
 
-/// Larger bodies are refused (Librato support: 3 MB are accepted).
+/// Longest body that is accepted (Librato support: 3 MB).
 const MAX_BODY: usize = 3_000_000;
-/// A larger body is still read up to here, so that its sender gets to see the answer.
+/// Longest body that is read, so that the sender of a refused one gets to see the answer.
 const MAX_READ: usize = 10 * MAX_BODY;
 
-/// Basic authentication on every request (Librato API docs, "Authentication").
+/// Checks the HTTP Basic credentials, which every request must have (Librato API docs, "Authentication").
 pub(crate) fn authenticate(app: &App, headers: &HeaderMap) -> Result<(), Reply> {
     let given = headers
         .get(header::AUTHORIZATION)
@@ -30,8 +30,8 @@ pub(crate) fn authenticate(app: &App, headers: &HeaderMap) -> Result<(), Reply> 
     if given.as_deref() == Some(expected.as_bytes()) { Ok(()) } else { Err(Reply::unauthorized()) }
 }
 
-/// JSON alone, whatever follows the semicolon. The service took forms as well, and took a missing
-/// header for one; this server does not read forms.
+/// Requires JSON as the content type, with any parameters. The service also took forms, and a
+/// missing header for one; this server does not read forms.
 pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Reply> {
     let content_type =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -48,27 +48,31 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Reply> {
     }
 }
 
+/// Returns the `User-Agent` header.
 pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
     headers
         .get(header::USER_AGENT)
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// A body, kept only as far as the limit.
+/// A received body, of which nothing beyond the limit is kept.
 pub(crate) struct Received {
+    /// When reading began.
     pub(crate) since: Instant,
-    /// Epoch milliseconds.
+    /// The same in epoch milliseconds.
     pub(crate) at: u64,
     bytes: Vec<u8>,
+    /// Length of the whole body, in bytes.
     pub(crate) length: usize,
 }
 
 impl Received {
+    /// Reads a body to its end, or to [`MAX_READ`].
     pub(crate) async fn read(mut body: Body) -> Result<Self, Reply> {
         let mut received =
             Self { since: Instant::now(), at: millis(clock()), bytes: Vec::new(), length: 0 };
         while let Some(frame) = body.frame().await {
-            // The client broke off: nobody is there to read the answer.
+            // The client has gone away, so that the answer does not matter.
             let frame = frame.map_err(|_| Reply::empty(StatusCode::BAD_REQUEST))?;
             let data = frame.into_data().unwrap_or_else(|_| Bytes::new());
             received.length += data.len();
@@ -81,6 +85,7 @@ impl Received {
         Ok(received)
     }
 
+    /// Returns the body, or the answer to one that is too long.
     pub(crate) fn within_limit(&self) -> Result<&[u8], Reply> {
         if self.length <= MAX_BODY {
             Ok(&self.bytes)
