@@ -16,7 +16,7 @@ export async function versions() {
     `workerd ${versionOf("workerd")} (V8 ${await engine()})`,
     `wrangler ${versionOf("wrangler")}`,
     ask("rustc", "--version"),
-    `worker ${lockedVersion("worker", "bench/bare/Cargo.lock")} (of the bare program)`,
+    `worker ${lockedVersion("worker")}`,
     `wasm-bindgen ${lockedVersion("wasm-bindgen")}`,
     `binaryen ${versionOf("binaryen")}`,
     `node ${process.versions.node}`,

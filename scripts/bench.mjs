@@ -8,7 +8,7 @@ import { setup } from "./lib/setup.mjs";
 await main(async () => {
   const words = process.argv.slice(2);
   const tools = await setup();
-  await buildWorker(tools, { named: words.includes("profile") });
+  await buildWorker(tools);
   if (words.length === 0 || words.includes("startup")) await buildBare(tools);
   if (!(await pass(["node", "bench/run.mjs", ...words]))) process.exitCode = 1;
 });

@@ -62,6 +62,11 @@ pub trait Destination: Send + Sync {
     /// Returns its own words about a request, in one line and without secrets. They may quote an event.
     fn words(&self, reply: &Reply) -> String;
 
+    /// Returns what may be wrong where it refuses everything with these words.
+    fn hint(&self, _: &str) -> Option<&'static str> {
+        None
+    }
+
     /// Returns what an operator should know about its settings although they are well formed.
     fn notes(&self) -> Vec<&'static str> {
         Vec::new()

@@ -32,6 +32,7 @@ pub mod destination;
 pub mod durable;
 pub mod ingest;
 pub mod json;
+pub mod lately;
 pub mod librato;
 pub mod mapping;
 pub mod measurement;

@@ -56,12 +56,13 @@ impl Hash for Key {
 fn hash_ignoring_case(text: &str, state: &mut impl Hasher) {
     for chunk in text.as_bytes().chunks(64) {
         let mut lower = [0; 64];
-        for (to, from) in lower.iter_mut().zip(chunk) {
-            *to = from.to_ascii_lowercase();
-        }
-        // Names of one length differ in what stands there; what follows it is the same.
-        state.write(&lower);
+        let lower = lower.get_mut(..chunk.len()).unwrap_or_default();
+        lower.copy_from_slice(chunk);
+        lower.make_ascii_lowercase();
+        state.write(lower);
     }
+    // As `str` ends its own, so that no two texts are like one.
+    state.write_u8(0xff);
 }
 
 impl Rollup {
@@ -105,6 +106,9 @@ impl Rollup {
         not_before: i64,
     ) -> (Vec<Measurement>, Vec<usize>) {
         let mut rollup = Self::new(interval, not_before);
+        let most = measurements.size_hint().1.unwrap_or_default();
+        rollup.places.reserve(most);
+        rollup.measurements.reserve(most);
         let places = measurements.map(|measurement| rollup.add(measurement.clone())).collect();
         (rollup.finish(), places)
     }

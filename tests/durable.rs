@@ -15,7 +15,8 @@ use librato_edge::delivery::{Outcome, Policy};
 use librato_edge::durable::consume::{Consumption, Decision};
 use librato_edge::durable::dead_letter::DeadLetter;
 use librato_edge::durable::once::{
-    Claim, HOURS, Ledger, MAX_EVENTS, Question, hour_of, read_answers, shard, write_answers,
+    Answer, Claim, HOURS, Ledger, LedgerStats, MAX_EVENTS, MAX_QUESTION_BYTES, MAX_QUESTION_EVENTS,
+    Question, Record, hour_of, shard,
 };
 use librato_edge::durable::parcel::{EventId, MAX_BYTES, Parcel};
 use librato_edge::librato::MAX_MEMBERS;
@@ -89,7 +90,7 @@ fn step() -> impl Strategy<Value = Step> {
 struct World {
     queue: Vec<(String, u32)>,
     ledger: Ledger,
-    log: Vec<(u32, Question)>,
+    log: Vec<(u32, Record)>,
     model: Model,
     dead: Vec<DeadLetter>,
     /// Sources of events without a name: each sending counts.
@@ -104,7 +105,7 @@ impl World {
     fn new(bad: &BTreeSet<usize>, wording: Wording) -> Self {
         Self {
             queue: Vec::new(),
-            ledger: Ledger::default(),
+            ledger: Ledger::new(MAX_EVENTS),
             log: Vec::new(),
             model: Model {
                 bad: bad.iter().map(|n| format!("s{n}")).collect(),
@@ -126,9 +127,13 @@ impl World {
     fn ask(&mut self, question: &Question) -> Vec<Claim> {
         let travelled = Question::read(&question.write()).expect("what is written can be read");
         let hour = hour_of(NOW / 1_000);
-        let (answers, logged) = self.ledger.ask(&travelled, hour);
-        self.log.extend(logged.map(|question| (hour, question)));
-        read_answers(&write_answers(&answers))
+        let (answer, record) = self.ledger.ask(&travelled, hour);
+        self.log.extend(record.map(|record| (hour, record)));
+        match Answer::read(&answer.write(), question) {
+            Some(Answer::Claim(claims)) => claims,
+            Some(Answer::Done(_)) => Vec::new(),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn take(&mut self, step: &Step) {
@@ -164,9 +169,9 @@ impl World {
                 self.queue.extend(first.filter(|(body, _)| Parcel::read(body).is_ok()));
             }
             Step::EvictLedger => {
-                self.ledger = Ledger::default();
-                for (hour, question) in &self.log {
-                    let stored = Question::read(&question.write()).unwrap();
+                self.ledger = Ledger::new(MAX_EVENTS);
+                for (hour, record) in &self.log {
+                    let stored = Record::read(&record.write()).unwrap();
                     self.ledger.replay(&stored, *hour);
                 }
             }
@@ -327,6 +332,10 @@ proptest! {
     fn nothing_that_is_read_makes_a_panic(text in "\\PC*", bytes in any::<Vec<u8>>()) {
         _ = Parcel::read(&text);
         _ = Question::read(&bytes);
+        _ = Record::read(&bytes);
+        for question in [Question::Claim(vec![(EventId([0; 12]), 1)]), Question::Done(vec![]), Question::AllocateWriter(vec![]), Question::Stats] {
+            _ = Answer::read(&bytes, &question);
+        }
         _ = DeadLetter::read(&text, NOW);
         _ = DeadLetter::unreadable(&text.repeat(1_000), "x", NOW);
     }
@@ -388,29 +397,174 @@ fn a_message_that_the_platform_would_give_up_is_sent_anew() {
     assert!(matches!(consumption.decide(&[90], &mut |_| 0)[..], [Decision::Renew(300)]));
 }
 
-#[test]
-fn the_ledger_remembers_a_day_and_no_more_than_it_can_hold() {
-    let mut ledger = Ledger::default();
-    let id = EventId::named("k", "m");
-    let claim = |owner| Question::Claim(vec![(id, owner)]);
-    assert_eq!(ledger.ask(&claim(1), 100).0, [Claim::Granted]);
-    assert_eq!(ledger.ask(&claim(1), 100).0, [Claim::Granted], "its own again");
-    assert_eq!(ledger.ask(&claim(2), 100).0, [Claim::Settled], "another's");
-    ledger.ask(&Question::Done(vec![id]), 100);
-    assert_eq!(ledger.ask(&claim(1), 100).0, [Claim::Settled], "done");
-    assert_eq!(ledger.forget(100 + HOURS - 1), 100);
-    assert_eq!(ledger.ask(&claim(3), 100 + HOURS - 1).0, [Claim::Settled], "24 hours later");
-    assert_eq!(ledger.forget(100 + HOURS), 101);
-    assert_eq!(ledger.ask(&claim(3), 100 + HOURS).0, [Claim::Granted], "and after that");
-
-    let mut full = Ledger::default();
-    for hour in 0..3_u32 {
-        let claims = (0..MAX_EVENTS as u64 / 2)
-            .map(|n| (EventId::placed(u64::from(hour), usize::try_from(n).unwrap()), 1));
-        full.ask(&Question::Claim(claims.collect()), 200 + hour);
+/// Asks about one event.
+fn claim(ledger: &mut Ledger, id: EventId, owner: u64, hour: u32) -> Claim {
+    match ledger.ask(&Question::Claim(vec![(id, owner)]), hour).0 {
+        Answer::Claim(claims) => claims[0],
+        other => panic!("{other:?}"),
     }
-    assert_eq!(full.forget(202), 201, "the oldest hour goes early");
-    assert_eq!(full.figures().events, MAX_EVENTS);
+}
+
+#[test]
+fn the_ledger_remembers_a_day() {
+    let mut ledger = Ledger::new(MAX_EVENTS);
+    let id = EventId::named("k", "m");
+    assert_eq!(claim(&mut ledger, id, 1, 100), Claim::Granted);
+    assert_eq!(claim(&mut ledger, id, 1, 100), Claim::Granted, "its own again");
+    assert_eq!(claim(&mut ledger, id, 2, 100), Claim::Settled, "another's");
+    ledger.ask(&Question::Done(vec![id]), 100);
+    assert_eq!(claim(&mut ledger, id, 1, 100), Claim::Settled, "done");
+    assert_eq!(ledger.forget(100 + HOURS - 1), Some(100));
+    assert_eq!(claim(&mut ledger, id, 3, 100 + HOURS - 1), Claim::Settled, "24 hours later");
+    assert_eq!(ledger.forget(100 + HOURS), Some(101));
+    assert_eq!(ledger.forget(100 + HOURS), None, "nothing new");
+    assert_eq!(claim(&mut ledger, id, 3, 100 + HOURS), Claim::Granted, "and after that");
+}
+
+#[test]
+fn three_million_events_of_one_hour_are_too_many_and_no_harm() {
+    const MOST: usize = 1_000;
+    const HOUR: u32 = 500_000;
+    // As good as a digest here, and quicker.
+    let id = |n: u64| {
+        let mut bytes = [0; 12];
+        bytes[4..].copy_from_slice(&n.to_le_bytes());
+        EventId(bytes)
+    };
+    let mut ledger = Ledger::new(MOST);
+    let mut log: Vec<(u32, Vec<u8>)> = Vec::new();
+    let mut longest = 0;
+    // A hundred of them wait all the time.
+    let old: Vec<_> = (0..100).map(|n| (EventId::placed(n, 1), 7)).collect();
+    let (_, record) = ledger.ask(&Question::Claim(old.clone()), HOUR);
+    log.extend(record.map(|record| (HOUR, record.write())));
+    for first in (0..3_000_000_u64).step_by(500) {
+        let ids = first..first + 500;
+        for question in [
+            Question::Claim(ids.clone().map(|n| (id(n), n)).collect()),
+            Question::Done(ids.map(id).collect()),
+        ] {
+            let (answer, record) = ledger.ask(&question, HOUR);
+            assert!(match answer {
+                Answer::Claim(claims) => claims.iter().all(|claim| *claim == Claim::Granted),
+                other => matches!(other, Answer::Done(_)),
+            });
+            log.extend(record.map(|record| (HOUR, record.write())));
+            if ledger.is_log_long() {
+                log = ledger.records().map(|(hour, record)| (hour, record.write())).collect();
+                ledger.log_rewritten();
+                assert!(!ledger.is_log_long(), "it would be written anew at each question");
+            }
+            longest = longest.max(log.iter().map(|(_, bytes)| bytes.len()).sum::<usize>());
+        }
+        assert!(ledger.stats().tracked <= MOST as u64);
+    }
+    assert!(longest < 5_000_000, "{longest} bytes");
+
+    let mut again = Ledger::new(MOST);
+    for (hour, bytes) in &log {
+        again.replay(&Record::read(bytes).unwrap(), *hour);
+        assert!(again.stats().tracked <= MOST as u64);
+    }
+    for mut ledger in [ledger, again] {
+        assert_eq!(ledger.stats(), LedgerStats { tracked: MOST as u64, pending: 100 });
+        for n in 3_000_000 - 900..3_000_000 {
+            assert_eq!(claim(&mut ledger, id(n), n, HOUR), Claim::Settled, "done");
+        }
+        for (id, owner) in &old {
+            assert_eq!(
+                claim(&mut ledger, *id, *owner, HOUR),
+                Claim::Granted,
+                "it waits for its owner"
+            );
+            assert_eq!(claim(&mut ledger, *id, owner + 1, HOUR), Claim::Settled, "for nobody else");
+        }
+        assert_eq!(claim(&mut ledger, id(1), 1, HOUR), Claim::Granted, "forgotten");
+    }
+}
+
+#[test]
+fn where_all_wait_the_oldest_are_forgotten() {
+    let mut ledger = Ledger::new(10);
+    let ids: Vec<_> = (0..30).map(|n| EventId::placed(n, 0)).collect();
+    ledger.ask(&Question::Claim(ids.iter().map(|id| (*id, 1)).collect()), 0);
+    assert_eq!(ledger.stats(), LedgerStats { tracked: 10, pending: 10 });
+    assert_eq!(claim(&mut ledger, ids[29], 2, 0), Claim::Settled);
+    // What was delivered although it had been forgotten takes no room from those that wait.
+    let (answer, record) = ledger.ask(&Question::Done(vec![ids[0]]), 0);
+    assert_eq!((answer, record), (Answer::Done(1), None));
+    assert_eq!(ledger.stats(), LedgerStats { tracked: 10, pending: 10 });
+    ledger.ask(&Question::Done(ids[20..25].to_vec()), 0);
+    let (_, record) = ledger.ask(&Question::Done(vec![ids[0]]), 0);
+    assert!(record.is_some());
+    assert_eq!(
+        claim(&mut ledger, ids[0], 2, 0),
+        Claim::Settled,
+        "where there is some it is remembered"
+    );
+}
+
+#[test]
+fn a_full_ledger_fits_its_object() {
+    // Natively, the table takes 8 bytes a place and a hash more than in WebAssembly.
+    let mut ledger = Ledger::new(MAX_EVENTS);
+    let used = allocation_counter::measure(|| {
+        for first in (0..1_000_000).step_by(MAX_QUESTION_EVENTS) {
+            let ids = first..first + MAX_QUESTION_EVENTS as u64;
+            ledger.ask(&Question::Claim(ids.map(|n| (EventId::placed(n, 0), n)).collect()), 0);
+        }
+    });
+    assert_eq!(ledger.stats().tracked, MAX_EVENTS as u64);
+    assert!(used.bytes_max < 60_000_000, "{} bytes", used.bytes_max);
+}
+
+#[test]
+fn an_answer_is_read_only_as_the_answer_to_its_question() {
+    let id = EventId::named("k", "m");
+    let claims = vec![(id, 1), (EventId::placed(1, 0), 2), (EventId::placed(2, 0), 3)];
+    let questions = [
+        Question::Claim(claims),
+        Question::Claim(Vec::new()),
+        Question::Done(vec![id]),
+        Question::AllocateWriter(vec![1_795_000_000]),
+        Question::Stats,
+    ];
+    let mut ledger = Ledger::new(10);
+    let answers: Vec<_> = questions.iter().map(|question| ledger.ask(question, 0).0).collect();
+    for (place, question) in questions.iter().enumerate() {
+        assert_eq!(Question::read(&question.write()).as_ref(), Some(question));
+        for (other, answer) in answers.iter().enumerate() {
+            let bytes = answer.write();
+            let expected = (place == other).then(|| answer.clone());
+            assert_eq!(Answer::read(&bytes, question), expected, "{question:?}: {answer:?}");
+            let longer = [&bytes[..], &[0]].concat();
+            for wrong in [&bytes[..bytes.len() - 1], &longer] {
+                assert_eq!(Answer::read(wrong, question), None, "{question:?}: {wrong:?}");
+            }
+        }
+        // Nor is the question its own answer, where it asks for anything.
+        let echo = Answer::read(&question.write(), question);
+        assert!(echo.is_none() || *question == Question::Claim(Vec::new()), "{question:?}");
+    }
+    let claim = Question::Claim(vec![(id, 1)]);
+    for value in 2..=u8::MAX {
+        assert_eq!(Answer::read(&[b'c', value], &claim), None);
+    }
+    let (one, two) = (1_u64.to_le_bytes(), 2_u64.to_le_bytes());
+    let many = 65_536_u64.to_le_bytes();
+    let writer = |number: [u8; 8], seconds: [u8; 8]| {
+        Answer::read(&[&b"w"[..], &number, &seconds].concat(), &Question::AllocateWriter(vec![5]))
+    };
+    assert_eq!(writer(two, one), Some(Answer::WriterAllocated(2, 1)));
+    assert_eq!((writer(many, one), writer(two, two)), (None, None));
+    let done = [&b"d"[..], &one].concat();
+    assert_eq!(Answer::read(&done, &Question::Done(vec![id, id])), None);
+    assert_eq!(Answer::read(&[&b"s"[..], &one, &two].concat(), &Question::Stats), None);
+    for bytes in [&b""[..], b"x", b"ss", b"c1", b"w1"] {
+        assert_eq!(Question::read(bytes), None, "{bytes:?}");
+    }
+    let full = Question::Claim(vec![(id, 1); MAX_QUESTION_EVENTS]);
+    assert_eq!(full.write().len(), MAX_QUESTION_BYTES);
 }
 
 #[test]

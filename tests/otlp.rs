@@ -16,10 +16,9 @@ use librato_edge::delivery::{
 };
 use librato_edge::durable::consume::{Consumption, Decision};
 use librato_edge::durable::dead_letter::DeadLetter;
-use librato_edge::durable::once::{
-    Ledger, Question, hour_of, read_answers, read_number, write_answer,
-};
+use librato_edge::durable::once::{Answer, Ledger, MAX_EVENTS, Question, Record, hour_of};
 use librato_edge::durable::parcel::{MAX_BYTES, Parcel};
+use librato_edge::durable::replay::Replay;
 use librato_edge::measurement::{Measurement, Samples};
 use librato_edge::otlp::proto::{
     self, DELTA, Data, ExportRequest, ExportResponse, Gauge, KeyValue, Metric, NumberDataPoint,
@@ -508,22 +507,24 @@ proptest! {
         evictions in proptest::collection::vec(any::<bool>(), 120),
     ) {
         let hour = hour_of(NOW / 1_000);
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new(MAX_EVENTS);
         let mut log = Vec::new();
         let mut taken = BTreeSet::new();
         for (seconds, is_evicted) in deliveries.iter().zip(evictions) {
             if is_evicted {
-                ledger = Ledger::default();
-                for question in &log {
-                    ledger.replay(question, hour);
+                ledger = Ledger::new(MAX_EVENTS);
+                for record in &log {
+                    ledger.replay(record, hour);
                 }
             }
-            let question = Question::Write(seconds.iter().copied().collect());
+            let question = Question::AllocateWriter(seconds.iter().copied().collect());
             let question = Question::read(&question.write()).unwrap();
-            let (answers, logged) = ledger.ask(&question, hour);
-            let answer = write_answer(&answers, logged.as_ref());
-            let number = read_number(&answer).unwrap();
-            log.push(Question::read(&logged.unwrap().write()).unwrap());
+            let (answer, record) = ledger.ask(&question, hour);
+            let Some(Answer::WriterAllocated(number, _)) = Answer::read(&answer.write(), &question)
+            else {
+                panic!("{answer:?}");
+            };
+            log.push(Record::read(&record.unwrap().write()).unwrap());
             for second in seconds {
                 prop_assert!(taken.insert((*second, number)), "{number} twice at {second}");
             }
@@ -567,10 +568,10 @@ proptest! {
 #[test]
 fn a_steady_stream_needs_two_numbers() {
     // Each delivery holds the rest of the last second and the beginning of this one.
-    let mut ledger = Ledger::default();
+    let mut ledger = Ledger::new(MAX_EVENTS);
     for second in 1_000..2_000 {
-        let (_, logged) = ledger.ask(&Question::Write(vec![second - 1, second]), 0);
-        let Some(Question::Wrote(number, _)) = logged else { panic!("{logged:?}") };
+        let (answer, _) = ledger.ask(&Question::AllocateWriter(vec![second - 1, second]), 0);
+        let Answer::WriterAllocated(number, _) = answer else { panic!("{answer:?}") };
         assert!(number < 2, "{number} at {second}");
     }
 }
@@ -672,6 +673,8 @@ struct Store {
     points: BTreeMap<Series, f64>,
     stored_and_lost: Vec<Vec<u8>>,
     bodies: Vec<Vec<u8>>,
+    /// Whether it takes the bad source as well.
+    is_mended: bool,
 }
 
 impl Store {
@@ -689,7 +692,8 @@ impl Store {
         if points.len() > 12 {
             return answered(413);
         }
-        if points.iter().any(|point| point.attributes.iter().any(|(_, source)| source == BAD)) {
+        let is_bad = |(_, source): &(String, String)| source == BAD;
+        if !self.is_mended && points.iter().any(|point| point.attributes.iter().any(is_bad)) {
             return answered(400);
         }
         for point in points {
@@ -732,9 +736,8 @@ struct World {
 }
 
 impl World {
-    fn ask(&mut self, question: &Question) -> Vec<u8> {
-        let (answers, logged) = self.ledger.ask(question, hour_of(NOW / 1_000));
-        write_answer(&answers, logged.as_ref())
+    fn ask(&mut self, question: &Question) -> Answer {
+        self.ledger.ask(question, hour_of(NOW / 1_000)).0
     }
 
     fn send(&mut self, sent: &[(usize, i64)]) {
@@ -758,13 +761,18 @@ impl World {
         let taken = round.messages.min(self.queue.len());
         let batch: Vec<_> = self.queue.drain(..taken).map(Some).collect();
         let mut consumption = Consumption::read(&batch, NOW);
-        let claims = read_answers(&self.ask(&Question::Claim(consumption.claims())));
+        let Answer::Claim(claims) = self.ask(&Question::Claim(consumption.claims())) else {
+            panic!("no answer to a claim");
+        };
         consumption.plan(&claims, &self.settings, NOW);
         let seconds = consumption.seconds();
         if !seconds.is_empty() {
-            let number = self.ask(&Question::Write(seconds));
-            let number = read_number(&number).map(WriterId::Assigned);
-            consumption.write_as(number.filter(|_| round.is_numbered));
+            let Answer::WriterAllocated(number, _) = self.ask(&Question::AllocateWriter(seconds))
+            else {
+                panic!("no number");
+            };
+            let writer = WriterId::Assigned(number);
+            consumption.write_as(round.is_numbered.then_some(writer));
         }
         if round.is_stopped {
             return self.queue.extend(batch.into_iter().flatten());
@@ -830,7 +838,7 @@ proptest! {
         let mut world = World {
             settings: otlp([("OTLP_PROFILE", "gauge")]),
             queue: Vec::new(),
-            ledger: Ledger::default(),
+            ledger: Ledger::new(MAX_EVENTS),
             store: Store::default(),
             letters: Vec::new(),
             sent: BTreeMap::new(),
@@ -862,6 +870,29 @@ proptest! {
         }
         for body in &world.store.stored_and_lost {
             prop_assert!(world.store.bodies.iter().filter(|other| *other == body).count() > 1, "it was not sent again as it was");
+        }
+        // Whatever is sent again, and be it twice, goes out under the writer that it had, and counts once.
+        world.store.is_mended = true;
+        let letters: Vec<_> = (1..).zip(std::mem::take(&mut world.letters)).collect();
+        for (_, letter) in &letters {
+            prop_assert!(letter.writer.as_deref().and_then(WriterId::read).is_some());
+        }
+        let mut owner = world.owners;
+        for _ in 0..2 {
+            let replay = Replay::pack(&letters, None, NOW / 1_000, &mut || { owner += 1; owner });
+            prop_assert_eq!(replay.letters.len(), letters.len());
+            world.queue.extend(replay.messages);
+        }
+        world.owners = owner;
+        for _ in 0..1_000 {
+            if !world.queue.is_empty() {
+                world.consume(&fair);
+            }
+        }
+        prop_assert_eq!((world.queue.len(), world.letters.len()), (0, 0));
+        for (source, sent) in &world.sent {
+            let all = world.store.count(source);
+            prop_assert!(all.to_bits() == sent.to_bits() || world.risky.contains(source), "{source} counts {all} times, not {sent}");
         }
     }
 }

@@ -1,24 +1,16 @@
 // The two programs of the project: the Worker and the local Librato.
 
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
-import { step } from "./console.mjs";
+import { Problem, step } from "./console.mjs";
+import { copyLibrary, LIBRARY_SOURCES } from "./library.mjs";
 import { inProject, run } from "./process.mjs";
-import { cargoTool, lockedVersion } from "./setup.mjs";
 
 const OUTPUT = { script: "build/index.js", wasm: "build/index_bg.wasm", library: "build/assets/analytics.min.js" };
-const LIBRARY = "node_modules/@segment/analytics-next/dist/umd/standalone.js";
-/** What the Worker consists of beside the module. */
-const SCRIPTS = ["src/edge/worker.js", "src/edge/platform.js"];
-/** Where wasm-bindgen leaves its part. */
-const GLUE = "target/glue";
-/**
- * LLVM has put functions into their callers where that pays. Beyond it, functions become so large that their many
- * locals pack badly. No address below 1,024 is anything's, and the engine makes nothing of alignments.
- */
-const PASSES = ["-O3", "-aimfs", "0", "-fimfs", "0", "-ocimfs", "0", "--low-memory-unused", "--dealign"];
+/** What is put in front of what `worker-build` makes. */
+const ENTRY = "src/edge/entry.mjs";
 /** What the build was made of, so that the same is not made again. */
 const RECORD = "build/.made-of";
 
@@ -45,19 +37,16 @@ function kilobytes(path) {
 }
 
 /**
- * Short names for what the module imports from its script: each of wasm-bindgen's ends in a hash, which no packing makes
- * smaller, and it stands in both.
+ * Where `worker-build` finds its tools. One that is not there would be no error to it: it would go on with a download
+ * from GitHub.
  */
-function shortened(text, script) {
-  let count = 0;
-  const renamed = text.replace(/(?<=\(import "\.\/index_bg\.js" ")\w+/g, (name) => {
-    const short = `i${count++}`;
-    const before = script;
-    script = script.replace(new RegExp(`\\b${name}\\b`), short);
-    if (script === before) throw new Error(`wasm-bindgen does not give ${name}`);
-    return short;
-  });
-  return { text: renamed, script };
+function toolsOf(wasmBindgen) {
+  const npm = (name) => inProject("node_modules/.bin", name);
+  const tools = { WASM_BINDGEN_BIN: wasmBindgen, WASM_OPT_BIN: npm("wasm-opt"), ESBUILD_BIN: npm("esbuild") };
+  for (const [name, path] of Object.entries(tools)) {
+    if (!existsSync(path)) throw new Problem(`There is no ${path}, which worker-build needs as ${name}.`);
+  }
+  return tools;
 }
 
 /**
@@ -65,62 +54,37 @@ function shortened(text, script) {
  * Always the release build, so what is developed and tested with is what is deployed.
  *
  * @param {Awaited<ReturnType<typeof import("./setup.mjs").setup>>} tools
- * @param {object} [wish]
- * @param {boolean} [wish.named] with the names of functions, for a profile
  */
-export async function buildWorker({ wasmBindgen, versions }, { named = false } = {}) {
+export async function buildWorker({ workerBuild, wasmBindgen, versions }) {
   await step("Worker (release, WebAssembly)", async (show) => {
+    const env = toolsOf(wasmBindgen);
+    const target = ["--package", "librato-edge"];
     // Only cargo knows whether the source has changed; what comes after it takes seconds even when nothing has.
-    const cargo = ["rustc", "--lib", "--release", "--target", "wasm32-unknown-unknown", "--package", "librato-edge"];
-    // Of a library that is one for Rust too, all that is public would be kept apart, and nothing of it made smaller.
-    cargo.push("--crate-type", "cdylib");
+    const cargo = ["build", "--lib", "--release", "--target", "wasm32-unknown-unknown", ...target];
     const wasm = await cargoBuild("cdylib", cargo, { show });
-    const hash = createHash("sha256")
-      .update(readFileSync(wasm))
-      .update(JSON.stringify({ ...versions, named }));
-    for (const path of ["package-lock.json", "scripts/lib/build.mjs", ...SCRIPTS]) hash.update(read(path));
+    const hash = createHash("sha256").update(readFileSync(wasm)).update(JSON.stringify(versions));
+    const sources = ["Cargo.toml", "package-lock.json", "scripts/lib/build.mjs", ENTRY, ...LIBRARY_SOURCES];
+    for (const path of sources) hash.update(read(path));
     const madeOf = hash.digest("hex");
     const made = Object.values(OUTPUT).every((path) => existsSync(inProject(path)));
     if (made && existsSync(inProject(RECORD)) && read(RECORD).toString() === madeOf) return;
 
-    mkdirSync(inProject("build/assets"), { recursive: true });
-    // What stands between the two worlds, and can begin anew when the module stops.
-    const glue = ["--target", "module", "--no-typescript", "--experimental-reset-state-function"];
-    await run([wasmBindgen, wasm, ...glue, "--out-name", "index", "--out-dir", GLUE], { show });
+    await run([workerBuild, "--release", ".", ...target], { show, env });
+    // For those who import the package, or the script by its former name; Wrangler would upload it.
+    for (const path of ["build/package.json", "build/worker"]) rmSync(inProject(path), { recursive: true });
+    const bundle = ["--bundle", "--minify", "--format=esm", "--external:./index_bg.wasm", "--external:cloudflare:*"];
+    const places = [`--alias:librato_edge=./${OUTPUT.script}`, `--outfile=${OUTPUT.script}`, "--allow-overwrite"];
+    await run([env.ESBUILD_BIN, ENTRY, ...bundle, "--log-level=warning", ...places], { show });
 
-    // The names of functions are a ninth of the module, and nothing panics here whose trace they would make readable.
-    const strip = named ? ["-g"] : ["--strip-debug", "--strip-producers", "--strip-target-features"];
-    const text = `${GLUE}/index.wat`;
-    await run(["wasm-dis", `${GLUE}/index_bg.wasm`, "--output", text], { show });
-    const glued = shortened(read(text).toString(), read(`${GLUE}/index.js`).toString());
-    writeFileSync(inProject(text), glued.text);
-    await run(["wasm-opt", text, "--output", OUTPUT.wasm, "--all-features", ...PASSES, ...strip], { show });
-
-    // The platform's way to say that a module is wanted and no instance of it.
-    const imported = glued.script.replace("import source wasmModule from", "import wasmModule from");
-    if (imported === glued.script) throw new Error("wasm-bindgen imports the module in another way");
-    writeFileSync(inProject(GLUE, "index.js"), imported);
-    const bundle = ["--bundle", "--minify", "--format=esm", "--external:./index_bg.wasm", "--log-level=warning"];
-    const aliases = [`--alias:librato_edge=./${GLUE}/index.js`, "--alias:platform=./src/edge/platform.js"];
-    await run(["esbuild", "src/edge/worker.js", ...bundle, ...aliases, `--outfile=${OUTPUT.script}`], { show });
-
-    copyFileSync(inProject(LIBRARY), inProject(OUTPUT.library));
+    await copyLibrary("build");
     writeFileSync(inProject(RECORD), madeOf);
   });
   console.log(`  build/: ${Object.values(OUTPUT).map(kilobytes).join(", ")}`);
 }
 
 /** Builds what the benchmark holds the Worker's start against: a `worker` program that does nothing. */
-export async function buildBare({ wasmBindgen }) {
-  // The tool and the crate are released together, under one number.
-  const version = lockedVersion("worker", "bench/bare/Cargo.lock");
-  const workerBuild = await cargoTool("worker-build", "worker-build", version);
-  const env = {
-    CARGO_TARGET_DIR: inProject("target"),
-    WASM_BINDGEN_BIN: wasmBindgen,
-    WASM_OPT_BIN: inProject("node_modules/.bin/wasm-opt"),
-    ESBUILD_BIN: inProject("node_modules/.bin/esbuild"),
-  };
+export async function buildBare({ workerBuild, wasmBindgen }) {
+  const env = { ...toolsOf(wasmBindgen), CARGO_TARGET_DIR: inProject("target") };
   await step("a bare worker program", (show) => run([workerBuild, "--release", "bench/bare"], { show, env }));
 }
 

@@ -89,6 +89,8 @@ pub struct Consumption {
     partitions: Vec<Partition>,
     /// The items of each gauge.
     members: Vec<Vec<usize>>,
+    /// Whether it matters whose a measurement is.
+    deduplicates_points: bool,
     letters: Vec<DeadLetter>,
     /// Messages that could not be read, and their letters.
     unreadable: Vec<(usize, usize)>,
@@ -106,6 +108,7 @@ impl Consumption {
             gauges: Vec::new(),
             partitions: Vec::new(),
             members: Vec::new(),
+            deduplicates_points: false,
             letters: Vec::new(),
             unreadable: Vec::new(),
             letters_sent: Vec::new(),
@@ -153,6 +156,7 @@ impl Consumption {
         let mut sealed: Vec<(usize, WriterId, Vec<usize>)> = Vec::new();
         let deduplicates_points =
             settings.destination.as_ref().is_some_and(|to| to.deduplicates_points());
+        self.deduplicates_points = deduplicates_points;
         for (place, item) in self.items.iter_mut().enumerate() {
             item.state = match answers.get(place) {
                 Some(Claim::Settled) => State::Settled,
@@ -181,6 +185,8 @@ impl Consumption {
                             Code::TimestampOutOfRange,
                             None,
                             item.received_at,
+                            &[item.id],
+                            item.sealed.filter(|_| deduplicates_points),
                         ));
                         continue;
                     }
@@ -300,15 +306,30 @@ impl Consumption {
     /// Takes what became of the measurements, in the order of [`Self::plan`], and tells what is to be
     /// sent to the dead-letter queue.
     pub fn delivered(&mut self, outcomes: &[Outcome]) -> &[DeadLetter] {
-        for ((gauge, members), outcome) in self.gauges.iter().zip(&self.members).zip(outcomes) {
+        let writers = self.partitions.iter().flat_map(|partition| {
+            let writer = Some(partition.writer).filter(|_| self.deduplicates_points);
+            std::iter::repeat_n(writer, partition.members)
+        });
+        let gauges = self.gauges.iter().zip(&self.members).zip(writers);
+        for (((gauge, members), writer), outcome) in gauges.zip(outcomes) {
             let state = match outcome {
                 Outcome::Delivered => State::Done,
                 Outcome::Later(trouble) => State::Kept(trouble.retry_after),
                 Outcome::SetAside(reason) => {
                     let items = members.iter().filter_map(|place| self.items.get(*place));
-                    let received_at = items.map(|item| item.received_at).min().unwrap_or_default();
+                    let (events, received): (Vec<_>, Vec<_>) =
+                        items.map(|item| (item.id, item.received_at)).unzip();
+                    let received_at = received.into_iter().min().unwrap_or_default();
                     let code = Code::RefusedByLibrato;
-                    self.letters.push(DeadLetter::of(gauge, code, Some(reason), received_at));
+                    let reason = Some(reason.as_str());
+                    self.letters.push(DeadLetter::of(
+                        gauge,
+                        code,
+                        reason,
+                        received_at,
+                        &events,
+                        writer,
+                    ));
                     State::InLetter(self.letters.len() - 1)
                 }
             };

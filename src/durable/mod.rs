@@ -18,3 +18,4 @@ pub mod consume;
 pub mod dead_letter;
 pub mod once;
 pub mod parcel;
+pub mod replay;

@@ -5,20 +5,53 @@
 //! a log of records, one row for each question: a row is what storage is paid by, and a question is
 //! about all events of up to a hundred messages.
 //!
-//! What is lost when it fails is nothing: events that cannot be claimed stay in the queue.
+//! Both are bounded, whatever the rate. In memory the oldest events are forgotten first, those that
+//! are done before those that wait. The log is written anew, with what is remembered and nothing
+//! else, when it has grown to more than twice that.
+//!
+//! If the ledger is unavailable nothing is lost: unclaimed events stay in the queue.
 
-use indexmap::IndexMap;
+mod memory;
+mod wire;
+mod writers;
 
-use super::parcel::{EventId, Owner};
+use memory::{Known, Memory};
+pub use wire::{Answer, Question, Record};
+use writers::Writers;
+
+use super::parcel::EventId;
 use crate::measurement::Measurement;
 
-/// How long an event is remembered after it was first seen, in hours. Segment promises 24; the hour
-/// in which it came counts whole.
+/// How long an event is remembered after it was claimed or done, in hours. Segment promises 24; the
+/// hour in which that was counts whole.
 pub const HOURS: u32 = 25;
 
-/// Most events that one ledger remembers: what fits the memory of a Durable Object with room for the
-/// table to grow. Beyond, the oldest hour is forgotten early.
-pub const MAX_EVENTS: usize = 1_000_000;
+/// How long the numbers of a second are remembered, in hours. No destination that wants numbers takes
+/// points that are older ([`crate::otlp::WINDOW`]).
+const WRITER_HOURS: u32 = 3;
+
+/// Most events that one ledger remembers.
+///
+/// An object has 128 MB, which it may share with others of its class
+/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>). An event takes 40 bytes of
+/// WebAssembly's memory (a hash, 12 of its identity, 24 of [`memory`]'s) and 5 of the hash table. The
+/// table has room for 7/8 of 2^19 = 458,752 entries, so this many are 18 MB of entries and at most 5 MB
+/// of hashes; while it grows to that, half as much again. The rest is a question of a megabyte and its
+/// answer, and four megabytes of [`writers`]: less than 45 MB in all.
+pub const MAX_EVENTS: usize = 450_000;
+
+/// Most events in one question or record, which is one row: rows hold two megabytes
+/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>).
+pub const MAX_QUESTION_EVENTS: usize = 50_000;
+
+/// Most bytes of a question: a letter, and 20 for each claim.
+pub const MAX_QUESTION_BYTES: usize = 1 + 20 * MAX_QUESTION_EVENTS;
+
+/// What a row of the log weighs beside its bytes: reading many small ones takes time.
+const ROW_BYTES: usize = 64;
+
+/// Bytes that a log may have in any case.
+const SHORT_LOG: usize = 4_194_304;
 
 /// The hour of a moment in seconds since 1970.
 #[must_use]
@@ -49,278 +82,170 @@ pub enum Claim {
     Unknown,
 }
 
-/// An event in 24 bytes, of which there are many.
-#[derive(Debug)]
-struct Held {
-    /// The hour, doubled, and one more where the event is delivered or set aside.
-    hour: u32,
-    owner: Owner,
-}
-
-impl Held {
-    fn is_done(&self) -> bool {
-        self.hour & 1 == 1
-    }
-
-    fn is_as_young_as(&self, hour: u32) -> bool {
-        self.hour >> 1 >= hour
-    }
-}
-
-/// A question to a ledger, as it travels and as it is logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
-    /// Whose are these?
-    Claim(Vec<(EventId, Owner)>),
-    /// These are delivered or set aside.
-    Done(Vec<EventId>),
-    /// What number does a delivery write under that holds points of these seconds since 1970?
-    Write(Vec<u32>),
-    /// This one: what is logged of the answer.
-    Wrote(u32, Vec<u32>),
-}
-
-const CLAIM: u8 = b'c';
-const DONE: u8 = b'd';
-const WRITE: u8 = b'w';
-const WROTE: u8 = b'n';
-
-impl Question {
-    /// The bytes: a letter, then 20 or 12 for each event, or 4 for each second or number.
-    #[must_use]
-    pub fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let seconds = match self {
-            Self::Claim(claims) => {
-                bytes.push(CLAIM);
-                for (id, owner) in claims {
-                    bytes.extend_from_slice(&id.0);
-                    bytes.extend_from_slice(&owner.to_le_bytes());
-                }
-                return bytes;
-            }
-            Self::Done(ids) => {
-                bytes.push(DONE);
-                for id in ids {
-                    bytes.extend_from_slice(&id.0);
-                }
-                return bytes;
-            }
-            Self::Write(seconds) => {
-                bytes.push(WRITE);
-                seconds
-            }
-            Self::Wrote(number, seconds) => {
-                bytes.push(WROTE);
-                bytes.extend_from_slice(&number.to_le_bytes());
-                seconds
-            }
-        };
-        for second in seconds {
-            bytes.extend_from_slice(&second.to_le_bytes());
-        }
-        bytes
-    }
-
-    /// Reads such bytes; `None` when they are none.
-    #[must_use]
-    pub fn read(bytes: &[u8]) -> Option<Self> {
-        let (kind, rest) = bytes.split_first()?;
-        match *kind {
-            CLAIM => {
-                let (claims, rest) = rest.as_chunks::<20>();
-                let claims = claims.iter().map(|chunk| {
-                    let (id, owner) = chunk.split_at_checked(12)?;
-                    Some((
-                        EventId(id.try_into().ok()?),
-                        Owner::from_le_bytes(owner.try_into().ok()?),
-                    ))
-                });
-                rest.is_empty().then_some(claims.collect::<Option<_>>()?).map(Self::Claim)
-            }
-            DONE => {
-                let (ids, rest) = rest.as_chunks::<12>();
-                rest.is_empty().then(|| Self::Done(ids.iter().map(|id| EventId(*id)).collect()))
-            }
-            WRITE => numbers(rest).map(Self::Write),
-            WROTE => {
-                let numbers = numbers(rest)?;
-                let (number, seconds) = numbers.split_first()?;
-                (*number <= MAX_WRITERS).then(|| Self::Wrote(*number, seconds.to_vec()))
-            }
-            _ => None,
-        }
-    }
-}
-
-fn numbers(bytes: &[u8]) -> Option<Vec<u32>> {
-    let (numbers, rest) = bytes.as_chunks::<4>();
-    rest.is_empty().then(|| numbers.iter().map(|number| u32::from_le_bytes(*number)).collect())
-}
-
-/// A number that is given to any further delivery of a second, so that a ledger stays small.
-const MAX_WRITERS: u32 = 65_535;
-
-/// The answers to the claims of a question, a byte each.
-#[must_use]
-pub fn write_answers(answers: &[Claim]) -> Vec<u8> {
-    answers.iter().map(|answer| u8::from(*answer == Claim::Granted)).collect()
-}
-
-/// Reads them again.
-#[must_use]
-pub fn read_answers(bytes: &[u8]) -> Vec<Claim> {
-    bytes.iter().map(|byte| if *byte == 1 { Claim::Granted } else { Claim::Settled }).collect()
-}
-
-/// The answer to a question, as it travels: a byte for each claim, or a number.
-#[must_use]
-pub fn write_answer(answers: &[Claim], logged: Option<&Question>) -> Vec<u8> {
-    match logged {
-        Some(Question::Wrote(number, _)) => number.to_le_bytes().to_vec(),
-        _ => write_answers(answers),
-    }
-}
-
-/// Reads a number again.
-#[must_use]
-pub fn read_number(bytes: &[u8]) -> Option<u32> {
-    bytes.try_into().ok().map(u32::from_le_bytes)
-}
-
-/// How full a ledger is, as it travels.
-#[must_use]
-pub fn write_figures(Figures { events, waiting }: Figures) -> Vec<u8> {
-    format!("[{events},{waiting}]").into_bytes()
-}
-
-/// Reads figures again.
-#[must_use]
-pub fn read_figures(bytes: &[u8]) -> Option<Figures> {
-    let (events, waiting) = serde_json::from_slice(bytes).ok()?;
-    Some(Figures { events, waiting })
-}
-
-/// Who owns which event.
-#[derive(Debug, Default)]
-pub struct Ledger {
-    events: IndexMap<EventId, Held>,
-    done: usize,
-    /// The numbers that are taken, as a set of bits, by the second and in its order.
-    writers: Vec<(u32, Vec<u64>)>,
-}
-
-/// How full a ledger is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Figures {
+/// Occupancy of a ledger.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LedgerStats {
     /// Events that it remembers.
-    pub events: usize,
+    pub tracked: u64,
     /// Those among them that are neither delivered nor set aside: the backlog.
-    pub waiting: usize,
+    pub pending: u64,
+}
+
+/// Ledger of who owns which event.
+#[derive(Debug)]
+pub struct Ledger {
+    memory: Memory,
+    writers: Writers,
+    /// The hour of the latest question.
+    hour: u32,
+    /// Bytes of the log.
+    logged: usize,
 }
 
 impl Ledger {
+    /// Returns an empty ledger that remembers so many events.
+    #[must_use]
+    pub fn new(max_events: usize) -> Self {
+        let memory = Memory::new(max_events);
+        Self { memory, writers: Writers::default(), hour: 0, logged: 0 }
+    }
+
     /// Answers a question. The second part is what is to be logged, so that [`Self::replay`] brings the
     /// ledger back to where it is; `None` when nothing has changed.
-    pub fn ask(&mut self, question: &Question, hour: u32) -> (Vec<Claim>, Option<Question>) {
-        match question {
+    pub fn ask(&mut self, question: &Question, hour: u32) -> (Answer, Option<Record>) {
+        self.forget(hour);
+        let (answer, record) = match question {
             Question::Claim(claims) => {
                 let mut fresh = Vec::new();
-                let mut answers = Vec::with_capacity(claims.len());
-                for (id, owner) in claims {
-                    let held = self.events.entry(*id).or_insert_with(|| {
+                let answers = claims.iter().map(|(id, owner)| match self.memory.get(id) {
+                    None => {
+                        self.memory.hold(*id, *owner, hour);
                         fresh.push((*id, *owner));
-                        Held { owner: *owner, hour: hour << 1 }
-                    });
-                    let is_theirs = held.owner == *owner && !held.is_done();
-                    answers.push(if is_theirs { Claim::Granted } else { Claim::Settled });
-                }
-                (answers, (!fresh.is_empty()).then_some(Question::Claim(fresh)))
+                        Claim::Granted
+                    }
+                    Some(Known::Waiting(holder)) if holder == *owner => Claim::Granted,
+                    Some(Known::Waiting(_) | Known::Done) => Claim::Settled,
+                });
+                let answer = Answer::Claim(answers.collect());
+                (answer, (!fresh.is_empty()).then_some(Record::Claimed(fresh)))
             }
             Question::Done(ids) => {
-                let mut fresh = Vec::new();
-                for id in ids {
-                    let held = self.events.get_mut(id);
-                    if let Some(held) = held.filter(|held| !held.is_done()) {
-                        held.hour |= 1;
-                        self.done += 1;
-                        fresh.push(*id);
-                    }
+                let fresh = ids.iter().filter(|id| {
+                    self.memory.get(id) != Some(Known::Done) && self.memory.finish(**id, hour)
+                });
+                let fresh: Vec<_> = fresh.copied().collect();
+                (Answer::Done(ids.len()), (!fresh.is_empty()).then_some(Record::Done(fresh)))
+            }
+            Question::AllocateWriter(seconds) => {
+                let number = self.writers.free_number(seconds);
+                self.writers.take(number, seconds);
+                let record = Record::WriterAllocated(number, seconds.clone());
+                (Answer::WriterAllocated(number, seconds.len()), Some(record))
+            }
+            Question::Stats => (Answer::Stats(self.stats()), None),
+        };
+        self.logged += record.as_ref().map_or(0, weight);
+        (answer, record)
+    }
+
+    /// Takes a logged record back in. The latest holds, since only what was news has been logged: what
+    /// was said before may have been forgotten in between, to make room for events that are gone.
+    pub fn replay(&mut self, record: &Record, hour: u32) {
+        self.forget(hour);
+        self.logged += weight(record);
+        match record {
+            Record::Claimed(claims) => {
+                for (id, owner) in claims {
+                    self.memory.hold(*id, *owner, hour);
                 }
-                (Vec::new(), (!fresh.is_empty()).then_some(Question::Done(fresh)))
             }
-            Question::Write(seconds) => {
-                let number = self.free_number(seconds);
-                self.take(number, seconds);
-                (Vec::new(), Some(Question::Wrote(number, seconds.clone())))
+            Record::Done(ids) => {
+                for id in ids {
+                    self.memory.finish(*id, hour);
+                }
             }
-            Question::Wrote(number, seconds) => {
-                self.take(*number, seconds);
-                (Vec::new(), None)
-            }
+            Record::WriterAllocated(number, seconds) => self.writers.take(*number, seconds),
+            Record::Writers(sets) => self.writers.take_sets(sets),
         }
     }
 
-    /// The smallest number that is not taken at any of these seconds. So there are never many: no more
-    /// than deliveries that hold points of the same seconds.
-    fn free_number(&self, seconds: &[u32]) -> u32 {
-        let sets = seconds.iter().filter_map(|second| {
-            let place = self.writers.binary_search_by_key(second, |(second, _)| *second).ok()?;
-            self.writers.get(place).map(|(_, set)| set)
-        });
-        let sets: Vec<_> = sets.collect();
-        for word in 0..=MAX_WRITERS / u64::BITS {
-            let place = word as usize;
-            let taken = sets.iter().filter_map(|set| set.get(place)).fold(0, |all, set| all | set);
-            if taken != u64::MAX {
-                return word * u64::BITS + taken.trailing_ones();
-            }
+    /// Forgets what is older than a day. Where that has changed, returns the first hour that is still
+    /// remembered: the log before it can go.
+    pub fn forget(&mut self, now: u32) -> Option<u32> {
+        if now <= self.hour {
+            return None;
         }
-        MAX_WRITERS
+        self.hour = now;
+        let first = now.saturating_sub(HOURS - 1);
+        self.memory.forget_before(first);
+        self.writers.forget_before(now.saturating_sub(WRITER_HOURS - 1).saturating_mul(3_600));
+        Some(first)
     }
 
-    fn take(&mut self, number: u32, seconds: &[u32]) {
-        let (word, bit) = ((number / u64::BITS) as usize, number % u64::BITS);
-        for second in seconds {
-            let place = self.writers.binary_search_by_key(second, |(second, _)| *second);
-            let place = place.unwrap_or_else(|place| {
-                self.writers.insert(place, (*second, Vec::new()));
-                place
-            });
-            let Some((_, set)) = self.writers.get_mut(place) else { continue };
-            if set.len() <= word {
-                set.resize(word + 1, 0);
-            }
-            if let Some(word) = set.get_mut(word) {
-                *word |= 1 << bit;
-            }
-        }
-    }
-
-    /// Takes a logged question back in.
-    pub fn replay(&mut self, logged: &Question, hour: u32) {
-        _ = self.ask(logged, hour);
-    }
-
-    /// Forgets what is older than a day, and more where there is too much of it. Tells the first hour
-    /// that is still remembered: the log before it can go.
-    pub fn forget(&mut self, now: u32) -> u32 {
-        let mut first = now.saturating_sub(HOURS - 1);
-        self.events.retain(|_, held| held.is_as_young_as(first));
-        while self.events.len() > MAX_EVENTS && first < now {
-            first += 1;
-            self.events.retain(|_, held| held.is_as_young_as(first));
-        }
-        self.writers.retain(|(second, _)| hour_of(i64::from(*second)) >= first);
-        self.done = self.events.values().filter(|held| held.is_done()).count();
-        first
-    }
-
-    /// How full it is.
+    /// Returns whether the log is so much longer than what is remembered that [`Self::records`] should
+    /// take its place.
     #[must_use]
-    pub fn figures(&self) -> Figures {
-        Figures { events: self.events.len(), waiting: self.events.len() - self.done }
+    pub fn is_log_long(&self) -> bool {
+        self.logged > 2 * self.bytes() + SHORT_LOG
     }
+
+    /// Returns the records of all that is remembered, with their hours: a log in place of the one before.
+    pub fn records(&self) -> impl Iterator<Item = (u32, Record)> {
+        let done = self.memory.iter(true).map(|(hour, (id, _))| (hour, id));
+        let done = rows(done, MAX_QUESTION_EVENTS).map(|(hour, ids)| (hour, Record::Done(ids)));
+        let waiting = rows(self.memory.iter(false), MAX_QUESTION_EVENTS);
+        let waiting = waiting.map(|(hour, claims)| (hour, Record::Claimed(claims)));
+        // A set has eight kilobytes at most.
+        let sets = self.writers.sets().map(|(second, set)| (self.hour, (second, set.to_vec())));
+        let sets = rows(sets, 100).map(|(hour, sets)| (hour, Record::Writers(sets)));
+        done.chain(waiting).chain(sets)
+    }
+
+    /// Takes that the log consists of [`Self::records`] now.
+    pub fn log_rewritten(&mut self) {
+        self.logged = self.records().map(|(_, record)| weight(&record)).sum();
+    }
+
+    /// Returns the bytes of [`Self::records`], about.
+    fn bytes(&self) -> usize {
+        let waiting = self.memory.waiting();
+        waiting * 20 + (self.memory.len() - waiting) * 12 + self.writers.bytes()
+    }
+
+    /// Returns occupancy counters.
+    #[must_use]
+    pub fn stats(&self) -> LedgerStats {
+        LedgerStats { tracked: self.memory.len() as u64, pending: self.memory.waiting() as u64 }
+    }
+}
+
+/// What a record adds to the log.
+fn weight(record: &Record) -> usize {
+    ROW_BYTES
+        + match record {
+            Record::Claimed(claims) => claims.len() * 20,
+            Record::Done(ids) => ids.len() * 12,
+            Record::WriterAllocated(_, seconds) => 4 + seconds.len() * 4,
+            Record::Writers(sets) => sets.iter().map(|(_, set)| 8 + set.len() * 8).sum(),
+        }
+}
+
+/// Packs what follows each other and has the same hour into rows of at most so many.
+fn rows<T>(
+    all: impl Iterator<Item = (u32, T)>,
+    most: usize,
+) -> impl Iterator<Item = (u32, Vec<T>)> {
+    let mut all = all.peekable();
+    std::iter::from_fn(move || {
+        let (hour, first) = all.next()?;
+        let mut row = vec![first];
+        while row.len() < most
+            && let Some((_, next)) = all.next_if(|(next, _)| *next == hour)
+        {
+            row.push(next);
+        }
+        Some((hour, row))
+    })
 }
 
 /// Which of `shards` ledgers an event belongs to.
@@ -350,47 +275,200 @@ pub fn by_shard<T>(events: impl Iterator<Item = (EventId, T)>, shards: u32) -> V
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use proptest::prelude::*;
 
+    use super::writers::MAX_WRITERS;
     use super::*;
+    use crate::durable::parcel::Owner;
+
+    /// A ledger as anybody would write it down: events in the order in which they are forgotten.
+    #[derive(Debug, Clone, Default, PartialEq)]
+    struct Table {
+        waiting: Vec<(EventId, Owner, u32)>,
+        done: Vec<(EventId, u32)>,
+        max_events: usize,
+    }
+
+    impl Table {
+        fn new(max_events: usize) -> Self {
+            Self { max_events, ..Self::default() }
+        }
+
+        fn make_room(&mut self) {
+            if self.waiting.len() + self.done.len() < self.max_events {
+                return;
+            }
+            if self.done.is_empty() {
+                self.waiting.remove(0);
+            } else {
+                self.done.remove(0);
+            }
+        }
+
+        fn claim(&mut self, id: EventId, owner: Owner, hour: u32) -> (Claim, bool) {
+            if self.done.iter().any(|(done, _)| *done == id) {
+                return (Claim::Settled, false);
+            }
+            match self.waiting.iter().find(|(waiting, ..)| *waiting == id) {
+                Some((_, holder, _)) if *holder == owner => (Claim::Granted, false),
+                Some(_) => (Claim::Settled, false),
+                None => {
+                    self.make_room();
+                    self.waiting.push((id, owner, hour));
+                    (Claim::Granted, true)
+                }
+            }
+        }
+
+        fn finish(&mut self, id: EventId, hour: u32) -> bool {
+            if self.done.iter().any(|(done, _)| *done == id) {
+                return false;
+            }
+            let waiting = self.waiting.len();
+            self.waiting.retain(|(waiting, ..)| *waiting != id);
+            if waiting == self.waiting.len() {
+                if waiting == self.max_events {
+                    return false;
+                }
+                self.make_room();
+            }
+            self.done.push((id, hour));
+            true
+        }
+
+        fn forget(&mut self, first: u32) {
+            self.waiting.retain(|(.., hour)| *hour >= first);
+            self.done.retain(|(_, hour)| *hour >= first);
+        }
+    }
+
+    /// What a ledger remembers, in the same order.
+    fn table_of(ledger: &Ledger, max_events: usize) -> Table {
+        let waiting = ledger.memory.iter(false).map(|(hour, (id, owner))| (id, owner, hour));
+        let done = ledger.memory.iter(true).map(|(hour, (id, _))| (id, hour));
+        Table { waiting: waiting.collect(), done: done.collect(), max_events }
+    }
+
+    /// Whether all of some are there, in the same order.
+    fn is_within<T: PartialEq>(some: &[T], all: &[T]) -> bool {
+        let mut rest = all.iter();
+        some.iter().all(|one| rest.any(|other| other == one))
+    }
+
+    fn replayed<'r>(log: impl IntoIterator<Item = &'r (u32, Record)>, max_events: usize) -> Ledger {
+        let mut ledger = Ledger::new(max_events);
+        for (hour, record) in log {
+            let stored = Record::read(&record.write()).expect("what is logged can be read");
+            assert_eq!(&stored, record);
+            ledger.replay(&stored, *hour);
+        }
+        ledger
+    }
 
     proptest! {
         #[test]
         fn a_ledger_answers_as_a_table_of_events_does(
-            steps in prop::collection::vec((0..6, 0_u8..40, 0_u64..3, 0_u32..12), 0..200),
+            steps in prop::collection::vec((0..8, 0_u8..40, 0_u64..3, 0_u32..12), 0..300),
+            max_events in 1_usize..30,
         ) {
-            let (mut ledger, mut table, mut now) = (Ledger::default(), HashMap::new(), HOURS);
+            let (mut ledger, mut table) = (Ledger::new(max_events), Table::new(max_events));
+            let (mut log, mut now) = (Vec::new(), HOURS);
+            ledger.forget(now);
             for (kind, event, owner, hours) in steps {
                 let id = EventId([event; 12]);
-                match kind {
+                let record = match kind {
                     0 => {
                         now += hours;
-                        let first = ledger.forget(now);
-                        prop_assert_eq!(first, now - (HOURS - 1));
-                        table.retain(|_, (_, hour, _)| *hour >= first);
+                        let first = now - (HOURS - 1);
+                        prop_assert_eq!(ledger.forget(now), (hours > 0).then_some(first));
+                        table.forget(first);
+                        log.retain(|(hour, _)| *hour >= first);
+                        None
                     }
-                    1..=2 => {
-                        let held = table.get_mut(&id).filter(|(_, _, is_done)| !is_done);
-                        let (_, logged) = ledger.ask(&Question::Done(vec![id]), now);
-                        prop_assert_eq!(logged.is_some(), held.is_some());
-                        if let Some((_, _, is_done)) = held {
-                            *is_done = true;
-                        }
+                    1 => {
+                        // The object is evicted and comes back from its log. It may remember more: what was
+                        // forgotten to make room for events whose hour has gone since.
+                        ledger = replayed(&log, max_events);
+                        ledger.forget(now);
+                        let again = table_of(&ledger, max_events);
+                        prop_assert!(is_within(&table.waiting, &again.waiting), "{:?} is not {:?}", again, table);
+                        prop_assert!(is_within(&table.done, &again.done), "{:?} is not {:?}", again, table);
+                        table = again;
+                        None
+                    }
+                    2 => {
+                        log = ledger.records().collect();
+                        ledger.log_rewritten();
+                        None
+                    }
+                    3..=4 => {
+                        let is_new = table.finish(id, now);
+                        let (answer, record) = ledger.ask(&Question::Done(vec![id]), now);
+                        prop_assert_eq!(answer, Answer::Done(1));
+                        prop_assert_eq!(record.is_some(), is_new);
+                        record
                     }
                     _ => {
-                        let is_new = !table.contains_key(&id);
-                        let (held, _, is_done) = *table.entry(id).or_insert((owner, now, false));
-                        let (answers, logged) = ledger.ask(&Question::Claim(vec![(id, owner)]), now);
-                        let is_theirs = held == owner && !is_done;
-                        prop_assert_eq!(answers, [if is_theirs { Claim::Granted } else { Claim::Settled }]);
-                        prop_assert_eq!(logged.is_some(), is_new);
+                        let (claim, is_new) = table.claim(id, owner, now);
+                        let (answer, record) = ledger.ask(&Question::Claim(vec![(id, owner)]), now);
+                        prop_assert_eq!(answer, Answer::Claim(vec![claim]));
+                        prop_assert_eq!(record.is_some(), is_new);
+                        record
                     }
-                }
-                let waiting = table.values().filter(|(_, _, is_done)| !is_done).count();
-                prop_assert_eq!(ledger.figures(), Figures { events: table.len(), waiting });
+                };
+                log.extend(record.map(|record| (now, record)));
+                prop_assert_eq!(&table_of(&ledger, max_events), &table);
+                let pending = table.waiting.len() as u64;
+                let stats = LedgerStats { tracked: pending + table.done.len() as u64, pending };
+                prop_assert_eq!(ledger.stats(), stats);
+                prop_assert_eq!(ledger.ask(&Question::Stats, now), (Answer::Stats(stats), None));
             }
+        }
+
+        #[test]
+        fn a_log_that_was_written_anew_tells_the_same(
+            events in prop::collection::vec((any::<[u8; 12]>(), any::<u64>(), any::<bool>(), 0_u32..2), 0..60),
+            deliveries in prop::collection::vec(prop::collection::vec(0_u32..9_000, 0..6), 0..80),
+        ) {
+            let mut ledger = Ledger::new(40);
+            let mut now = HOURS;
+            for (id, owner, is_done, hours) in events {
+                now += hours;
+                ledger.ask(&Question::Claim(vec![(EventId(id), owner)]), now);
+                if is_done {
+                    ledger.ask(&Question::Done(vec![EventId(id)]), now);
+                }
+            }
+            for mut seconds in deliveries {
+                for second in &mut seconds {
+                    *second += now * 3_600;
+                }
+                ledger.ask(&Question::AllocateWriter(seconds), now);
+            }
+            let log: Vec<_> = ledger.records().collect();
+            let again = replayed(&log, 40);
+            prop_assert_eq!(table_of(&again, 40), table_of(&ledger, 40));
+            prop_assert_eq!(again.writers.sets().collect::<Vec<_>>(), ledger.writers.sets().collect::<Vec<_>>());
+            ledger.log_rewritten();
+            prop_assert_eq!(again.logged, ledger.logged);
+        }
+    }
+
+    #[test]
+    fn the_numbers_of_writers_are_bounded() {
+        let mut ledger = Ledger::new(1);
+        for second in 0..600 {
+            let taken = vec![(3_600 * HOURS + second, vec![u64::MAX; 1_024])];
+            ledger.replay(&Record::Writers(taken), HOURS);
+        }
+        assert!(ledger.writers.bytes() < 5_000_000, "{}", ledger.writers.bytes());
+        for (_, record) in ledger.records() {
+            assert!(record.write().len() < 1_000_000);
+        }
+        // The latest are the ones that are remembered.
+        for (second, number) in [(0, 0), (599, MAX_WRITERS)] {
+            let question = Question::AllocateWriter(vec![3_600 * HOURS + second]);
+            assert_eq!(ledger.ask(&question, HOURS).0, Answer::WriterAllocated(number, 1));
         }
     }
 }

@@ -44,7 +44,8 @@ impl EventId {
         Self::of(&[&owner.to_le_bytes(), &(place as u64).to_le_bytes()])
     }
 
-    fn of(parts: &[&[u8]]) -> Self {
+    /// Returns the identity that a digest of these bytes gives.
+    pub(super) fn of(parts: &[&[u8]]) -> Self {
         let mut digest = Sha1::new();
         for part in parts {
             digest.update(part);
@@ -60,7 +61,8 @@ impl EventId {
         URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
     }
 
-    fn write(self) -> String {
+    /// Returns it as text.
+    pub(super) fn write(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 }
@@ -153,16 +155,26 @@ impl Parcel {
         received_at: i64,
         new_owner: &mut dyn FnMut() -> Owner,
     ) -> Vec<String> {
+        Self::pack_as(None, measured, received_at, new_owner)
+    }
+
+    /// Packs measurements likewise, to be sent under this writer.
+    pub(super) fn pack_as(
+        writer: Option<WriterId>,
+        measured: &[Packed],
+        received_at: i64,
+        new_owner: &mut dyn FnMut() -> Owner,
+    ) -> Vec<String> {
         if measured.is_empty() {
             return Vec::new();
         }
-        let message = write(measured, received_at, new_owner(), None);
+        let message = write(measured, received_at, new_owner(), writer);
         if message.len() <= MAX_BYTES || measured.len() == 1 {
             return vec![message];
         }
         let (first, second) = measured.split_at(measured.len() / 2);
-        let mut messages = Self::pack(first, received_at, new_owner);
-        messages.extend(Self::pack(second, received_at, new_owner));
+        let mut messages = Self::pack_as(writer, first, received_at, new_owner);
+        messages.extend(Self::pack_as(writer, second, received_at, new_owner));
         messages
     }
 

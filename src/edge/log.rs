@@ -1,46 +1,117 @@
 //! One structured line a request, without anything of its payload.
 
-use super::bindings;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use worker::{console_error, console_log};
+
 use crate::Millis;
-use crate::delivery::{Outcome, TroubleKind};
+use crate::delivery::Outcome;
 use crate::ingest::Counts;
-use crate::json::writer::{ToJson, Writer, to_json};
 use crate::segment::answer::Answer;
 
-/// What a request's log line tells.
+/// A request's log line.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Line {
     event: &'static str,
     route: &'static str,
     status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
-    pub(super) counts: Counts,
+    events: usize,
+    accepted: usize,
+    measured: usize,
+    /// Refused events by code.
+    rejected: BTreeMap<&'static str, usize>,
+    /// The client library of the first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected_library: Option<String>,
+    /// Measured events whose name has no letter and no digit that a metric's may have.
+    #[serde(skip_serializing_if = "is_none")]
+    illegible_names: usize,
     /// Messages to the queue, in durable delivery.
     pub(super) messages: u64,
     /// Gauges and requests to the destination, in direct delivery.
     pub(super) gauges: usize,
+    #[serde(rename = "libratoRequests")]
     pub(super) requests: u64,
+    /// How often the destination has answered with which status.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) answers: BTreeMap<u16, u64>,
+    #[serde(skip_serializing_if = "is_zero")]
     pub(super) refused_points: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) trouble: Option<String>,
     ms: Millis,
 }
 
-/// What a batch of the queue came to.
+/// The log line of a batch of the queue.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ConsumerLine {
     event: &'static str,
     messages: usize,
     events: usize,
     gauges: usize,
     delivered: usize,
+    #[serde(rename = "libratoRequests")]
     pub(super) requests: u64,
+    /// How often the destination has answered with which status.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) answers: BTreeMap<u16, u64>,
+    #[serde(skip_serializing_if = "is_zero")]
     pub(super) refused_points: u64,
     /// Shipments that are to be sent again as they were.
+    #[serde(skip_serializing_if = "is_zero")]
     pub(super) sealed: u64,
     pub(super) set_aside: usize,
+    /// Dead letters by the code of their reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) reasons: BTreeMap<String, usize>,
     pub(super) retried: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) trouble: Option<String>,
     /// Nothing will be delivered until somebody sets it right.
+    #[serde(skip_serializing_if = "is_false")]
     operator_fault: bool,
     ms: Millis,
+}
+
+impl Line {
+    pub(super) fn new(route: &'static str) -> Self {
+        Self {
+            event: "request",
+            route,
+            status: 200,
+            code: None,
+            events: 0,
+            accepted: 0,
+            measured: 0,
+            rejected: BTreeMap::new(),
+            rejected_library: None,
+            illegible_names: 0,
+            messages: 0,
+            gauges: 0,
+            requests: 0,
+            answers: BTreeMap::new(),
+            refused_points: 0,
+            trouble: None,
+            ms: 0,
+        }
+    }
+
+    pub(super) fn count(&mut self, counts: Counts) {
+        (self.events, self.accepted) = (counts.events, counts.accepted);
+        (self.measured, self.rejected) = (counts.measured, counts.rejected);
+        (self.rejected_library, self.illegible_names) =
+            (counts.rejected_library, counts.illegible_names);
+    }
+
+    pub(super) fn write(&mut self, answer: &Answer, ms: Millis) {
+        (self.status, self.code, self.ms) = (answer.status, answer.code, ms);
+        console_log!("{}", serde_json::to_string(self).unwrap_or_default());
+    }
 }
 
 impl ConsumerLine {
@@ -52,9 +123,11 @@ impl ConsumerLine {
             gauges,
             delivered: 0,
             requests: 0,
+            answers: BTreeMap::new(),
             refused_points: 0,
             sealed: 0,
             set_aside: 0,
+            reasons: BTreeMap::new(),
             retried: 0,
             trouble: None,
             operator_fault: false,
@@ -66,8 +139,8 @@ impl ConsumerLine {
         for outcome in outcomes {
             match outcome {
                 Outcome::Delivered => self.delivered += 1,
-                Outcome::Later(trouble) => {
-                    self.operator_fault |= trouble.kind == TroubleKind::Unauthorized;
+                Outcome::Later(error) => {
+                    self.operator_fault |= error.reason.is_operator_fault();
                 }
                 Outcome::SetAside(_) => {}
             }
@@ -76,80 +149,26 @@ impl ConsumerLine {
 
     pub(super) fn write(&mut self, ms: Millis) {
         self.ms = ms;
-        let text = to_json(self);
+        let line = serde_json::to_string(self).unwrap_or_default();
         if self.operator_fault {
-            bindings::console_error(&text);
+            console_error!("{line}");
         } else {
-            bindings::console_log(&text);
+            console_log!("{line}");
         }
     }
 }
 
-/// A figure that is told only where there is something to tell.
-fn unless_zero(number: u64) -> Option<u64> {
-    Some(number).filter(|number| *number > 0)
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
-impl ToJson for Line {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("event", self.event);
-            json.field("route", self.route);
-            json.field("status", &self.status);
-            json.field_of("code", self.code);
-            json.field("events", &self.counts.events);
-            json.field("accepted", &self.counts.accepted);
-            json.field("measured", &self.counts.measured);
-            json.field("rejected", &self.counts.rejected);
-            json.field("messages", &self.messages);
-            json.field("gauges", &self.gauges);
-            json.field("libratoRequests", &self.requests);
-            json.field_of("refusedPoints", unless_zero(self.refused_points));
-            json.field_of("trouble", self.trouble.as_ref());
-            json.field("ms", &self.ms);
-        });
-    }
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_none(number: &usize) -> bool {
+    *number == 0
 }
 
-impl ToJson for ConsumerLine {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("event", self.event);
-            json.field("messages", &self.messages);
-            json.field("events", &self.events);
-            json.field("gauges", &self.gauges);
-            json.field("delivered", &self.delivered);
-            json.field("libratoRequests", &self.requests);
-            json.field_of("refusedPoints", unless_zero(self.refused_points));
-            json.field_of("sealed", unless_zero(self.sealed));
-            json.field("setAside", &self.set_aside);
-            json.field("retried", &self.retried);
-            json.field_of("trouble", self.trouble.as_ref());
-            json.field_of("operatorFault", Some(self.operator_fault).filter(|is_one| *is_one));
-            json.field("ms", &self.ms);
-        });
-    }
-}
-
-impl Line {
-    pub(super) fn new(route: &'static str) -> Self {
-        Self {
-            event: "request",
-            route,
-            status: 200,
-            code: None,
-            counts: Counts::default(),
-            messages: 0,
-            gauges: 0,
-            requests: 0,
-            refused_points: 0,
-            trouble: None,
-            ms: 0,
-        }
-    }
-
-    pub(super) fn write(&mut self, answer: &Answer, ms: Millis) {
-        (self.status, self.code, self.ms) = (answer.status, answer.code, ms);
-        bindings::console_log(&to_json(self));
-    }
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(truth: &bool) -> bool {
+    !*truth
 }

@@ -1,28 +1,32 @@
 //! The memory of seen events: a Durable Object around [`Ledger`].
+
 use std::cell::RefCell;
-use std::rc::Rc;
 
-use wasm_bindgen::prelude::wasm_bindgen;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream;
+use worker::{
+    DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object,
+};
 
-use super::bindings::{self, Deferred, Request, State};
-use super::object::{self, Database, Fault};
-use super::task::Tasks;
-use super::{Instance, Platform, random};
+use super::clock::{now, random};
+use super::env::Platform;
+use super::object::{self, Database, Row, StorageError, integer, number};
+use super::stop;
 use crate::Millis;
-use crate::destination::Writer;
+use crate::destination::WriterId;
 use crate::durable::once::{
-    Claim, Figures, Ledger, Question, by_shard, hour_of, read_answers, read_figures, read_number,
-    write_answer, write_figures,
+    Answer, Claim, Ledger, LedgerStats, MAX_EVENTS, MAX_QUESTION_BYTES, MAX_QUESTION_EVENTS,
+    Question, Record, by_shard, hour_of,
 };
 use crate::durable::parcel::{EventId, Owner};
-use crate::text::{concat, whole};
 
 /// How long an answer is waited for. Without one, events stay in the queue.
-pub(super) const PATIENCE: Millis = 10_000;
-/// Most events in one question, which is one row: rows hold two megabytes.
-const MAX_EVENTS: usize = 50_000;
+pub(super) const LEDGER_TIMEOUT: Millis = 10_000;
+/// Most objects that are asked at once how full they are.
+const AT_ONCE: usize = 8;
 
-/// Whose these events are. Where no object is bound, everybody's are granted: then nothing is
+/// Returns whose these events are. Where no object is bound, everybody's are granted: then nothing is
 /// remembered. An object that does not answer leaves its events unknown.
 pub(super) async fn claim(
     platform: &Platform,
@@ -31,21 +35,19 @@ pub(super) async fn claim(
 ) -> Vec<Claim> {
     let places = claims.iter().enumerate().map(|(place, (id, _))| (*id, place));
     let places = by_shard(places, shards);
-    let parts = places
-        .iter()
-        .flat_map(|(shard, places)| places.chunks(MAX_EVENTS).map(move |places| (*shard, places)));
-    let asked: Vec<_> = parts
-        .map(|(shard, places)| {
-            let part = places.iter().filter_map(|place| claims.get(*place).copied()).collect();
-            (places, ask(platform, shard, &Question::Claim(part)))
-        })
-        .collect();
+    let parts = places.iter().flat_map(|(shard, places)| {
+        places.chunks(MAX_QUESTION_EVENTS).map(move |places| (*shard, places))
+    });
+    let asked = parts.map(|(shard, places)| async move {
+        let part = places.iter().filter_map(|place| claims.get(*place).copied()).collect();
+        (places, ask(platform, shard, &Question::Claim(part), LEDGER_TIMEOUT).await)
+    });
     let mut answers = vec![Claim::Unknown; claims.len()];
-    for (places, answer) in asked {
-        let part = match answer.await {
-            Answered::Bytes(bytes) => read_answers(&bytes),
-            Answered::Unbound => vec![Claim::Granted; places.len()],
-            Answered::Silent => continue,
+    for (places, reply) in join_all(asked).await {
+        let part = match reply {
+            LedgerReply::Answer(Answer::Claim(claims)) => claims,
+            LedgerReply::NotBound => vec![Claim::Granted; places.len()],
+            LedgerReply::Answer(_) | LedgerReply::Unavailable => continue,
         };
         for (place, answer) in places.iter().zip(part) {
             if let Some(slot) = answers.get_mut(*place) {
@@ -58,165 +60,166 @@ pub(super) async fn claim(
 
 /// Tells the objects what is done. One that cannot be told still knows the owner, so that nobody
 /// else's copy counts.
-pub(super) async fn tell(platform: &Platform, question: &Question, shards: u32) {
-    let Question::Done(ids) = question else { return };
+pub(super) async fn mark_done(platform: &Platform, ids: &[EventId], shards: u32) {
     let parts = by_shard(ids.iter().map(|id| (*id, *id)), shards);
-    let told: Vec<_> = parts
+    let told = parts
         .iter()
-        .flat_map(|(shard, ids)| ids.chunks(MAX_EVENTS).map(move |ids| (*shard, ids)))
-        .map(|(shard, ids)| {
+        .flat_map(|(shard, ids)| ids.chunks(MAX_QUESTION_EVENTS).map(move |ids| (*shard, ids)))
+        .map(|(shard, ids)| async move {
             let question = Question::Done(ids.to_vec());
-            (shard, ask(platform, shard, &question), question)
-        })
-        .collect();
-    for (shard, answer, question) in told {
-        // Once more, since a part of a message that comes again must be known to be done.
-        if let Answered::Silent = answer.await {
-            _ = ask(platform, shard, &question).await;
-        }
-    }
+            // Once more, since a part of a message that comes again must be known to be done.
+            if let LedgerReply::Unavailable = ask(platform, shard, &question, LEDGER_TIMEOUT).await
+            {
+                _ = ask(platform, shard, &question, LEDGER_TIMEOUT).await;
+            }
+        });
+    join_all(told).await;
 }
 
-/// Whose the points of these seconds are that one delivery holds. One object answers for all: two would
-/// give the same number. Where none is bound a number is drawn; `None` when it does not answer in time.
+/// Returns the writer id of a delivery that holds points of these seconds. One object answers for all:
+/// two would give the same number. Where none is bound a number is drawn; `None` when it does not answer
+/// in time.
 pub(super) async fn writer(
     platform: &Platform,
     seconds: Vec<u32>,
-    patience: Millis,
-) -> Option<Writer> {
-    let question = Question::Write(seconds).write();
-    match fetch(platform, 0, &question, patience).await {
-        Answered::Bytes(bytes) => read_number(&bytes).map(Writer::Numbered),
-        Answered::Unbound => Some(Writer::drawn(random())),
-        Answered::Silent => None,
+    timeout: Millis,
+) -> Option<WriterId> {
+    match ask(platform, 0, &Question::AllocateWriter(seconds), timeout).await {
+        LedgerReply::Answer(Answer::WriterAllocated(number, _)) => Some(WriterId::Assigned(number)),
+        LedgerReply::NotBound => Some(WriterId::random(random())),
+        LedgerReply::Answer(_) | LedgerReply::Unavailable => None,
     }
 }
 
-/// How full the objects are, together. `None` where one does not answer.
-pub(super) async fn figures(platform: &Platform, shards: u32) -> Option<Figures> {
-    let asked: Vec<_> = (0..shards).map(|shard| fetch(platform, shard, &[], PATIENCE)).collect();
-    let mut all = Figures { events: 0, waiting: 0 };
-    for answer in asked {
-        let Answered::Bytes(bytes) = answer.await else { return None };
-        let Figures { events, waiting } = read_figures(&bytes)?;
-        all = Figures { events: all.events + events, waiting: all.waiting + waiting };
+/// Returns the occupancy of all objects together; a few are asked at once. `None` where one does not
+/// answer.
+pub(super) async fn stats(platform: &Platform, shards: u32) -> Option<LedgerStats> {
+    let asked = (0..shards)
+        .map(|shard| async move { ask(platform, shard, &Question::Stats, LEDGER_TIMEOUT).await });
+    let mut replies = stream::iter(asked).buffer_unordered(AT_ONCE);
+    let mut all = LedgerStats::default();
+    while let Some(reply) = replies.next().await {
+        let LedgerReply::Answer(Answer::Stats(stats)) = reply else { return None };
+        all.tracked += stats.tracked;
+        all.pending += stats.pending;
     }
     Some(all)
 }
 
-enum Answered {
-    Bytes(Vec<u8>),
-    Unbound,
-    Silent,
+/// Reply of a ledger's object.
+enum LedgerReply {
+    Answer(Answer),
+    NotBound,
+    /// It does not answer in time, or with anything that is no answer to the question.
+    Unavailable,
 }
 
-fn ask(
-    platform: &Platform,
-    shard: u32,
-    question: &Question,
-) -> impl Future<Output = Answered> + use<> {
-    fetch(platform, shard, &question.write(), PATIENCE)
-}
-
-/// Asks at once.
-fn fetch(
-    platform: &Platform,
-    shard: u32,
-    question: &[u8],
-    patience: Millis,
-) -> impl Future<Output = Answered> + use<> {
-    let asked = platform.env.once().map(|namespace| {
-        object::ask(
-            &platform.tasks,
-            &namespace,
-            &concat(&["once-", &whole(shard.into())]),
-            question,
-            patience,
-        )
-    });
-    async {
-        let Some(asked) = asked else { return Answered::Unbound };
-        asked.await.map_or(Answered::Silent, Answered::Bytes)
-    }
+async fn ask(platform: &Platform, shard: u32, question: &Question, timeout: Millis) -> LedgerReply {
+    let Some(namespace) = platform.once() else { return LedgerReply::NotBound };
+    let bytes = object::ask(&namespace, &format!("once-{shard}"), &question.write(), timeout).await;
+    let answer = bytes.and_then(|bytes| Answer::read(&bytes, question));
+    answer.map_or(LedgerReply::Unavailable, LedgerReply::Answer)
 }
 
 /// One ledger, with its log.
-#[wasm_bindgen]
-pub struct Once(Rc<Memory>);
-
-#[wasm_bindgen]
-impl Once {
-    /// As the platform makes it.
-    #[wasm_bindgen(constructor)]
-    #[must_use]
-    pub fn new(instance: &Instance, state: &State) -> Self {
-        Self(Rc::new(Memory {
-            tasks: instance.tasks.clone(),
-            database: Database::of(state),
-            ledger: RefCell::new(None),
-            hour: RefCell::new(0),
-        }))
-    }
-
-    /// A question, and its answers.
-    pub fn fetch(&self, promise: Deferred, request: Request) {
-        let memory = Rc::clone(&self.0);
-        object::answer(&self.0.tasks, promise, request, Box::new(move |body| memory.answer(body)));
-    }
-}
-
-struct Memory {
-    tasks: Tasks,
+#[durable_object(fetch)]
+pub struct Once {
     database: Database,
     /// Read from the log at the first question.
     ledger: RefCell<Option<Ledger>>,
-    /// The hour in which old events were last forgotten.
-    hour: RefCell<u32>,
 }
 
-impl Memory {
-    fn answer(&self, body: &[u8]) -> Result<Vec<u8>, Fault> {
-        let mut slot = self.ledger.borrow_mut();
-        let ledger = match &mut *slot {
-            Some(ledger) => ledger,
-            empty => empty.insert(self.load()?),
-        };
-        if body.is_empty() {
-            return Ok(write_figures(ledger.figures()));
-        }
-        let question = Question::read(body).ok_or(Fault)?;
-        let hour = hour_of(self.tasks.now().div_euclid(1_000));
-        if *self.hour.borrow() != hour {
-            let first = ledger.forget(hour);
-            self.database.run("DELETE FROM log WHERE hour < ?", &[first.into()])?;
-            *self.hour.borrow_mut() = hour;
-        }
-        let (answers, logged) = ledger.ask(&question, hour);
-        let answer = write_answer(&answers, logged.as_ref());
-        if let Some(logged) = logged {
-            let row = [hour.into(), bindings::blob(&logged.write())];
-            let written = self.database.run("INSERT INTO log (hour, question) VALUES (?, ?)", &row);
-            if let Err(error) = written {
-                // What is not written must not be remembered: it would be gone with the isolate.
-                *slot = None;
-                return Err(error);
-            }
-        }
-        Ok(answer)
+impl DurableObject for Once {
+    fn new(state: State, _: Env) -> Self {
+        stop::watch();
+        Self { database: Database::of(&state), ledger: RefCell::new(None) }
     }
 
-    fn load(&self) -> Result<Ledger, Fault> {
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        object::answer(OBJECT, &request, MAX_QUESTION_BYTES, |question| self.answer(question)).await
+    }
+}
+
+/// How log lines call it.
+const OBJECT: &str = "once";
+
+impl Once {
+    fn answer(&self, body: &[u8]) -> std::result::Result<Vec<u8>, StorageError> {
+        let question = Question::read(body)
+            .ok_or_else(|| StorageError::new("a question that cannot be read"))?;
+        // Taken out, not borrowed: an exception of the platform would leave it borrowed for good. When
+        // something fails it is read anew, since what is not written must not be remembered.
+        let known = self.ledger.borrow_mut().take();
+        let mut ledger = match known {
+            Some(ledger) => ledger,
+            None => self.load()?,
+        };
+        let hour = hour_of(now().div_euclid(1_000));
+        if let Some(first) = ledger.forget(hour) {
+            self.database.run("DELETE FROM log WHERE hour < ?", vec![integer(first)])?;
+        }
+        let (answer, record) = ledger.ask(&question, hour);
+        if let Some(record) = record {
+            self.append(hour, &record)?;
+        }
+        if ledger.is_log_long() {
+            match self.rewrite(&ledger) {
+                Ok(()) => ledger.log_rewritten(),
+                // The log is as it was.
+                Err(error) => error.log(OBJECT),
+            }
+        }
+        *self.ledger.borrow_mut() = Some(ledger);
+        Ok(answer.write())
+    }
+
+    fn append(&self, hour: u32, record: &Record) -> std::result::Result<(), StorageError> {
+        let row = vec![integer(hour), SqlStorageValue::Blob(record.write())];
+        self.database.run("INSERT INTO log (hour, question) VALUES (?, ?)", row)
+    }
+
+    /// Writes the log anew. Statements without an await between them are stored all or none
+    /// (<https://developers.cloudflare.com/durable-objects/best-practices/access-durable-objects-storage/>).
+    fn rewrite(&self, ledger: &Ledger) -> std::result::Result<(), StorageError> {
+        let last = self.database.rows("SELECT max(seq) FROM log", Vec::new())?;
+        let Some(SqlStorageValue::Integer(last)) = last.first().and_then(|row| row.first()) else {
+            return Ok(());
+        };
+        let appended = ledger.records().try_for_each(|(hour, record)| self.append(hour, &record));
+        let gone = match appended {
+            Ok(()) => "DELETE FROM log WHERE seq <= ?",
+            Err(_) => "DELETE FROM log WHERE seq > ?",
+        };
+        let deleted = self.database.run(gone, vec![SqlStorageValue::Integer(*last)]);
+        appended.and(deleted)
+    }
+
+    /// Reads the log. A row that cannot be read is left out: without it some events are not remembered, and
+    /// without the others none would be.
+    fn load(&self) -> std::result::Result<Ledger, StorageError> {
         self.database.run(
             "CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, hour INTEGER, question BLOB)",
-            &[],
+            Vec::new(),
         )?;
-        let mut ledger = Ledger::default();
-        for row in self.database.rows("SELECT hour, question FROM log ORDER BY seq", &[])? {
-            let hour = row.number(0)?;
-            let question = bindings::bytes_of(&row.value(1)).ok_or(Fault)?;
-            let question = Question::read(&question).ok_or(Fault)?;
-            ledger.replay(&question, hour);
+        let mut ledger = Ledger::new(MAX_EVENTS);
+        let mut unreadable = 0;
+        let statement = "SELECT hour, question FROM log ORDER BY seq";
+        self.database.each(statement, Vec::new(), |row| {
+            match record_of(&row) {
+                Some((hour, record)) => ledger.replay(&record, hour),
+                None => unreadable += 1,
+            }
+            Ok(())
+        })?;
+        if unreadable > 0 {
+            let cause = format!("rows of the log that cannot be read are left out: {unreadable}");
+            StorageError::new(cause).log(OBJECT);
         }
         Ok(ledger)
     }
+}
+
+fn record_of(row: &Row) -> Option<(u32, Record)> {
+    let Some(SqlStorageValue::Blob(record)) = row.get(1) else { return None };
+    Some((number(row, 0).ok()?, Record::read(record)?))
 }

@@ -1,22 +1,61 @@
-//! Requests to others: the destination, and the static assets beside the Worker.
+//! Requests to the destination.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::pin::pin;
+
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::stream::FuturesUnordered;
+use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
+use worker::js_sys::{Object, Promise, Uint8Array};
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
 
-use super::Platform;
-use super::bindings::{self, Target};
-use super::http::Lines;
-use super::task::{Begun, Settlement, first};
+use super::clock::{now, sleep};
+use super::http::{self, headers};
 use crate::Millis;
-use crate::delivery::{Arrival, Delivery, Lot, Outcome, Policy, Step};
-use crate::destination::{Check, Destination, Remark, Reply};
+use crate::delivery::{Arrival, Delivery, Outcome, Partition, Policy, Step};
+use crate::destination::{Check, Destination, PartialSuccess, Reply};
+use crate::lately::Lately;
 use crate::measurement::Measurement;
-use crate::segment::answer::Fallible;
-use crate::segment::cors::Origin;
+use crate::segment::answer::Result;
 use crate::segment::health;
-use crate::text::concat;
 
 /// How long the answer to a question about the credentials is waited for.
 const CHECK_TIMEOUT: Millis = 5_000;
+
+/// Most bytes of an answer that are read, unpacked: Librato names each of 300 refused measurements in
+/// less, and whoever answers more is not understood anyway.
+const MAX_REPLY: usize = 65_536;
+
+/// A URL, and how it is asked: made once, as each text that crosses to JavaScript costs.
+struct Target {
+    url: JsValue,
+    init: RequestInit,
+}
+
+impl Target {
+    fn new(url: &str, method: &str, headers: &Object) -> Self {
+        let init = RequestInit::new();
+        init.set_method(method);
+        init.set_headers(headers);
+        // Followed, a redirect would turn a POST into a GET of some page that answers 200, and take the
+        // credentials to wherever it leads.
+        init.set_redirect(RequestRedirect::Manual);
+        Self { url: url.into(), init }
+    }
+
+    /// Begins a request. What differs from one to the next is read before this returns.
+    fn fetch(&self, body: &[u8], signal: &AbortSignal) -> std::result::Result<Promise, JsValue> {
+        self.init.set_signal(Some(signal));
+        if !body.is_empty() {
+            self.init.set_body(&Uint8Array::from(body));
+        }
+        fetch(&self.url, &self.init)
+    }
+}
 
 /// How a destination is reached.
 pub(super) struct Targets {
@@ -29,18 +68,17 @@ pub(super) struct Targets {
 impl Targets {
     pub(super) fn of(destination: &dyn Destination) -> Self {
         let endpoint = destination.endpoint();
-        let mut headers = Lines::default();
-        for (name, value) in &endpoint.headers {
-            headers.push(name, value.expose());
-        }
-        let get = |url: &str| bindings::target(url, "GET", headers.as_str());
-        let check = match &endpoint.check {
-            Check::Get(url) => Some(get(url)),
-            Check::PostNothing => None,
+        let common =
+            || endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
+        let post = || {
+            let headers = headers(common().chain([("Content-Type", endpoint.content_type)]));
+            Target::new(&endpoint.url, "POST", &headers)
         };
-        headers.push("Content-Type", endpoint.content_type);
-        let post = || bindings::target(&endpoint.url, "POST", headers.as_str());
-        Self { posts: post(), check: check.unwrap_or_else(post) }
+        let check = match &endpoint.check {
+            Check::Get(url) => Target::new(url, "GET", &headers(common())),
+            Check::PostNothing => post(),
+        };
+        Self { posts: post(), check }
     }
 }
 
@@ -57,129 +95,168 @@ pub(super) struct Report {
     pub(super) outcomes: Vec<Outcome>,
     /// How many requests it took.
     pub(super) requests: u64,
+    /// How often the destination has answered with which status.
+    pub(super) answers: BTreeMap<u16, u64>,
     /// The measurements of each request that failed.
     pub(super) failed: Vec<Vec<usize>>,
     unnamed: Option<String>,
-    remark: Option<Remark>,
+    partial: Option<PartialSuccess>,
 }
 
 impl Report {
-    /// What the log tells of it: the last trouble. What was set aside is counted elsewhere, and
-    /// Librato's words about it may quote the event.
+    /// Returns what the log tells of it: the last fault. What was set aside is counted elsewhere, and
+    /// the destination's own words, which may quote the event, stay out of it.
     pub(super) fn trouble(&self) -> Option<String> {
         let later = self.outcomes.iter().rev().find_map(|outcome| match outcome {
-            Outcome::Later(trouble) => Some(trouble.detail.clone()),
+            Outcome::Later(error) => Some(error.detail.clone()),
             Outcome::SetAside(_) | Outcome::Delivered => None,
         });
-        let remark = || self.remark.as_ref().map(|remark| remark.words.clone());
-        later.or_else(|| self.unnamed.clone()).or_else(remark)
+        let partial = || self.partial.as_ref().map(|partial| partial.summary.clone());
+        later.or_else(|| self.unnamed.clone()).or_else(partial)
     }
 
-    /// How many points the destination says to have refused of what it took.
+    /// Returns how many points the destination says to have refused of what it took.
     pub(super) fn refused_points(&self) -> u64 {
-        self.remark.as_ref().map_or(0, |remark| remark.refused)
+        self.partial.as_ref().map_or(0, |partial| partial.rejected_points)
     }
 }
 
 /// Carries out a delivery.
 pub(super) async fn deliver(
-    platform: &Platform,
     upstream: Upstream<'_>,
     measurements: &[Measurement],
-    lots: &[Lot],
+    partitions: &[Partition],
     policy: Policy,
 ) -> Report {
     let destination = upstream.destination;
-    let mut delivery = Delivery::of_lots(destination, measurements, lots, policy);
-    let mut begun: Vec<(Option<u64>, Begun)> = Vec::new();
+    let mut delivery = Delivery::of_partitions(destination, measurements, partitions, policy);
+    let mut in_flight = FuturesUnordered::new();
     loop {
-        let until = match delivery.next(platform.now()) {
+        let until = match delivery.next(now()) {
             Step::Send(shipment) => {
-                let sent =
-                    exchange(platform, &upstream.targets.posts, &shipment.body, shipment.timeout);
-                begun.push((Some(shipment.id), sent));
+                in_flight.push(async move {
+                    let target = &upstream.targets.posts;
+                    let arrival = exchange(destination, target, &shipment.body, shipment.timeout);
+                    (shipment.id, arrival.await)
+                });
                 continue;
             }
             Step::Wait(until) => until,
             Step::Done => break,
         };
-        if let Some(until) = until {
-            begun.push((None, sleep(platform, until - platform.now())));
+        let arrived = match until {
+            Some(until) if in_flight.is_empty() => {
+                sleep(until - now()).await;
+                None
+            }
+            Some(until) => match select(in_flight.next(), pin!(sleep(until - now()))).await {
+                Either::Left((arrived, _)) => arrived,
+                Either::Right(_) => None,
+            },
+            None => match in_flight.next().await {
+                Some(arrived) => Some(arrived),
+                None => break,
+            },
+        };
+        if let Some((id, arrival)) = arrived {
+            delivery.settle(id, &arrival, now());
         }
-        let Some((id, settlement)) = first(&mut begun).await else { break };
-        if let Some(id) = id {
-            delivery.settle(id, &arrival(destination, settlement), platform.now());
-        }
-        // A pause is over with whatever comes first.
-        begun.retain(|(id, _)| id.is_some());
     }
+    drop(in_flight);
     let unnamed = (delivery.unnamed() > 0).then(|| {
         let name = destination.names().destination;
-        concat(&[name, " refused some of a request without saying which"])
+        format!("{name} refused some of a request without saying which")
     });
-    Report {
+    let report = Report {
         requests: delivery.requests(),
+        answers: delivery.answers().clone(),
         failed: delivery.failed().to_vec(),
         unnamed,
-        remark: delivery.remark().cloned(),
+        partial: delivery.partial().cloned(),
         outcomes: delivery.finish(),
-    }
-}
-
-/// Sends a request. The time limit covers the answer's body too.
-fn exchange(platform: &Platform, target: &Target, body: &[u8], timeout: Millis) -> Begun {
-    platform.begun(|ticket| bindings::exchange(ticket, target, body, millis(timeout)))
-}
-
-/// What came of a request.
-fn arrival(destination: &dyn Destination, exchanged: Settlement) -> Arrival {
-    let Settlement { code, bytes, value } = exchanged;
-    let status = match code {
-        0 => return Arrival::TimedOut,
-        1 => return Arrival::Lost,
-        status => u16::try_from(status).unwrap_or_default(),
     };
-    let reply: Option<bindings::Reply> = value.is_object().then(|| value.unchecked_into());
-    let header = |name: &str| bindings::reply_header(reply.as_ref()?, name);
-    let names = destination.limit_headers().iter();
-    let rate_limits = names.filter_map(|name| header(name).map(|value| (*name, value))).collect();
-    Arrival::Answered(Reply {
-        status,
-        retry_after: header("retry-after"),
-        rate_limits,
-        body: bytes,
-    })
+    LATELY.with_borrow_mut(|lately| {
+        lately.record(&report.outcomes, report.partial.as_ref(), now());
+    });
+    report
 }
 
-/// Asks whether the credentials are good.
-pub(super) async fn check(platform: &Platform, upstream: Upstream<'_>) -> Fallible<()> {
-    let Upstream { destination, targets } = upstream;
-    let exchanged = exchange(platform, &targets.check, &[], CHECK_TIMEOUT).await;
-    health::checked(destination, &arrival(destination, exchanged))
+thread_local! {
+    /// As far as this isolate has seen it.
+    static LATELY: RefCell<Lately> = RefCell::default();
 }
 
-fn sleep(platform: &Platform, time: Millis) -> Begun {
-    platform.begun(|ticket| bindings::sleep(ticket, millis(time)))
+#[wasm_bindgen]
+extern "C" {
+    /// `catch`, unlike the one of `web_sys`: what it throws would leave the module half-way.
+    #[wasm_bindgen(catch)]
+    fn fetch(url: &JsValue, init: &RequestInit) -> std::result::Result<Promise, JsValue>;
 }
 
-/// A time as JavaScript takes it.
-pub(super) fn millis(time: Millis) -> f64 {
-    u32::try_from(time.max(0)).unwrap_or(u32::MAX).into()
-}
-
-/// analytics.js itself, from the static assets. `None` where they are not deployed.
-pub(super) async fn library(platform: &Platform, origin: Origin<'_>) -> Option<JsValue> {
-    let assets = platform.env.assets()?;
-    let mut headers = Lines::default();
-    for (name, value) in origin.headers() {
-        headers.push(name, value);
+/// Sends a request and reads its answer. The time limit covers the answer's body too.
+async fn exchange(
+    destination: &dyn Destination,
+    target: &Target,
+    body: &[u8],
+    timeout: Millis,
+) -> Arrival {
+    let signal = AbortSignal::timeout_with_u32(u32::try_from(timeout.max(0)).unwrap_or(u32::MAX));
+    match send(destination, target, body, &signal).await {
+        Ok(reply) => Arrival::Answered(reply),
+        Err(_) if signal.aborted() => Arrival::TimedOut,
+        Err(_) => Arrival::Lost,
     }
-    headers.push("Content-Type", "text/javascript; charset=utf-8");
-    headers.push("Cache-Control", "public, max-age=3600");
-    let url = "https://assets.invalid/analytics.min.js";
-    let found = platform
-        .begun(|ticket| bindings::asset(ticket, &assets, url, headers.as_str()))
-        .await
-        .value;
-    found.is_object().then_some(found)
+}
+
+async fn send(
+    destination: &dyn Destination,
+    target: &Target,
+    body: &[u8],
+    signal: &AbortSignal,
+) -> std::result::Result<Reply, JsValue> {
+    let response: Response = JsFuture::from(target.fetch(body, signal)?).await?.dyn_into()?;
+    read(destination, &response).await
+}
+
+/// Reads an answer, as far as it is looked at.
+async fn read(
+    destination: &dyn Destination,
+    response: &Response,
+) -> std::result::Result<Reply, JsValue> {
+    let known = response.headers();
+    let header = |name: &str| known.get(name).ok().flatten();
+    let length = header("content-length").and_then(|length| length.parse::<usize>().ok());
+    let is_packed = || header("content-encoding").is_some();
+    let body = match length {
+        Some(0) => Vec::new(),
+        // One promise, where the length is that of the bytes and not of what they are packed in.
+        Some(..=MAX_REPLY) if !is_packed() => http::whole(response.array_buffer()).await?,
+        _ => match response.body() {
+            Some(stream) => http::beginning(&stream, MAX_REPLY).await?,
+            None => Vec::new(),
+        },
+    };
+    let mut reply = Reply { status: response.status(), body, ..Reply::default() };
+    // Of what went well nobody asks more.
+    if !response.ok() {
+        reply.retry_after = header("retry-after");
+        let names = destination.limit_headers().iter();
+        reply.rate_limits =
+            names.filter_map(|name| header(name).map(|value| (*name, value))).collect();
+    }
+    Ok(reply)
+}
+
+/// Asks whether the credentials are good. The destination's own words are told to the operator alone.
+pub(super) async fn check(upstream: Upstream<'_>, is_operator: bool) -> Result<()> {
+    let Upstream { destination, targets } = upstream;
+    let mut arrival = exchange(destination, &targets.check, &[], CHECK_TIMEOUT).await;
+    if let (Arrival::Answered(reply), false) = (&mut arrival, is_operator) {
+        reply.body.clear();
+    }
+    health::checked(destination, &arrival)?;
+    LATELY.with_borrow(|lately| match lately.refusal(now()) {
+        Some(words) => Err(health::refusing(destination, words, is_operator)),
+        None => Ok(()),
+    })
 }

@@ -1,240 +1,241 @@
 //! What was set aside, where an operator can look at it: a Durable Object with a table.
-use std::rc::Rc;
 
-use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
+use std::cell::Cell;
 
-use super::bindings::{Deferred, Request, Row, State};
-use super::object::{self, Database, Fault};
-use super::once;
-use super::task::Tasks;
-use super::{Instance, Platform};
+use serde::{Deserialize, Serialize};
+use worker::{
+    DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object,
+};
+
+use super::clock::now;
+use super::env::Platform;
+use super::object::{self, Database, Row, StorageError, integer, number};
+use super::stop;
 use crate::Millis;
 use crate::durable::dead_letter::DeadLetter;
-use crate::json::tree::Value;
-use crate::json::writer::{ToJson, Writer, to_json};
 
-/// What the object is asked for.
-enum Wish {
-    Keep(Vec<String>),
+/// How long the object is waited for by the consumer, which has time.
+const KEEP_TIMEOUT: Millis = 10_000;
+/// How long by an operator's request, which is answered within seven seconds and may ask twice.
+const OPERATOR_TIMEOUT: Millis = 3_000;
+
+/// Most bytes of letters in one request, but for one that is longer: in JSON it takes a megabyte at most, since a
+/// message has 128 KB (<https://developers.cloudflare.com/queues/platform/limits/>).
+const MAX_KEEP: usize = 1_000_000;
+
+/// Most bytes of a request: a letter is a text in a text, in which each quotation mark takes two.
+const MAX_REQUEST: usize = 2 * MAX_KEEP + 100_000;
+
+/// How long the identity of a letter is remembered that was sent again or deleted, in days. A queue keeps
+/// a message for 14 at most (<https://developers.cloudflare.com/queues/platform/limits/>), and may
+/// deliver it again until then.
+const REMEMBERED_DAYS: u32 = 15;
+
+/// Request to the object that keeps dead letters.
+#[derive(Serialize, Deserialize)]
+enum DeadLetterRequest {
+    /// Keeps letters, each after its identity.
+    Keep(Vec<(String, String)>),
     /// The newest before a number.
-    List {
-        before: u32,
-        limit: u32,
-    },
+    List { before: u32, limit: u32 },
     /// These, or the oldest.
-    Find {
-        numbers: Vec<u32>,
-        limit: u32,
-    },
-    Forget {
-        numbers: Vec<u32>,
-    },
-}
-
-impl Wish {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let Some(Value::Object(wish)) = Value::read_bytes(bytes) else { return None };
-        let [(name, wish)] = wish.as_slice() else { return None };
-        let whole = |name| wish.get(name)?.as_whole();
-        let numbers = || -> Option<Vec<u32>> {
-            wish.get("numbers")?.as_array()?.iter().map(Value::as_whole).collect()
-        };
-        match &**name {
-            "Keep" => {
-                let letters = wish.as_array()?.iter();
-                letters
-                    .map(|letter| letter.as_str().map(str::to_owned))
-                    .collect::<Option<_>>()
-                    .map(Self::Keep)
-            }
-            "List" => Some(Self::List { before: whole("before")?, limit: whole("limit")? }),
-            "Find" => Some(Self::Find { numbers: numbers()?, limit: whole("limit")? }),
-            "Forget" => Some(Self::Forget { numbers: numbers()? }),
-            _ => None,
-        }
-    }
-}
-
-impl ToJson for Wish {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| match self {
-            Self::Keep(letters) => json.field("Keep", letters),
-            Self::List { before, limit } => {
-                json.name("List");
-                json.object(|json| {
-                    json.field("before", before);
-                    json.field("limit", limit);
-                });
-            }
-            Self::Find { numbers, limit } => {
-                json.name("Find");
-                json.object(|json| {
-                    json.field("numbers", numbers);
-                    json.field("limit", limit);
-                });
-            }
-            Self::Forget { numbers } => {
-                json.name("Forget");
-                json.object(|json| json.field("numbers", numbers));
-            }
-        });
-    }
+    Find { numbers: Vec<u32>, limit: u32 },
+    /// Forgets letters, but not their identities.
+    Forget { numbers: Vec<u32> },
 }
 
 /// Letters with their numbers, and how many there are in all.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Letters {
     pub(super) count: i64,
     pub(super) letters: Vec<(u32, DeadLetter)>,
 }
 
-impl Letters {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let answer = Value::read_bytes(bytes)?;
-        let mut letters = Vec::new();
-        for numbered in answer.get("letters")?.as_array()? {
-            let [number, letter] = numbered.as_array()? else { return None };
-            letters.push((number.as_whole()?, DeadLetter::of_json(letter)?));
-        }
-        Some(Self { count: answer.get("count")?.as_integer()?, letters })
+/// Keeps letters. Returns for each whether it is kept.
+pub(super) async fn keep(platform: &Platform, letters: &[DeadLetter]) -> Vec<bool> {
+    let mut kept = Vec::new();
+    let mut rest: Vec<_> = letters
+        .iter()
+        .map(|letter| (letter.letter_id.clone().unwrap_or_default(), letter.write()))
+        .collect();
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |(_, letter): &&(String, String)| {
+            bytes += letter.len();
+            bytes <= MAX_KEEP
+        };
+        let count = rest.iter().take_while(fits).count().max(1);
+        let others = rest.split_off(count);
+        let is_kept = ask(platform, &DeadLetterRequest::Keep(rest)).await.is_ok();
+        kept.resize(kept.len() + count, is_kept);
+        rest = others;
     }
+    kept
 }
 
-impl ToJson for Letters {
-    fn write(&self, json: &mut Writer) {
-        json.object(|json| {
-            json.field("count", &self.count);
-            json.name("letters");
-            json.raw("[");
-            for (place, (number, letter)) in self.letters.iter().enumerate() {
-                json.raw(if place == 0 { "[" } else { ",[" });
-                json.value(number);
-                json.item(letter);
-                json.raw("]");
-            }
-            json.raw("]");
-        });
-    }
+/// Returns the newest letters before a number.
+pub(super) async fn list(
+    platform: &Platform,
+    before: u32,
+    limit: u32,
+) -> std::result::Result<Letters, StorageError> {
+    ask(platform, &DeadLetterRequest::List { before, limit }).await
 }
 
-/// Keeps letters. Tells whether they are kept.
-pub(super) async fn keep(platform: &Platform, letters: &[String]) -> bool {
-    ask(platform, &Wish::Keep(letters.to_vec())).await.is_ok()
-}
-
-/// The newest letters before a number.
-pub(super) async fn list(platform: &Platform, before: u32, limit: u32) -> Result<Letters, Fault> {
-    ask(platform, &Wish::List { before, limit }).await
-}
-
-/// The letters of these numbers; without numbers, the oldest.
+/// Returns the letters of these numbers; without numbers, the oldest.
 pub(super) async fn find(
     platform: &Platform,
     numbers: Vec<u32>,
     limit: u32,
-) -> Result<Letters, Fault> {
-    ask(platform, &Wish::Find { numbers, limit }).await
+) -> std::result::Result<Letters, StorageError> {
+    ask(platform, &DeadLetterRequest::Find { numbers, limit }).await
 }
 
 /// Forgets letters.
-pub(super) async fn forget(platform: &Platform, numbers: Vec<u32>) -> Result<Letters, Fault> {
-    ask(platform, &Wish::Forget { numbers }).await
+pub(super) async fn forget(
+    platform: &Platform,
+    numbers: Vec<u32>,
+) -> std::result::Result<Letters, StorageError> {
+    ask(platform, &DeadLetterRequest::Forget { numbers }).await
 }
 
-async fn ask(platform: &Platform, wish: &Wish) -> Result<Letters, Fault> {
-    let namespace = platform.env.letters().ok_or(Fault)?;
-    let question = to_json(wish).into_bytes();
-    let answer = object::ask(&platform.tasks, &namespace, "letters", &question, once::PATIENCE)
-        .await
-        .ok_or(Fault)?;
-    Letters::read(&answer).ok_or(Fault)
+async fn ask(
+    platform: &Platform,
+    request: &DeadLetterRequest,
+) -> std::result::Result<Letters, StorageError> {
+    let silent = || StorageError::new("LETTERS does not answer");
+    let namespace = platform.letters().ok_or_else(silent)?;
+    let question = serde_json::to_vec(request).map_err(|_| silent())?;
+    let timeout = match request {
+        DeadLetterRequest::Keep(_) => KEEP_TIMEOUT,
+        _ => OPERATOR_TIMEOUT,
+    };
+    let answer = object::ask(&namespace, "letters", &question, timeout).await;
+    serde_json::from_slice(&answer.ok_or_else(silent)?).map_err(|_| silent())
 }
 
 /// The table of what was set aside.
-#[wasm_bindgen]
+#[durable_object(fetch)]
 pub struct SetAside {
-    tasks: Tasks,
-    database: Rc<Database>,
+    database: Database,
+    /// The day on which the table was last seen to, since 1970.
+    day: Cell<Option<u32>>,
 }
 
-#[wasm_bindgen]
+impl DurableObject for SetAside {
+    fn new(state: State, _: Env) -> Self {
+        stop::watch();
+        Self { database: Database::of(&state), day: Cell::new(None) }
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        object::answer("set-aside", &request, MAX_REQUEST, |body| {
+            let request = serde_json::from_slice(body)
+                .map_err(|_| StorageError::new("a request that cannot be read"))?;
+            let letters = self.handle(request, now())?;
+            serde_json::to_vec(&letters).map_err(|_| StorageError::new("letters without a text"))
+        })
+        .await
+    }
+}
+
 impl SetAside {
-    /// As the platform makes it.
-    #[wasm_bindgen(constructor)]
-    #[must_use]
-    pub fn new(instance: &Instance, state: &State) -> Self {
-        Self { tasks: instance.tasks.clone(), database: Rc::new(Database::of(state)) }
-    }
-
-    /// A wish, and what came of it.
-    pub fn fetch(&self, promise: Deferred, request: Request) {
-        let (tasks, database) = (self.tasks.clone(), Rc::clone(&self.database));
-        let answer = move |body: &[u8]| {
-            let letters = fulfil(&database, Wish::read(body).ok_or(Fault)?, tasks.now())?;
-            Ok(to_json(&letters).into_bytes())
-        };
-        object::answer(&self.tasks, promise, request, Box::new(answer));
-    }
-}
-
-fn fulfil(database: &Database, wish: Wish, now: Millis) -> Result<Letters, Fault> {
-    database.run(
-        "CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, letter TEXT)",
-        &[],
-    )?;
-    let mut letters = Vec::new();
-    match wish {
-        Wish::Keep(kept) => {
-            for letter in kept {
-                database.run("INSERT INTO letters (letter) VALUES (?)", &[letter.into()])?;
+    fn handle(
+        &self,
+        request: DeadLetterRequest,
+        now: Millis,
+    ) -> std::result::Result<Letters, StorageError> {
+        let database = &self.database;
+        let today = u32::try_from(now.div_euclid(86_400_000)).unwrap_or_default();
+        if self.day.get() != Some(today) {
+            self.prepare()?;
+            let before = integer(today.saturating_sub(REMEMBERED_DAYS));
+            database.run("DELETE FROM letters WHERE removed < ?", vec![before])?;
+            self.day.set(Some(today));
+        }
+        let mut letters = Vec::new();
+        match request {
+            DeadLetterRequest::Keep(kept) => {
+                for (identity, letter) in kept {
+                    database.run(
+                        "INSERT INTO letters (identity, letter) VALUES (?, ?) ON CONFLICT (identity) DO NOTHING",
+                        vec![identity.into(), letter.into()],
+                    )?;
+                }
             }
-        }
-        Wish::List { before, limit } => {
-            letters = select(
-                database,
-                "SELECT number, letter FROM letters WHERE number < ? ORDER BY number DESC LIMIT ?",
-                &[before.into(), limit.into()],
-                now,
-            )?;
-        }
-        Wish::Find { numbers, limit } if numbers.is_empty() => {
-            letters = select(
-                database,
-                "SELECT number, letter FROM letters ORDER BY number LIMIT ?",
-                &[limit.into()],
-                now,
-            )?;
-        }
-        Wish::Find { numbers, .. } => {
-            for number in numbers {
-                letters.extend(select(
-                    database,
-                    "SELECT number, letter FROM letters WHERE number = ?",
-                    &[number.into()],
+            DeadLetterRequest::List { before, limit } => {
+                letters = self.select(
+                    "SELECT number, letter FROM letters WHERE removed IS NULL AND number < ? \
+                     ORDER BY number DESC LIMIT ?",
+                    vec![integer(before), integer(limit)],
                     now,
-                )?);
+                )?;
+            }
+            DeadLetterRequest::Find { numbers, limit } if numbers.is_empty() => {
+                letters = self.select(
+                    "SELECT number, letter FROM letters WHERE removed IS NULL ORDER BY number LIMIT ?",
+                    vec![integer(limit)],
+                    now,
+                )?;
+            }
+            DeadLetterRequest::Find { numbers, .. } => {
+                for number in numbers {
+                    letters.extend(self.select(
+                        "SELECT number, letter FROM letters WHERE removed IS NULL AND number = ?",
+                        vec![integer(number)],
+                        now,
+                    )?);
+                }
+            }
+            DeadLetterRequest::Forget { numbers } => {
+                for number in numbers {
+                    database.run(
+                        "UPDATE letters SET letter = NULL, removed = ? WHERE removed IS NULL AND number = ?",
+                        vec![integer(today), integer(number)],
+                    )?;
+                }
             }
         }
-        Wish::Forget { numbers } => {
-            for number in numbers {
-                database.run("DELETE FROM letters WHERE number = ?", &[number.into()])?;
-            }
-        }
+        let counted =
+            database.rows("SELECT count(*) FROM letters WHERE removed IS NULL", Vec::new())?;
+        let count = counted.first().ok_or_else(|| StorageError::new("no count"))?;
+        Ok(Letters { count: number(count, 0)?.into(), letters })
     }
-    let counted = database.rows("SELECT count(*) FROM letters", &[])?;
-    let count = counted.first().ok_or(Fault)?.number(0)?;
-    Ok(Letters { count: count.into(), letters })
-}
 
-fn select(
-    database: &Database,
-    statement: &str,
-    values: &[JsValue],
-    now: Millis,
-) -> Result<Vec<(u32, DeadLetter)>, Fault> {
-    let read = |row: &Row| {
-        let letter = row.value(1).as_string().ok_or(Fault)?;
-        Ok((row.number(0)?, DeadLetter::read(&letter, now)))
-    };
-    database.rows(statement, values)?.iter().map(read).collect()
+    /// Makes the table, or gives the one of an older version what it lacks. A letter of that version has no
+    /// identity, which any number of letters may lack.
+    fn prepare(&self) -> std::result::Result<(), StorageError> {
+        let run = |statement| self.database.run(statement, Vec::new());
+        run(
+            "CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, letter TEXT)",
+        )?;
+        let columns = self.database.rows("PRAGMA table_info(letters)", Vec::new())?;
+        let is_there = |name: &str| {
+            columns.iter().any(|column| {
+                matches!(column.get(1), Some(SqlStorageValue::String(other)) if other == name)
+            })
+        };
+        if !is_there("identity") {
+            run("ALTER TABLE letters ADD COLUMN identity TEXT")?;
+        }
+        if !is_there("removed") {
+            run("ALTER TABLE letters ADD COLUMN removed INTEGER")?;
+        }
+        run("CREATE UNIQUE INDEX IF NOT EXISTS letters_identity ON letters (identity)")
+    }
+
+    fn select(
+        &self,
+        statement: &str,
+        values: Vec<SqlStorageValue>,
+        now: Millis,
+    ) -> std::result::Result<Vec<(u32, DeadLetter)>, StorageError> {
+        let read = |row: &Row| {
+            let Some(SqlStorageValue::String(letter)) = row.get(1) else {
+                return Err(StorageError::new("a letter without a text"));
+            };
+            Ok((number(row, 0)?, DeadLetter::read_kept(letter, now)))
+        };
+        self.database.rows(statement, values)?.iter().map(read).collect()
+    }
 }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
+use memchr::memchr2_iter;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -105,13 +106,14 @@ impl Pass {
         Ok(target)
     }
 
-    /// Notes whether a value may nest too deeply.
+    /// Notes whether a value may nest too deeply: it has as many brackets, be they in strings.
     fn note(&self, raw: &RawValue) {
         const LIMIT: usize = MAX_DEPTH - DEEPEST_PLACE;
         let text = raw.get().as_bytes();
         // Each level takes two bytes.
-        if text.len() > 2 * LIMIT && matches!(text, [b'{' | b'[', ..]) && depth(text) > LIMIT {
-            self.may_be_deep.set(true);
+        if text.len() > 2 * LIMIT && matches!(text, [b'{' | b'[', ..]) {
+            let is_deep = memchr2_iter(b'{', b'[', text).count() > LIMIT;
+            self.may_be_deep.set(self.may_be_deep.get() || is_deep);
         }
     }
 }
@@ -342,11 +344,7 @@ pub(crate) fn stopped(text: &str) -> Option<(usize, usize)> {
 /// so it is as good for text that is not JSON: to tell why it could not be read.
 #[must_use]
 pub fn is_too_deep(text: &[u8]) -> bool {
-    depth(text) > MAX_DEPTH
-}
-
-fn depth(text: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut depth = 0_usize;
     let (mut in_string, mut is_escaped) = (false, false);
     for &byte in text {
         if in_string {
@@ -361,14 +359,16 @@ fn depth(text: &[u8]) -> usize {
                 b'"' => in_string = true,
                 b'{' | b'[' => {
                     depth += 1;
-                    deepest = deepest.max(depth);
+                    if depth > MAX_DEPTH {
+                        return true;
+                    }
                 }
                 b'}' | b']' => depth = depth.saturating_sub(1),
                 _ => {}
             }
         }
     }
-    deepest
+    false
 }
 
 #[cfg(test)]

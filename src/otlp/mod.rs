@@ -150,6 +150,13 @@ impl Destination for Otlp {
         redact(&judge::words(&reply.body), &self.secrets)
     }
 
+    fn hint(&self, words: &str) -> Option<&'static str> {
+        let words = words.to_ascii_lowercase();
+        let is_about_kind =
+            ["temporality", "delta", "cumulative"].iter().any(|word| words.contains(word));
+        is_about_kind.then_some("OTLP_PROFILE: expected another one: it does not take such points")
+    }
+
     fn notes(&self) -> Vec<&'static str> {
         self.notes.clone()
     }

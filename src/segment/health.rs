@@ -71,13 +71,28 @@ pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<()> {
     Err(failure)
 }
 
+/// Returns the failure of a destination that has refused all that was lately sent. Its own words may quote events: they are
+/// told to the operator alone.
+#[must_use]
+pub fn refusing(destination: &dyn Destination, words: &str, is_operator: bool) -> Box<ApiError> {
+    let mut message =
+        format!("{} refused all that was lately sent", destination.names().destination);
+    if let Some(hint) = destination.hint(words) {
+        message = format!("{message}; {hint}");
+    }
+    if is_operator && !words.is_empty() {
+        message = format!("{message}; it says: {words}");
+    }
+    ApiError::new(ErrorCode::UpstreamUnavailable, message)
+}
+
 /// What a deep look found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Deep {
     /// Whether the destination takes the credentials, and what is sent.
     pub destination: Result<()>,
     /// Events that a consumer has seen and not yet delivered. `None` when that is not known, or not asked.
-    pub waiting: Option<usize>,
+    pub waiting: Option<u64>,
     /// What was set aside and not yet sent again.
     pub set_aside: Option<i64>,
 }
@@ -150,7 +165,7 @@ enum Delivery {
     Durable,
     /// The same, looked at deeply; `null` for what is not known.
     #[serde(rename = "durable")]
-    Backlog { waiting: Option<usize>, set_aside: Option<i64> },
+    Backlog { waiting: Option<u64>, set_aside: Option<i64> },
 }
 
 /// Returns what an operator should know although nothing is malformed.

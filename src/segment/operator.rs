@@ -1,4 +1,4 @@
-//! What an operator asks about the events that were set aside.
+//! An operator's requests about the events that were set aside.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub struct Numbered {
 }
 
 impl Page {
-    /// A page.
+    /// Returns a page of letters with their numbers.
     #[must_use]
     pub fn of(count: i64, letters: Vec<(u32, DeadLetter)>) -> Self {
         let letters = letters.into_iter().map(|(id, letter)| Numbered { id, letter }).collect();
@@ -35,16 +35,16 @@ impl Page {
     }
 }
 
-/// Which letters are to be sent again or forgotten.
+/// Request to send letters again or to forget them.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct ReplayRequest {
     /// Their numbers; empty for the oldest [`MAX_LETTERS`].
     pub ids: Vec<u32>,
     /// Whether they are to count at the present time, since Librato takes nothing older than two hours.
     pub now: bool,
 }
 
-impl Wish {
+impl ReplayRequest {
     /// Reads `{"ids": [1, 2]}` or `{"all": true}`, with `"time": "now"` if wanted.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Wish {
     }
 }
 
-/// What came of it.
+/// Answer to a [`ReplayRequest`].
 #[derive(Debug, Serialize)]
 pub struct Done {
     /// Always true.
@@ -97,8 +97,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_is_clear_or_refused() {
-        for (body, wish) in [
+    fn a_request_is_clear_or_refused() {
+        for (body, expected) in [
             (r#"{"ids":[1,2]}"#, Some((vec![1, 2], false))),
             (r#"{"all":true,"time":"now"}"#, Some((vec![], true))),
             ("{}", None),
@@ -107,9 +107,12 @@ mod tests {
             (r#"{"ids":["1"]}"#, None),
             (r#"{"all":true,"time":"then"}"#, None),
             (r#"{"al":true}"#, None),
+            (r#"{"ids":[1],"ids":[2]}"#, None),
+            (r#"{"ids":null,"all":true}"#, None),
         ] {
-            let read = Wish::read(body.as_bytes()).ok().map(|wish| (wish.ids, wish.now));
-            assert_eq!(read, wish, "{body}");
+            let read =
+                ReplayRequest::read(body.as_bytes()).ok().map(|request| (request.ids, request.now));
+            assert_eq!(read, expected, "{body}");
         }
     }
 }

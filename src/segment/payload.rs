@@ -88,7 +88,10 @@ impl<'a, const LIMIT: usize> Target<'a> for Members<'a, LIMIT> {
     }
 
     fn array(&mut self) {
+        /// As many as most clients send at once.
+        const USUAL: usize = 16;
         self.is_array = true;
+        self.kept.reserve(USUAL);
     }
 
     fn element(&mut self) -> Option<&mut Member<'a>> {

@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { batch, now, track, tracks } from "./lib/events.mjs";
 import { partly, refused, succeeded } from "./lib/expect.mjs";
 import { startLibrato } from "./lib/librato.mjs";
-import { operatorToken, startPlatform, withPlatform } from "./lib/platform.mjs";
+import { operatorToken, startPlatform, withPlatform, wrongAnswers } from "./lib/platform.mjs";
 import { startScripted } from "./lib/scripted.mjs";
 import { waitFor } from "./lib/wait.mjs";
 import { basic, secrets, withWorker } from "./lib/worker.mjs";
@@ -72,6 +72,31 @@ async function alone(options, use) {
   } finally {
     await upstream.stop();
   }
+}
+
+/** A module in front of the Worker's, whose objects of a class first run statements of their own. */
+const preceded = (className, statements) => `
+  import { DurableObject } from "cloudflare:workers";
+  import Worker, * as all from "./index.js";
+  export * from "./index.js";
+  export class ${className} extends DurableObject {
+    constructor(state, env) {
+      super(state, env);
+      for (const statement of ${JSON.stringify(statements)}) state.storage.sql.exec(statement);
+      this.real = new all.${className}(state, env);
+    }
+    fetch(request) {
+      return this.real.fetch(request);
+    }
+  }
+  export default Worker;
+`;
+
+/** How many bytes there are in a folder. */
+async function sizeOf(folder) {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const sizes = entries.map(async (entry) => (await stat(join(entry.parentPath, entry.name))).size);
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
 /** Runs with a folder that is gone afterwards. */
@@ -405,8 +430,9 @@ describe("a measurement that Librato will never take", () => {
       assert.deepEqual(await platform.consume(bodies), ["ack", "ack"]);
       assert.deepEqual(names(stored()), good.map(({ event }) => event).sort());
 
-      const [{ reason, message, receivedAt, ...letter }, ...others] = platform.letters();
+      const [{ reason, message, receivedAt, letterId, ...letter }, ...others] = platform.letters();
       assert.deepEqual(others, []);
+      assert.match(letterId, /^[\w-]{16}$/);
       const measure_time = Date.parse(poison.timestamp) / 1000;
       assert.deepEqual(letter, {
         schemaVersion: 1,
@@ -660,6 +686,72 @@ describe("an event", () => {
     });
   });
 
+  it("is remembered although a row of the log cannot be read", async () => {
+    await withFolder(async (storage) => {
+      const events = tracks(3, fresh("Row"));
+      await alone({ storage }, async (other, upstream) => {
+        await counts(3, await other.pack(events), upstream, other);
+      });
+      // What an object of the same storage does before the Worker's own begins.
+      const statements = [
+        "INSERT INTO log (seq, hour, question) VALUES (-2, 1, x'7a7a'), (-1, 1, 'no bytes')",
+        "INSERT INTO log (hour, question) VALUES (600000, x'63ff'), ('no hour', x'64'), (600000, NULL)",
+      ];
+      await alone({ storage, front: preceded("Once", statements) }, async (other, upstream) => {
+        await counts(0, await other.pack(events), upstream, other);
+        await counts(2, await other.pack(tracks(2, fresh("Row"))), upstream, other);
+        const lines = other.worker.lines.filter(({ event }) => event === "storage");
+        assert.equal(lines.length, 1);
+        assert.equal(lines[0].object, "once");
+        assert.match(lines[0].error, /cannot be read.*: 5$/);
+      });
+    });
+  });
+
+  it("is kept while the log cannot be written, and the log line says why", async () => {
+    await withFolder(async (storage) => {
+      const statements = ["CREATE TABLE log (seq INTEGER PRIMARY KEY, hour INTEGER, question BLOB CHECK (hour < 0))"];
+      const broken = { storage, front: preceded("Once", statements) };
+      let bodies;
+      await alone(broken, async (other, upstream) => {
+        bodies = await other.pack(tracks(2));
+        between(await other.consume(bodies), [2, 5]);
+        assert.equal(upstream.requests.length, 0);
+        const line = other.worker.lines.find(({ event }) => event === "storage");
+        assert.equal(line.object, "once");
+        assert.match(line.error, /CHECK constraint failed/);
+      });
+      await alone({ storage, front: preceded("Once", ["DROP TABLE log"]) }, async (other, upstream) => {
+        await counts(2, bodies, upstream, other);
+      });
+    });
+  });
+
+  it("of millions in an hour: the object remembers the newest and begins anew as fast as ever", async () => {
+    await withFolder(async (storage) => {
+      // Forty rows of 50,000 events that were claimed in this hour, which take 40 MB.
+      const hour = Math.floor(Date.now() / 3_600_000);
+      const statements = [
+        "CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, hour INTEGER, question BLOB)",
+        `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)
+         INSERT INTO log (hour, question) SELECT ${hour}, CAST(x'63' || randomblob(1000000) AS BLOB)
+         FROM n WHERE NOT EXISTS (SELECT 1 FROM log)`,
+      ];
+      const events = tracks(3, fresh("Many"));
+      await alone({ storage, front: preceded("Once", statements) }, async (other, upstream) => {
+        await counts(3, await other.pack(events), upstream, other);
+        await counts(3, await other.pack(events), upstream, other);
+        const { waiting } = await other.delivery();
+        between(waiting, [400_000, 450_000], "events that are remembered");
+        await other.worker.evict("Once", "once-0");
+        await counts(3, await other.pack(events), upstream, other);
+        assert.equal((await other.delivery()).waiting, waiting);
+      });
+      const size = await sizeOf(storage);
+      between(size / 1e6, [8, 70], "MB of storage");
+    });
+  });
+
   for (const fault of ["throw", "503", "500", "hang"]) {
     it(`the once-storage fails ("${fault}"): it is kept, and counts once afterwards`, async () => {
       const bodies = await platform.packEach(tracks(3, fresh("Kept")));
@@ -682,6 +774,42 @@ describe("an event", () => {
     assert.deepEqual(await platform.consume(bodies, [2]), ["ack"]);
     assert.equal(samples(stored()), 600);
   });
+
+  for (const answer of wrongAnswers) {
+    it(`the once-storage is asked and answers wrongly ("${answer}"): it is kept, and counts once afterwards`, async () => {
+      const events = tracks(3, fresh("Asked"));
+      const bodies = await platform.packEach(events);
+      platform.once = (kind) => (kind === "c" ? answer : "");
+      between(await platform.consume(bodies), [2, 5]);
+      assert.equal(librato.requests.length, 0);
+      assert.deepEqual(platform.letters(), []);
+      assert.match((await platform.line()).trouble, /ONCE/);
+      platform.once = () => "";
+      await counts(3, bodies);
+      await counts(3, [...bodies, ...(await platform.pack(events))]);
+      assert.equal(await platform.waiting(), 0);
+    });
+
+    it(`the once-storage is told and answers wrongly ("${answer}"): it counts once all the same`, async () => {
+      const events = tracks(600, fresh("Told"));
+      const bodies = await platform.pack(events);
+      librato.play([{ status: 500 }]);
+      let told = 0;
+      platform.once = (kind) => (kind === "d" && ++told === 1 ? answer : "");
+      between(await platform.consume(bodies), [2, 5]);
+      assert.equal(told, 2);
+      assert.equal(samples(stored()), 300);
+      assert.deepEqual(await platform.consume(bodies, [2]), ["ack"]);
+      await counts(600, [...bodies, ...(await platform.pack(events))]);
+    });
+
+    // The first byte is all of that question, and what it is answered is its answer. Any number could be the backlog.
+    if (["half a question", "the stats", "other values"].includes(answer)) continue;
+    it(`the once-storage is looked at and answers wrongly ("${answer}"): the backlog is unknown`, async () => {
+      platform.once = (kind) => (kind === "s" ? answer : "");
+      assert.equal((await platform.delivery()).waiting ?? null, null);
+    });
+  }
 
   it("the once-storage cannot be told of the delivery: another copy still does not count", async () => {
     const event = track(fresh("Untold"));
@@ -987,6 +1115,146 @@ describe("the operator", () => {
     );
   });
 
+  /** Bodies of the letters that a refusal of Librato's becomes. */
+  const refusal = async (other, upstream, events) => {
+    const bodies = await other.packEach(events);
+    upstream.play([], () => ({ status: 400, body: { errors: { request: ["no"] } } }));
+    assert.deepEqual(await other.consume(bodies), Array(bodies.length).fill("ack"));
+    upstream.play([]);
+    return other.calls.SET_ASIDE.splice(0)
+      .flat()
+      .map(({ body }) => body);
+  };
+  const kept = async (other, bodies) => assert.deepEqual(await other.keep(bodies), Array(bodies.length).fill("ack"));
+  /** Sends all letters again, and delivers them. */
+  const replayed = async (other, changed) => {
+    await done(other.operator("POST", "/set-aside/replay", { all: true }), changed, 0);
+    const bodies = other.taken();
+    assert.deepEqual(await other.consume(bodies), Array(bodies.length).fill("ack"));
+  };
+
+  it("a letter that the queue delivers again is there once, and counts once", async () => {
+    await alone({}, async (other, upstream) => {
+      const letters = await refusal(other, upstream, tracks(2, "again"));
+      await kept(other, [...letters, letters[0]]);
+      await kept(other, letters);
+      assert.equal((await list(other)).count, 2);
+      await replayed(other, 2);
+      assert.equal(samples(stored(upstream)), 2);
+    });
+  });
+
+  it("a letter that comes again when it has been sent again or deleted does not come back", async () => {
+    await alone({}, async (other, upstream) => {
+      const letters = await refusal(other, upstream, tracks(3, "gone"));
+      await kept(other, letters);
+      const [{ id }] = (await list(other)).letters;
+      await done(other.operator("DELETE", "/set-aside", { ids: [id] }), 1, 2);
+      await kept(other, letters);
+      assert.equal((await list(other)).count, 2);
+      await replayed(other, 2);
+      await kept(other, letters);
+      assert.equal((await list(other)).count, 0);
+      await done(other.operator("POST", "/set-aside/replay", { all: true }), 0, 0);
+      assert.equal(samples(stored(upstream)), 2);
+      assert.deepEqual(await other.delivery(), { mode: "durable", waiting: 0, setAside: 0 });
+    });
+  });
+
+  it("two letters of equal content are two events", async () => {
+    await alone({}, async (other, upstream) => {
+      const timestamp = at();
+      const letters = [];
+      for (let index = 0; index < 2; index += 1) {
+        letters.push(...(await refusal(other, upstream, [track("equal", { timestamp })])));
+      }
+      const contents = letters.map((letter) => ({ ...JSON.parse(letter), letterId: "", receivedAt: "" }));
+      assert.deepEqual(contents[0], contents[1]);
+      await kept(other, letters);
+      assert.equal((await list(other)).count, 2);
+      await replayed(other, 2);
+      assert.equal(samples(stored(upstream)), 2);
+    });
+  });
+
+  it("a letter that is refused again is another", async () => {
+    await alone({}, async (other, upstream) => {
+      const letters = await refusal(other, upstream, [track("stubborn")]);
+      for (let times = 0; times < 3; times += 1) {
+        await kept(other, letters);
+        assert.equal((await list(other)).count, 1);
+        upstream.play([], () => ({ status: 400, body: { errors: { request: ["no"] } } }));
+        await replayed(other, 1);
+        const again = other.calls.SET_ASIDE.splice(0).flat();
+        assert.equal(again.length, 1);
+        letters.push(again[0].body);
+      }
+      upstream.play([]);
+      await kept(other, letters);
+      await replayed(other, 1);
+      assert.equal(samples(stored(upstream)), 1);
+    });
+  });
+
+  it("a message that the platform has moved is there once, and again when it is moved again", async () => {
+    await alone({}, async (other, upstream) => {
+      const bodies = await other.pack(tracks(3, "moved"));
+      await kept(other, [...bodies, ...bodies]);
+      assert.equal((await list(other)).count, 1);
+      await done(other.operator("POST", "/set-aside/replay", { all: true }), 1, 0);
+      const moved = other.taken();
+      await kept(other, [...bodies, ...moved]);
+      assert.equal((await list(other)).count, 1);
+      await replayed(other, 1);
+      assert.deepEqual(await other.consume([...bodies, ...moved]), ["ack", "ack"]);
+      assert.equal(samples(stored(upstream)), 3);
+    });
+  });
+
+  it("letters of an older version, without an identity, are kept and sent again", async () => {
+    await withFolder(async (storage) => {
+      const old = [letter(gauge("first")), letter(gauge("second")), letter(gauge("third"))];
+      const statements = [
+        "CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, letter TEXT)",
+        ...old.map((text) => `INSERT INTO letters (letter) VALUES ('${text}')`),
+        "DELETE FROM letters WHERE number = 3",
+      ];
+      await alone({ storage, front: preceded("SetAside", statements) }, async (other, upstream) => {
+        assert.equal((await list(other)).count, 2);
+        await kept(other, await refusal(other, upstream, [track("new")]));
+        const { letters } = await list(other);
+        assert.deepEqual(
+          letters.map(({ id, measurement }) => [id, measurement.name]),
+          [
+            [4, "new"],
+            [2, "second"],
+            [1, "first"],
+          ],
+        );
+        for (const { id } of letters) {
+          const ask = () => other.operator("POST", "/set-aside/replay", { ids: [id] });
+          assert.deepEqual(
+            (await Promise.all([ask(), ask()])).map(({ status }) => status),
+            [200, 200],
+          );
+        }
+        const bodies = other.taken();
+        assert.deepEqual(await other.consume(bodies), Array(bodies.length).fill("ack"));
+        assert.deepEqual(names(stored(upstream)), ["first", "new", "second"]);
+      });
+    });
+  });
+
+  it("a hundred letters as long as a message can be are all kept", async () => {
+    await alone({}, async (other) => {
+      const bodies = Array.from({ length: 100 }, (_, index) => `"${index}${'"'.repeat(LARGEST_MESSAGE - 10)}`);
+      await kept(other, bodies);
+      const { count, letters } = await list(other, "?limit=1");
+      assert.equal(count, 100);
+      assert.equal(letters[0].original.length, bodies[99].length);
+    });
+  });
+
   it("letters outlive the Worker", async () => {
     await withFolder(async (storage) => {
       await withLetters([letter(gauge("durable"))], async () => {}, { storage });
@@ -1019,6 +1287,47 @@ describe("the operator", () => {
   }
 });
 
+describe("GET /health?deep=1", () => {
+  const SHARDS = 20;
+
+  /** Runs with so many objects, and counts how often one is asked. */
+  async function withShards(shards, use) {
+    const settings = { ONCE_SHARDS: String(shards) };
+    await withPlatform({ librato: librato.url, settings }, async (other) => {
+      let asked = 0;
+      other.once = () => {
+        asked += 1;
+        return "";
+      };
+      await use(other, () => asked);
+    });
+  }
+
+  it("a write key makes no crowd of objects answer, and none of them often", async () => {
+    await withShards(2, async (other, asked) => {
+      for (let index = 0; index < 5; index += 1) {
+        const { delivery } = (await other.worker.fetch("/health?deep=1")).json();
+        assert.deepEqual(delivery, { mode: "durable", waiting: 0, setAside: 0 });
+      }
+      assert.equal(asked(), 2);
+    });
+    await withShards(SHARDS, async (other, asked) => {
+      const { delivery } = (await other.worker.fetch("/health?deep=1")).json();
+      assert.deepEqual(delivery, { mode: "durable", waiting: null, setAside: 0 });
+      assert.equal(asked(), 0);
+    });
+  });
+
+  it("the operator's token does, each time", async () => {
+    await withShards(SHARDS, async (other, asked) => {
+      for (const times of [1, 2]) {
+        assert.deepEqual(await other.delivery(), { mode: "durable", waiting: 0, setAside: 0 });
+        assert.equal(asked(), times * SHARDS);
+      }
+    });
+  });
+});
+
 describe("all of it, with the queues of wrangler.toml", () => {
   it("an event arrives within seconds, a refused one is set aside, and what Librato loses comes again", async () => {
     const upstream = await startLibrato();
@@ -1037,10 +1346,11 @@ describe("all of it, with the queues of wrangler.toml", () => {
         await upstream.api("/v1/metrics", { method: "POST", body: { counters: [{ name: "Counter", value: 1 }] } });
         await upstream.fault({ answer: "503", times: 1 });
         succeeded(await worker.post("/v1/batch", batch([track("Counter"), ...tracks(5, "Beside")])));
-        await waitFor("the outage", async () => (await worker.fetch("/health?deep=1")).json().delivery.waiting === 6);
+        const operator = { headers: { authorization: `Bearer ${operatorToken}` } };
+        const delivery = async () => (await worker.fetch("/health?deep=1", operator)).json().delivery;
+        await waitFor("the outage", async () => (await delivery()).waiting === 6);
         await upstream.counted("Beside-4", 1, { within: 20_000 });
-        const list = async () =>
-          (await worker.fetch("/set-aside", { headers: { authorization: `Bearer ${operatorToken}` } })).json();
+        const list = async () => (await worker.fetch("/set-aside", operator)).json();
         const { letters } = await waitFor("a letter", async () => {
           const page = await list();
           return page.count > 0 && page;
@@ -1049,8 +1359,7 @@ describe("all of it, with the queues of wrangler.toml", () => {
           letters.map(({ measurement }) => measurement.name),
           ["Counter"],
         );
-        const { delivery } = (await worker.fetch("/health?deep=1")).json();
-        assert.deepEqual(delivery, { mode: "durable", waiting: 0, setAside: 1 });
+        assert.deepEqual(await delivery(), { mode: "durable", waiting: 0, setAside: 1 });
         const totals = await upstream.totals();
         assert.deepEqual(totals["Arrives Arrives"], { count: 1, sum: 1 });
         for (let index = 0; index < 5; index += 1) {

@@ -10,18 +10,29 @@ import { startLibrato } from "./lib/librato.mjs";
 import { waitFor } from "./lib/wait.mjs";
 import { basic, startWorker, writeKey } from "./lib/worker.mjs";
 
-/** Where the Worker looks for a queue something is thrown, if the request says so: no code of the module's handles that. */
+/**
+ * Breaks the module where the request says so: by a panic, of the crate `worker` where it cannot set a timer, and by an
+ * exception of the platform's where none is expected.
+ */
 const front = `
   import worker from "./index.js";
   export * from "./index.js";
-  const broken = (env) => new Proxy(env, {
-    get(target, name) {
-      if (name === "MEASUREMENTS") throw new Error("broken on purpose");
-      return Reflect.get(target, name);
+  const { setTimeout } = globalThis;
+  const broken = () => {
+    throw new Error("broken on purpose");
+  };
+  const ways = {
+    panic: (request, ...rest) => {
+      globalThis.setTimeout = broken;
+      return worker.fetch(request, ...rest).finally(() => {
+        globalThis.setTimeout = setTimeout;
+      });
     },
-  });
+    exception: (request, ...rest) =>
+      worker.fetch(new Proxy(request, { get: (_, name) => (name === "method" ? broken() : request[name]) }), ...rest),
+  };
   export default {
-    fetch: (request, env) => worker.fetch(request, request.headers.has("x-break") ? broken(env) : env),
+    fetch: (request, ...rest) => (ways[request.headers.get("x-break")] ?? worker.fetch)(request, ...rest),
   };
 `;
 
@@ -36,7 +47,12 @@ after(async () => {
   await librato?.stop();
 });
 
-it("what was under way is to be sent again, and the next request is served", async () => {
+for (const way of ["panic", "exception"]) {
+  it(`after a ${way} what was under way is to be sent again, and the next request is served`, () => stopsBy(way));
+}
+
+async function stopsBy(way) {
+  const before = worker.lines.length;
   succeeded(await worker.post("/v1/track", track("Recovered")));
 
   // One whose body has only begun to come.
@@ -49,7 +65,7 @@ it("what was under way is to be sent again, and the next request is served", asy
   waiting.write(text.slice(0, 5));
   await waitFor("the request is under way", async () => waiting.socket?.bytesWritten > 0);
 
-  const breaking = await worker.post("/v1/track", track("Recovered"), { "x-break": "1" });
+  const breaking = await worker.post("/v1/track", track("Recovered"), { "x-break": way });
   assert.equal(breaking.status, 503);
   assert.equal(breaking.headers.get("retry-after"), "10");
   const [cut] = await answered;
@@ -57,9 +73,12 @@ it("what was under way is to be sent again, and the next request is served", asy
   cut.resume();
   waiting.destroy();
 
+  const count = (await librato.metric("Recovered")).count;
   for (let index = 0; index < 3; index += 1) succeeded(await worker.post("/v1/track", track("Recovered")));
-  assert.equal((await librato.metric("Recovered")).count, 4);
-  const stops = worker.lines.filter(({ event }) => event === "stop");
+  assert.equal((await librato.metric("Recovered")).count, count + 3);
+  const stops = worker.lines.slice(before).filter(({ event }) => event === "stop");
   assert.equal(stops.length, 1);
   assert.match(stops[0].trouble, /index\.js/);
-});
+  if (way === "panic") assert.match(stops[0].trouble, /delay\.rs:\d+/);
+  assert.doesNotMatch(stops[0].trouble, /on purpose/);
+}

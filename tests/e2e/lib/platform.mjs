@@ -14,6 +14,21 @@ export const operatorToken = `operator-${randomBytes(12).toString("hex")}`;
 
 const [{ queue: measurements }, { queue: setAside }] = configuration().queues.producers;
 
+/** What an object of the once-storage may do wrong although it answers 200, or does not answer in time. */
+export const wrongAnswers = [
+  "no question",
+  "half a question",
+  "nothing",
+  "one byte less",
+  "one byte more",
+  "other values",
+  "another tag",
+  "the stats",
+  "its question",
+  "a page",
+  "late",
+];
+
 /** A Worker beside the one that is tested. Its queues and its once-storage ask the test what to do. */
 const script = `
   import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
@@ -41,11 +56,47 @@ const script = `
     async fetch(request) {
       const bytes = new Uint8Array(await request.arrayBuffer());
       const wish = await ask(this.env, { once: String.fromCharCode(bytes[0] ?? 63) });
-      if (wish === "hang") await new Promise(() => setTimeout(() => {}, 60_000));
-      if (wish === "throw") throw new Error("the storage is out of order");
-      if (wish !== "") return new Response(wish, { status: Number(wish) });
-      const body = bytes.length === 0 ? undefined : bytes;
-      return this.env.ONCE.getByName(this.ctx.id.name).fetch(request.url, { method: request.method, body });
+      const real = (body) => {
+        const object = this.env.ONCE.getByName(this.ctx.id.name);
+        return object.fetch(request.url, { method: request.method, body: body.length === 0 ? undefined : body });
+      };
+      const answered = async (body) => new Uint8Array(await (await real(body)).arrayBuffer());
+      const wait = (time) => new Promise((resolve) => setTimeout(resolve, time));
+      switch (wish) {
+        case "":
+          return real(bytes);
+        case "hang":
+          return wait(60_000);
+        case "throw":
+          throw new Error("the storage is out of order");
+        case "late": {
+          const answer = await answered(bytes);
+          await wait(11_000);
+          return new Response(answer);
+        }
+        case "no question":
+          return real([]);
+        case "half a question":
+          return real(bytes.slice(0, Math.ceil(bytes.length / 2)));
+        case "nothing":
+          return new Response();
+        case "one byte less":
+          return new Response((await answered(bytes)).slice(0, -1));
+        case "one byte more":
+          return new Response(Uint8Array.of(...(await answered(bytes)), 0));
+        case "other values":
+          return new Response((await answered(bytes)).map((byte, at) => (at === 0 ? byte : 7)));
+        case "another tag":
+          return new Response((await answered(bytes)).map((byte, at) => (at === 0 ? 120 : byte)));
+        case "the stats":
+          return new Response(await answered(new TextEncoder().encode("s")));
+        case "its question":
+          return new Response(bytes);
+        case "a page":
+          return new Response("<html>200 OK</html>");
+        default:
+          return new Response(wish, { status: Number(wish) });
+      }
     }
   }
 
@@ -59,7 +110,7 @@ const script = `
  * @param {boolean} [options.once] whether the once-storage is bound at all
  * @returns {Promise<Platform>}
  */
-export async function startPlatform({ librato, settings, storage, once = true } = {}) {
+export async function startPlatform({ librato, settings, storage, front, once = true } = {}) {
   const platform = new Platform();
   const { name, compatibility_date: compatibilityDate } = configuration();
   const queue = (binding) => [binding, { name: "platform", entrypoint: "Queue", props: { binding } }];
@@ -68,6 +119,7 @@ export async function startPlatform({ librato, settings, storage, once = true } 
     librato,
     settings: { OPERATOR_TOKEN: operatorToken, ...settings },
     storage,
+    front,
     platform: {
       serviceBindings: Object.fromEntries(["MEASUREMENTS", "SET_ASIDE"].map(queue)),
       durableObjects: {
@@ -106,7 +158,10 @@ class Platform {
   calls = { MEASUREMENTS: [], SET_ASIDE: [] };
   /** Why a queue does not take a call, if it does not: the error's text, or "hang". */
   refuse = { MEASUREMENTS: () => "", SET_ASIDE: () => "" };
-  /** What the once-storage does when it is asked (c), told (d) or looked at (?): "throw", "hang" or a status. */
+  /**
+   * What the once-storage does when it is asked (c), told (d), wanted a number of (w) or looked at (s): "throw", "hang",
+   * a status, or one of `wrongAnswers`.
+   */
   once = () => "";
   #before = 0;
   #consumed = 0;
@@ -200,9 +255,9 @@ class Platform {
     });
   }
 
-  /** What `GET /health?deep=1` tells of the delivery. */
+  /** What `GET /health?deep=1` tells an operator of the delivery. */
   async delivery() {
-    return (await this.worker.fetch("/health?deep=1")).json().delivery;
+    return (await this.operator("GET", "/health?deep=1")).json().delivery;
   }
 
   /** How many events have been seen by a consumer since the last `forget`, and neither delivered nor set aside. */

@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { createGzip } from "node:zlib";
 
 /**
  * @typedef {object} Answer
@@ -12,6 +13,7 @@ import { setTimeout as sleep } from "node:timers/promises";
  * @property {number} [delay] milliseconds before the answer
  * @property {'before' | 'middle'} [cut] resets the connection instead of answering, or in the middle of the body
  * @property {'all' | 'body'} [hang] never sends the answer, or only its head
+ * @property {'plain' | 'gzip'} [endless] sends spaces after the body, for as long as they are taken
  *
  * @typedef {object} Recorded one request, as it came
  * @property {string} method
@@ -98,7 +100,7 @@ class Scripted {
     this.requests.push(recorded);
     const answer = this.#script.shift() ?? this.#then(recorded);
     recorded.answer = answer;
-    const { status = 200, headers = {}, body = "", delay = 0, cut, hang } = answer;
+    const { status = 200, headers = {}, body = "", delay = 0, cut, hang, endless } = answer;
 
     try {
       if (delay) await sleep(delay, undefined, { signal: this.#ending.signal });
@@ -115,6 +117,11 @@ class Scripted {
       if (cut) setImmediate(() => request.socket.resetAndDestroy());
       return;
     }
+    if (endless) {
+      const packing = endless === "gzip" ? { "content-encoding": "gzip" } : {};
+      response.writeHead(status, { ...type, ...headers, ...packing });
+      return pour(text, endless === "gzip" ? createGzip() : undefined, response);
+    }
     response.writeHead(status, { ...type, "content-length": Buffer.byteLength(text), ...headers });
     response.end(text);
   }
@@ -125,6 +132,20 @@ class Scripted {
     this.#server.closeAllConnections();
     if (this.#server.listening) await once(this.#server, "close");
   }
+}
+
+/** Sends a text and then spaces, through a packing if there is one, until nobody takes more. */
+function pour(text, packing, response) {
+  packing?.pipe(response);
+  const out = packing ?? response;
+  const spaces = Buffer.alloc(65_536, " ");
+  const more = () => {
+    while (!response.destroyed && out.write(spaces));
+  };
+  out.on("drain", more);
+  response.on("close", () => packing?.destroy());
+  out.write(text);
+  more();
 }
 
 /** @returns {Recorded} */

@@ -1,0 +1,121 @@
+//! Settings and bindings: what `wrangler.toml` and the secrets give the Worker.
+//!
+//! Not by the getters of `worker::Env`: those compare the name of the binding's JavaScript class and
+//! fail where it differs, as it does for a service binding in a queue's place. `queue("…").ok()` would
+//! then make delivery direct without a word, and `var("…")` cannot tell a number from nothing.
+
+use std::cell::OnceCell;
+
+use wasm_bindgen::{JsCast, JsValue};
+use worker::js_sys::{JSON, Reflect};
+use worker::{Env, Fetcher, ObjectNamespace, Queue, RateLimiter};
+
+use super::outbound::{Targets, Upstream};
+use super::stop;
+use crate::settings::{Setting, Settings};
+
+/// Everything that an event of the platform is handled with.
+pub(super) struct Platform {
+    env: Env,
+    account: &'static Account,
+}
+
+impl Platform {
+    pub(super) fn new(env: Env) -> Self {
+        let account = Account::get(&env);
+        Self { env, account }
+    }
+
+    pub(super) fn settings(&self) -> &'static Settings {
+        &self.account.settings
+    }
+
+    /// Returns where measurements go, when the settings say it.
+    pub(super) fn upstream(&self) -> Option<Upstream<'static>> {
+        let destination = self.account.settings.destination.as_deref()?;
+        Some(Upstream { destination, targets: self.account.targets.as_ref()? })
+    }
+
+    /// Returns the queue of accepted measurements. Without it, delivery is direct.
+    pub(super) fn measurements(&self) -> Option<Queue> {
+        self.binding("MEASUREMENTS")
+    }
+
+    /// Returns the dead-letter queue.
+    pub(super) fn set_aside(&self) -> Option<Queue> {
+        self.binding("SET_ASIDE")
+    }
+
+    /// Returns the namespace of the objects that remember events.
+    pub(super) fn once(&self) -> Option<ObjectNamespace> {
+        self.binding("ONCE")
+    }
+
+    /// Returns the namespace of the object that keeps dead letters.
+    pub(super) fn letters(&self) -> Option<ObjectNamespace> {
+        self.binding("LETTERS")
+    }
+
+    pub(super) fn rate_limiter(&self) -> Option<RateLimiter> {
+        self.binding("RATE_LIMITER")
+    }
+
+    /// Returns the static assets beside the Worker.
+    pub(super) fn assets(&self) -> Option<Fetcher> {
+        self.binding("ASSETS")
+    }
+
+    /// Returns which bindings of the shipped `wrangler.toml` are missing.
+    pub(super) fn missing_bindings(&self) -> Vec<&'static str> {
+        let mut names = vec!["MEASUREMENTS", "SET_ASIDE", "ONCE", "LETTERS", "ASSETS"];
+        names.retain(|name| self.binding::<JsValue>(name).is_none());
+        names
+    }
+
+    fn binding<T: JsCast>(&self, name: &str) -> Option<T> {
+        let binding = Reflect::get(&self.env, &name.into()).ok()?;
+        binding.is_object().then(|| binding.unchecked_into())
+    }
+}
+
+/// Settings and what follows from them, read once an isolate: they do not change while it lives, and
+/// reading them for each request costs more than the request.
+struct Account {
+    settings: Settings,
+    /// How the destination is reached, when the settings name one.
+    targets: Option<Targets>,
+}
+
+impl Account {
+    fn get(env: &Env) -> &'static Self {
+        thread_local! {
+            static ACCOUNT: OnceCell<&'static Account> = const { OnceCell::new() };
+        }
+        ACCOUNT.with(|account| {
+            *account.get_or_init(|| {
+                // The first thing that any event does.
+                stop::watch();
+                // It lives as long as the module does.
+                Box::leak(Box::new(Self::read(env)))
+            })
+        })
+    }
+
+    fn read(env: &Env) -> Self {
+        let settings = Settings::read(|name| setting(env, name));
+        let targets = settings.destination.as_deref().map(Targets::of);
+        Self { settings, targets }
+    }
+}
+
+/// Reads a setting. `[vars]` of `wrangler.toml` may hold numbers and booleans, which count as their text.
+fn setting(env: &Env, name: &str) -> Setting {
+    let value = Reflect::get(env, &name.into()).unwrap_or(JsValue::UNDEFINED);
+    if value.is_undefined() || value.is_null() {
+        return Setting::Missing;
+    }
+    let is_scalar = value.as_f64().is_some() || value.as_bool().is_some();
+    let text =
+        if is_scalar { JSON::stringify(&value).ok().map(JsValue::from) } else { Some(value) };
+    text.and_then(|text| text.as_string()).map_or(Setting::Malformed, Setting::Text)
+}

@@ -1,0 +1,327 @@
+//! One request, from its head to its answer.
+
+use worker::web_sys::{Request, Response};
+
+use super::clock::{native_date, now, random};
+use super::env::Platform;
+use super::http::{self, RequestHead};
+use super::log::Line;
+use super::{health, library, once, outbound, queue};
+use crate::Millis;
+use crate::delivery::{Partition, Policy};
+use crate::destination::{Destination, WriterId};
+use crate::durable::once::seconds;
+use crate::ingest::{self, Call, Counts, Kind, ParsedRequest};
+use crate::measurement::Measurement;
+use crate::rollup::Rollup;
+use crate::segment::answer::{Answer, ApiError, Body, ErrorCode, Result, success};
+use crate::segment::cors::{Origin, preflight_headers};
+use crate::segment::health::{Deployment, require};
+use crate::segment::route::Route;
+use crate::segment::{self, body, credential, pixel, query, webhook};
+use crate::settings::{Need, Settings};
+
+/// Answers a request.
+pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::Result<Response> {
+    let started = now();
+    let settings = platform.settings();
+    let head = &RequestHead::of(request);
+    let route = Route::of(head.path(), &settings.path_prefix);
+    let origin = Origin::judge(head.from.as_deref(), settings);
+    if head.method == "OPTIONS" {
+        let requested = http::header(request, "Access-Control-Request-Headers");
+        let headers = preflight_headers(requested.as_deref());
+        let answer = Answer { status: 204, code: None, headers, body: Body::None };
+        return http::respond(&answer, origin);
+    }
+    let script = match route {
+        _ if !head.is_get() => None,
+        Route::Library(key) if settings.knows(key) => library::library(platform, key, origin).await,
+        Route::LibraryChunk(file) => library::chunk(platform, file, origin).await,
+        _ => None,
+    };
+    if let Some(script) = script {
+        return Ok(script);
+    }
+    let line = Line::new(route.label());
+    let mut handler = RequestHandler { request, head, platform, settings, started, line };
+    let answer = handler.answer(route, origin).await;
+    handler.line.write(&answer, now() - started);
+    http::respond(&answer, origin)
+}
+
+/// When an answer must be there: none takes seven seconds.
+const ANSWER_TIMEOUT: Millis = 6_800;
+/// How long a number to write under is waited for while a client waits.
+const WRITER_TIMEOUT: Millis = 1_000;
+
+/// Per-request state.
+pub(super) struct RequestHandler<'r> {
+    pub(super) request: &'r Request,
+    pub(super) head: &'r RequestHead,
+    pub(super) platform: &'r Platform,
+    pub(super) settings: &'r Settings,
+    pub(super) started: Millis,
+    line: Line,
+}
+
+impl RequestHandler<'_> {
+    async fn answer(&mut self, route: Route<'_>, origin: Origin<'_>) -> Answer {
+        let answer = match self.dispatch(route, origin).await {
+            Ok(answer) => answer,
+            Err(failure) => failure.answer(),
+        };
+        match route {
+            Route::Pixel(_) if self.head.is_get() => pixel::answer(&answer),
+            Route::Event(_) => match query::parameter(self.head.query(), "callback") {
+                Some(callback) if self.head.is_get() => pixel::script(answer, &callback),
+                _ => answer,
+            },
+            _ => answer,
+        }
+    }
+
+    async fn dispatch(&mut self, route: Route<'_>, origin: Origin<'_>) -> Result<Answer> {
+        if route == Route::Unknown {
+            return Err(ApiError::new(ErrorCode::NotFound, "path: there is no such route"));
+        }
+        // The classic library sends an event in a query where it cannot post.
+        let data = match route {
+            Route::Event(_) if self.head.is_get() => query::parameter(self.head.query(), "data"),
+            _ => None,
+        };
+        if !route.takes(&self.head.method, data.is_some()) {
+            let methods = route.allowed_methods();
+            return Err(ApiError::new(
+                ErrorCode::MethodNotAllowed(methods),
+                format!("method: expected one of {methods}"),
+            ));
+        }
+        if let (Origin::Refused(_), false) = (origin, route == Route::Health) {
+            require(self.settings, Need::Origins)?;
+            return Err(ApiError::new(
+                ErrorCode::OriginNotAllowed,
+                "Origin: expected one that ALLOWED_ORIGINS lists",
+            ));
+        }
+        if let Route::Event(_) | Route::Pixel(_) | Route::Batch = route {
+            require(self.settings, Need::Events)?;
+        }
+        match route {
+            Route::Event(event_type) => {
+                let text = match data {
+                    Some(data) => pixel::decode(&data)?,
+                    None => self.body().await?,
+                };
+                self.take(Kind::Single(event_type), &text).await
+            }
+            Route::Pixel(event_type) => {
+                let text = pixel::event(self.head.query())?;
+                self.take(Kind::Single(event_type), &text).await
+            }
+            Route::Batch => {
+                let text = self.body().await?;
+                self.take(Kind::Batch, &text).await
+            }
+            Route::Webhook => self.webhook().await,
+            // Counters of the library about itself: taken, so that it stops asking, and dropped. It
+            // sends them without a key; a wrong one is refused as anywhere.
+            Route::LibraryMetrics => {
+                let key = self.header_key().or_else(|| self.query_key());
+                if let Some(key) = key {
+                    ingest::authenticate(Some(&key), self.settings)?;
+                }
+                Ok(success(0, &[]))
+            }
+            Route::Settings { write_key, is_prefixed } if self.settings.knows(write_key) => {
+                require(self.settings, Need::Library)?;
+                Ok(segment::library::settings(write_key, &self.root(is_prefixed)))
+            }
+            Route::SourceConfig => {
+                require(self.settings, Need::Library)?;
+                let key = self.header_key().or_else(|| self.query_key());
+                let write_key = ingest::authenticate(key.as_deref(), self.settings)?;
+                Ok(segment::library::source_config(write_key, self.started))
+            }
+            Route::SetAside | Route::Replay => self.dead_letters(route).await,
+            Route::Health => self.health().await,
+            Route::Settings { .. }
+            | Route::Library(_)
+            | Route::LibraryChunk(_)
+            | Route::Unknown => {
+                require(self.settings, Need::Library)?;
+                let message = "path: there is nothing for this write key";
+                Err(ApiError::new(ErrorCode::NotFound, message))
+            }
+        }
+    }
+
+    async fn health(&self) -> Result<Answer> {
+        let is_deep = query::parameter(self.head.query(), "deep").is_some_and(|deep| deep == "1");
+        let deployment = Deployment {
+            public_url: self.root(false),
+            is_durable: self.platform.measurements().is_some(),
+            missing_bindings: self.platform.missing_bindings(),
+        };
+        let (platform, is_durable) = (self.platform, deployment.is_durable);
+        let deep = match platform.upstream().filter(|_| is_deep) {
+            None => None,
+            Some(to) if self.is_operator() => Some(health::look(platform, to, is_durable).await),
+            Some(to) => {
+                let key = self.header_key().or_else(|| self.query_key());
+                ingest::authenticate(key.as_deref(), self.settings)?;
+                Some(health::look_rarely(platform, to, is_durable).await?)
+            }
+        };
+        Ok(segment::health::answer(self.settings, &deployment, deep))
+    }
+
+    /// Fails where a secret is not missing but malformed: then its route would exist.
+    pub(super) fn require_not_malformed(&self, setting: &str, need: Need) -> Result<()> {
+        let is_malformed = self.settings.problems.iter().any(|known| known.setting == setting);
+        if is_malformed { require(self.settings, need) } else { Ok(()) }
+    }
+
+    async fn webhook(&mut self) -> Result<Answer> {
+        let Some(secret) = &self.settings.webhook_secret else {
+            self.require_not_malformed("WEBHOOK_SECRET", Need::Webhook)?;
+            return Err(ApiError::new(ErrorCode::NotFound, "path: WEBHOOK_SECRET is not set"));
+        };
+        require(self.settings, Need::Webhook)?;
+        let signature = http::header(self.request, "X-Signature");
+        let bytes = self.read_body(webhook::MAX_REQUEST).await?;
+        webhook::verify(secret.expose(), &bytes, signature.as_deref())?;
+        let text = body::text(bytes, None, webhook::MAX_REQUEST)?;
+        // Segment sends again after a 5xx, and after nothing else.
+        self.take(Kind::Webhook, &text).await.map_err(|failure| match failure.code {
+            ErrorCode::RateLimited => failure.because(ErrorCode::UpstreamUnavailable),
+            _ => failure,
+        })
+    }
+
+    async fn body(&self) -> Result<String> {
+        let bytes = self.read_body(body::MAX_REQUEST).await?;
+        // Asked for only where it makes a difference: of what is no text.
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(text),
+            Err(other) => {
+                let encoding = http::header(self.request, "Content-Encoding");
+                body::text(other.into_bytes(), encoding.as_deref(), body::MAX_REQUEST)
+            }
+        }
+    }
+
+    pub(super) async fn read_body(&self, limit: usize) -> Result<Vec<u8>> {
+        http::read_body(self.request, self.head.content_length, limit).await
+    }
+
+    async fn take(&mut self, kind: Kind, text: &str) -> Result<Answer> {
+        let header_key = self.header_key();
+        let query_key = self.query_key();
+        let call = Call {
+            settings: self.settings,
+            kind,
+            received_at: self.started,
+            header_key: header_key.as_deref(),
+            query_key: query_key.as_deref(),
+            native_date,
+        };
+        let mut intake = ingest::parse(text, &call)?;
+        self.limit(&intake.write_key).await?;
+        let delivered = self.deliver(&mut intake).await;
+        self.line.count(Counts { accepted: 0, ..intake.counts() });
+        delivered?;
+        self.line.count(intake.counts());
+        Ok(intake.answer())
+    }
+
+    /// Asks the rate limiter, where one is bound. One that fails limits nobody.
+    async fn limit(&self, write_key: &str) -> Result<()> {
+        let Some(limiter) = self.platform.rate_limiter() else { return Ok(()) };
+        let address = http::header(self.request, "CF-Connecting-IP").unwrap_or_default();
+        match self.in_time(limiter.limit(format!("{write_key} {address}"))).await {
+            Some(Ok(outcome)) if !outcome.success => Err(ApiError::new(
+                ErrorCode::RateLimited,
+                "there are too many requests with this write key from this address",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores the measurements where a queue is bound, else delivers them at once.
+    async fn deliver(&mut self, intake: &mut ParsedRequest) -> Result<()> {
+        if intake.measured().next().is_none() || self.is_speculative() {
+            return Ok(());
+        }
+        match self.platform.measurements() {
+            Some(bound) => {
+                self.line.messages =
+                    queue::store(&bound, intake, self.started, self.deadline()).await?;
+                Ok(())
+            }
+            None => self.deliver_directly(intake).await,
+        }
+    }
+
+    /// Direct delivery: the answer waits for the destination's.
+    async fn deliver_directly(&mut self, intake: &mut ParsedRequest) -> Result<()> {
+        let oldest = self.settings.window().oldest(self.started.div_euclid(1_000));
+        let measured = intake.measured().map(|(measurement, _)| measurement);
+        let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);
+        self.line.gauges = gauges.len();
+        let Some(upstream) = self.platform.upstream() else {
+            return require(self.settings, Need::Events);
+        };
+        let writer = self.writer(upstream.destination, &gauges).await;
+        let partitions = [Partition { writer, members: gauges.len() }];
+        let policy = Policy::direct(self.started, now(), random());
+        let report = outbound::deliver(upstream, &gauges, &partitions, policy).await;
+        (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
+        self.line.refused_points = report.refused_points();
+        self.line.answers.clone_from(&report.answers);
+        let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));
+        intake.settle(&outcomes.collect::<Vec<_>>(), upstream.destination.names())
+    }
+
+    /// Whose the measurements of this request are. The client is waiting: where no number comes soon,
+    /// one is drawn.
+    async fn writer(&self, destination: &dyn Destination, gauges: &[Measurement]) -> WriterId {
+        if !destination.deduplicates_points() {
+            return WriterId::NONE;
+        }
+        let seconds = seconds(gauges);
+        let given = once::writer(self.platform, seconds, WRITER_TIMEOUT).await;
+        given.unwrap_or_else(|| WriterId::random(random()))
+    }
+
+    /// Returns scheme, host and path at which clients reach the routes.
+    fn root(&self, is_prefixed: bool) -> String {
+        let root = self.settings.public_url.as_deref().unwrap_or_else(|| self.head.origin());
+        let prefix = if is_prefixed { self.settings.path_prefix.as_str() } else { "" };
+        format!("{root}{prefix}")
+    }
+
+    pub(super) fn deadline(&self) -> Millis {
+        self.started + ANSWER_TIMEOUT
+    }
+
+    /// Waits for something until the deadline.
+    pub(super) async fn in_time<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        http::within(self.deadline() - now(), future).await
+    }
+
+    /// Returns whether the request comes before anybody has seen anything: a browser's prefetch, or a HEAD.
+    fn is_speculative(&self) -> bool {
+        let purpose = || http::header(self.request, "Sec-Purpose");
+        self.head.method == "HEAD"
+            || self.head.is_get() && purpose().is_some_and(|purpose| purpose.contains("prefetch"))
+    }
+
+    fn query_key(&self) -> Option<String> {
+        query::parameter(self.head.query(), "writeKey")
+    }
+
+    fn header_key(&self) -> Option<String> {
+        credential::basic_user(self.head.authorization.as_deref()?)
+    }
+}
