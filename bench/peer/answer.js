@@ -11,16 +11,17 @@ const STATUS = {
 
 /** Why a whole request failed. */
 export class Failure {
-  constructor(code, message, { retryAfter = 10, rejected = [] } = {}) {
+  constructor(code, message, { retryAfter = 10, rejected = [], methods } = {}) {
     this.code = code;
     this.message = message;
     this.retryAfter = retryAfter;
     this.rejected = rejected;
+    this.methods = methods;
   }
 }
 
 /** Its answer. A refusal of events is always 400, and what should be sent again is 429 or 503. */
-export function failure({ code, message, retryAfter, rejected }) {
+export function failure({ code, message, retryAfter, rejected, methods }) {
   const status = STATUS[code] ?? 400;
   const answer = { success: false, code, message, error: message };
   if (rejected.length > 0) answer.rejected = rejected;
@@ -29,6 +30,6 @@ export function failure({ code, message, retryAfter, rejected }) {
     const seconds = String(Math.min(300, Math.max(1, retryAfter)));
     headers = status === 429 ? { "Retry-After": seconds, "X-RateLimit-Reset": seconds } : { "Retry-After": seconds };
   }
-  if (status === 405) headers = { Allow: "POST, OPTIONS" };
+  if (status === 405) headers = { Allow: methods };
   return { status, code, headers, body: JSON.stringify(answer) };
 }

@@ -1,5 +1,6 @@
 // The Worker's hot path in JavaScript: what `npm run bench` measures the Rust one against. The same routes for events,
-// the same rules, limits and answers (`tests/e2e/peer.test.mjs` compares them), written for speed.
+// the same rules, limits and answers (`tests/e2e/peer.test.mjs` compares them), written for speed. Only a limit on nesting
+// is not here, since `JSON.parse` does not recurse.
 
 import { Failure, failure } from "./answer.js";
 import { take } from "./ingest.js";
@@ -8,24 +9,27 @@ import { store } from "./parcel.js";
 import { settingsOf } from "./settings.js";
 import { within } from "./within.js";
 
-const MAX_REQUEST = 512_000;
-const BODY_PATIENCE = 5_000;
+const MAX_REQUEST = 1_048_576;
+/** What is too large is read up to here, so that whoever sends it is still there for the answer. */
+const MAX_READ = 8_000_000;
+const BODY_TIMEOUT = 5_000;
 
-/** Each spelling of a path, and the type of its events; a batch names none. */
-const ROUTES = new Map();
+const POST = ["POST"];
+const BATCH = { type: undefined, label: "batch", methods: ["POST", "PUT", "PATCH"] };
+/** Each name of a route, and the type of its events; a batch names none. */
+const NAMES = new Map();
+for (const name of ["batch", "b", "import", "beacon/v1/batch"]) NAMES.set(name, BATCH);
 for (const [type, names] of [
   ["track", ["track", "t"]],
   ["page", ["page", "p"]],
   ["identify", ["identify", "i"]],
   ["other", ["group", "g", "alias", "a", "screen", "s"]],
-  [undefined, ["batch", "b", "import", "beacon/v1/batch"]],
 ]) {
-  for (const name of names) {
-    for (const path of [`/${name}`, `/v1/${name}`]) {
-      ROUTES.set(path, { type, label: type ?? "batch" }).set(`${path}/`, { type, label: type ?? "batch" });
-    }
-  }
+  for (const name of names) NAMES.set(name, { type, label: type, methods: POST });
 }
+/** The usual spellings of a path, which are found without taking it apart. */
+const PATHS = new Map();
+for (const [name, route] of NAMES) PATHS.set(`/v1/${name}`, route).set(`/${name}`, route);
 
 export default {
   async fetch(request, env) {
@@ -36,7 +40,7 @@ export default {
     const queryAt = url.indexOf("?", pathAt);
     const route = routeOf(url.slice(pathAt, queryAt < 0 ? undefined : queryAt), settings);
     const origin = headers.get("Origin");
-    const isAllowed = origin === null || settings.origins === null || settings.origins.has(origin.toLowerCase());
+    const isAllowed = origin === null || settings.allowsOrigin(origin);
     if (request.method === "OPTIONS") return preflight(headers, origin, isAllowed);
 
     const line = {
@@ -68,13 +72,29 @@ export default {
   },
 };
 
+/**
+ * The route of a path. Clients disagree about slashes and about `/v1`: repeated slashes are one, one at the end is none,
+ * and `/v1` may be missing or come again.
+ */
 function routeOf(path, { prefix }) {
-  return ROUTES.get(prefix !== "" && path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path);
+  const usual = PATHS.get(path);
+  if (usual !== undefined) return usual;
+  let segments = path.split("/").filter((segment) => segment !== "");
+  if (prefix.length > 0 && prefix.every((segment, place) => segment === segments[place])) {
+    segments = segments.slice(prefix.length);
+  }
+  const versions = segments.findIndex((segment) => segment !== "v1");
+  // React Native's `proxy` is a whole URL, to which batches are posted.
+  if (versions < 0) return segments.length > 0 ? BATCH : undefined;
+  return NAMES.get(segments.slice(versions).join("/"));
 }
 
 async function visit(request, env, { settings, route, isAllowed, startedAt, line, url, queryAt }) {
-  if (route === undefined) throw new Failure("not_found", "path: there is no such route");
-  if (request.method !== "POST") throw new Failure("method_not_allowed", "method: expected one of POST, OPTIONS");
+  if (route === undefined) throw new Failure("not_found", "path: unknown route");
+  if (!route.methods.includes(request.method)) {
+    const methods = [...route.methods, "OPTIONS"].join(", ");
+    throw new Failure("method_not_allowed", `method: expected one of ${methods}`, { methods });
+  }
   if (!isAllowed) throw new Failure("origin_not_allowed", "Origin: expected one that ALLOWED_ORIGINS lists");
   if (settings.missing) throw new Failure("misconfigured", `${settings.missing}: expected a setting`);
   const { headers } = request;
@@ -128,20 +148,10 @@ function queryParameter(query, name) {
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 const tooLarge = () => new Failure("payload_too_large", `body: expected at most ${MAX_REQUEST} bytes`);
 
-/** The bytes of a body and their text. What is too large is never held. */
+/** The bytes of a body and their text. */
 async function bodyOf(request) {
-  const length = request.headers.get("Content-Length");
-  if (Number(length) > MAX_REQUEST) throw tooLarge();
-  if (request.body === null) return { bytes: new Uint8Array(), text: "" };
-  let bytes;
-  try {
-    bytes = await within(BODY_PATIENCE, length === null ? read(request.body) : all(request));
-  } catch (error) {
-    throw error instanceof Failure ? error : new Failure("upstream_unavailable", "body: expected more bytes");
-  }
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) {
-    bytes = await unzip(bytes);
-  }
+  let bytes = await received(request);
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) bytes = await unzip(bytes);
   try {
     return { bytes, text: utf8.decode(bytes) };
   } catch {
@@ -153,17 +163,34 @@ async function bodyOf(request) {
   }
 }
 
+/** The bytes that were sent. Of what is too large nothing is held. */
+async function received(request) {
+  if (request.body === null) return new Uint8Array();
+  const length = request.headers.get("Content-Length");
+  if (Number(length) > MAX_READ) throw tooLarge();
+  const isWhole = length !== null && Number(length) <= MAX_REQUEST;
+  try {
+    return await within(BODY_TIMEOUT, isWhole ? all(request) : read(request.body, MAX_READ));
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    if (Number(length) > MAX_REQUEST) throw tooLarge();
+    throw new Failure("upstream_unavailable", "body: upload stalled before the end");
+  }
+}
+
 const all = async (request) => new Uint8Array(await request.arrayBuffer());
 
-/** All of a stream, up to the limit. */
-async function read(stream) {
+/** All of a stream up to the limit. What goes beyond is read on, as far as `most`, and thrown away. */
+async function read(stream, most) {
   const parts = [];
   let length = 0;
   for await (const part of stream) {
     length += part.length;
-    if (length > MAX_REQUEST) throw tooLarge();
-    parts.push(part);
+    if (length > most) break;
+    if (length > MAX_REQUEST) parts.length = 0;
+    else parts.push(part);
   }
+  if (length > MAX_REQUEST) throw tooLarge();
   const bytes = new Uint8Array(length);
   let at = 0;
   for (const part of parts) {
@@ -175,7 +202,7 @@ async function read(stream) {
 
 async function unzip(bytes) {
   try {
-    return await read(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
+    return await read(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")), MAX_REQUEST);
   } catch (error) {
     if (error instanceof Failure) throw error;
     throw new Failure("unsupported_encoding", "body: expected gzip, found a damaged one");
@@ -202,7 +229,7 @@ function preflight(headers, origin, isAllowed) {
     }
   }
   const own = {
-    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, OPTIONS",
     "Access-Control-Allow-Headers": allowed.join(", "),
     "Access-Control-Max-Age": "86400",
   };

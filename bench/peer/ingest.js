@@ -1,15 +1,15 @@
 // From the text of a request to measurements, and from their fate to the answer.
 
 import { Failure, failure } from "./answer.js";
-import { judge, Rejection, Section } from "./mapping.js";
+import { judge, Rejection, Section, TYPES } from "./mapping.js";
 import { moment } from "./time.js";
 
-const MAX_EVENT = 32_768;
+const MAX_EVENT = 65_536;
 const MAX_EVENTS = 2_500;
 const NONE = Section.of(undefined);
 
-/** A field that is text and not empty. */
-const text = (field) => (typeof field === "string" && field !== "" && field.isWellFormed() ? field : undefined);
+/** A field that is text and not empty. Half a surrogate pair in it is U+FFFD, as in UTF-8. */
+const text = (field) => (typeof field === "string" && field !== "" ? field.toWellFormed() : undefined);
 
 /** `sentAt`; what is no date counts as absent. */
 function sentAtOf(field) {
@@ -31,30 +31,33 @@ const isEvent = (value) => typeof value === "object" && value !== null && !Array
 export function take(body, type, { settings, receivedAt, headerKey, queryKey }) {
   // A key in the header is judged before anything of the body is looked at.
   if (headerKey !== undefined) authenticate(headerKey, settings);
-  const json = parse(body.text);
-  const call = { settings, receivedAt, context: NONE, integrations: NONE };
-  if (type !== undefined) {
+  const json = parse(body);
+  const call = { settings, receivedAt, names: new Map(), context: NONE, integrations: NONE };
+  const isBatch = type === undefined && (json.batch !== undefined || Array.isArray(json) || !TYPES.has(json.type));
+  if (!isBatch) {
+    if (Array.isArray(json)) throw noJsonObject();
     const writeKey = headerKey ?? authenticate(text(json.writeKey) ?? queryKey(), settings);
-    const intake = new Intake(false, writeKey);
+    const intake = new Intake(false, writeKey, body);
     const isTooLarge = body.bytes.length > MAX_EVENT && encoder.encode(body.text.trim()).length > MAX_EVENT;
     intake.add(json, isTooLarge ? tooLarge : judge(json, type, call, sentAtOf(json.sentAt)));
     return intake;
   }
-  const { batch } = json;
+  // A bare array is a batch without an envelope.
+  const batch = Array.isArray(json) ? json : json.batch;
   if (!Array.isArray(batch)) throw new Failure("invalid_event", "batch: expected an array of events");
   if (batch.length > MAX_EVENTS) {
     throw new Failure("payload_too_large", `batch: expected at most ${MAX_EVENTS} events`);
   }
   const writeKey = headerKey ?? authenticate(text(json.writeKey) ?? keyIn(batch) ?? queryKey(), settings);
-  const intake = new Intake(true, writeKey);
-  const oversized = body.bytes.length > MAX_EVENT ? tooLargeMembers(body.bytes) : undefined;
+  const intake = new Intake(true, writeKey, body);
+  const oversized = body.bytes.length > MAX_EVENT ? tooLargeMembers(body.bytes, batch === json) : undefined;
   const sentAt = sentAtOf(json.sentAt);
   call.context = Section.of(json.context);
   call.integrations = Section.of(json.integrations);
   for (let index = 0; index < batch.length; index += 1) {
     const event = batch[index];
-    if (oversized?.has(index)) intake.add(event, tooLarge);
-    else if (!isEvent(event)) intake.add(event, noObject);
+    if (!isEvent(event)) intake.add(event, noObject);
+    else if (oversized?.has(index)) intake.add(event, tooLarge);
     else intake.add(event, judge(event, undefined, call, sentAt ?? sentAtOf(event.sentAt)));
   }
   return intake;
@@ -62,21 +65,37 @@ export function take(body, type, { settings, receivedAt, headerKey, queryKey }) 
 
 const tooLarge = new Rejection("event_too_large", `event: expected at most ${MAX_EVENT} bytes`);
 const noObject = new Rejection("invalid_event", "event: expected an object");
+const noJsonObject = () => new Failure("invalid_event", "body: expected a JSON object");
 
-function parse(text) {
+/** Strings, which are left alone, and the words that Python's `json.dumps` writes for numbers that JSON does not have. */
+const STRING_OR_WORD = /"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity/gs;
+
+/** An object or an array. Words that JSON does not have are put in quotation marks, in the body as well. */
+function parse(body) {
   let json;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(body.text);
   } catch {
-    throw new Failure("malformed_json", "body: expected JSON");
+    // Looked for only now, since no other client writes such words.
+    body.text = body.text.replace(STRING_OR_WORD, (found) => (found[0] === '"' ? found : `"${found}"`));
+    body.bytes = encoder.encode(body.text);
+    try {
+      json = JSON.parse(body.text);
+    } catch {
+      throw new Failure("malformed_json", "body: expected JSON");
+    }
   }
-  if (!isEvent(json)) throw new Failure("invalid_event", "body: expected a JSON object");
+  if (typeof json !== "object" || json === null) throw noJsonObject();
   return json;
 }
 
 function authenticate(key, { writeKeys }) {
   if (key !== undefined && writeKeys.has(key)) return key;
-  throw new Failure("invalid_write_key", "writeKey: expected a write key that is accepted here");
+  const message =
+    key === undefined
+      ? "writeKey: invalid write key: expected one, as the user name of HTTP Basic, as `writeKey` in the body or in the query, found none"
+      : "writeKey: invalid write key: expected one that is accepted here, found another";
+  throw new Failure("invalid_write_key", message);
 }
 
 function keyIn(batch) {
@@ -94,17 +113,21 @@ export class Intake {
   events = 0;
   rejected = [];
   #seen = new Set();
+  #body;
+  #numericIds;
 
-  constructor(isBatch, writeKey) {
+  constructor(isBatch, writeKey, body) {
     this.isBatch = isBatch;
     this.writeKey = writeKey;
+    this.#body = body;
   }
 
   add(event, verdict) {
     const index = this.events;
     this.events += 1;
     if (verdict === undefined) return;
-    const messageId = text(event?.messageId);
+    const id = event?.messageId;
+    const messageId = typeof id === "number" ? this.#numericId(index) : text(id);
     if (verdict instanceof Rejection) {
       this.rejected.push({ index, messageId: messageId ?? null, code: verdict.code, message: verdict.message });
       return;
@@ -119,6 +142,20 @@ export class Intake {
     this.measured.push(verdict);
   }
 
+  /**
+   * A `messageId` that is a number, as it was written. `JSON.parse` rounds long ones, two of which may then be the same,
+   * so that these bodies, which are rare, are read once more.
+   */
+  #numericId(index) {
+    if (this.#numericIds === undefined) {
+      const json = JSON.parse(this.#body.text, (key, value, { source }) =>
+        key === "messageId" && typeof value === "number" ? source : value,
+      );
+      this.#numericIds = this.isBatch ? (json.batch ?? json) : [json];
+    }
+    return this.#numericIds[index].messageId;
+  }
+
   /** Takes over that the destination refused some measurements. */
   refuse(measurements, message) {
     const gone = new Set(measurements);
@@ -129,18 +166,13 @@ export class Intake {
     this.rejected.sort((one, other) => one.index - other.index);
   }
 
-  /** The answer when everything that can be kept is kept. */
+  /** The answer when everything that can be kept is kept. A batch that could be read is always 200. */
   answer() {
     const { rejected } = this;
     if (rejected.length === 0) return SUCCESS;
+    if (!this.isBatch) return failure(new Failure(rejected[0].code, rejected[0].message));
     const accepted = this.events - rejected.length;
-    if (accepted > 0) {
-      return { status: 200, body: JSON.stringify({ success: true, accepted, rejected }) };
-    }
-    const [{ code, message }] = rejected;
-    if (!this.isBatch) return failure(new Failure(code, message));
-    const said = `batch: none of ${rejected.length} events could be accepted; the first: ${message}`;
-    return failure(new Failure("invalid_event", said, { rejected }));
+    return { status: 200, body: JSON.stringify({ success: true, accepted, rejected }) };
   }
 
   /** Figures for the log. */
@@ -166,15 +198,17 @@ const CLOSING = 0x7d;
 const BATCH = [...encoder.encode('"batch"')];
 
 /**
- * The members of `batch` that are longer than an event may be, in bytes as they were sent: `JSON.parse` does not tell.
- * `undefined` where there are none. The text is known to be JSON.
+ * The members of `batch`, or of a bare array, that are longer than an event may be, in bytes as they were sent:
+ * `JSON.parse` does not tell. `undefined` where there are none. The text is known to be JSON.
  */
-function tooLargeMembers(bytes) {
+function tooLargeMembers(bytes, isBare) {
   const { length } = bytes;
+  /** How deep a member's commas stand. */
+  const level = isBare ? 1 : 2;
   let found;
   let depth = 0;
   let key = 0;
-  let isInBatch = false;
+  let isInBatch = isBare;
   let member = 0;
   let start = 0;
   let at = 0;
@@ -188,12 +222,12 @@ function tooLargeMembers(bytes) {
         inner = bytes[at++];
       }
     } else if (byte === COMMA) {
-      if (depth === 2) member += 1;
+      if (depth === level) member += 1;
     } else if ((byte | EITHER) === OPENING) {
       depth += 1;
-      if (depth === 3) {
+      if (depth === level + 1) {
         start = at - 1;
-      } else if (depth === 2) {
+      } else if (depth === level && !isBare) {
         isInBatch = BATCH.every((wanted, place) => bytes[key + place] === wanted);
         if (isInBatch) {
           // Of repeated keys the last counts.
@@ -203,7 +237,7 @@ function tooLargeMembers(bytes) {
       }
     } else if ((byte | EITHER) === CLOSING) {
       depth -= 1;
-      if (depth === 2 && isInBatch && at - start > MAX_EVENT) {
+      if (depth === level && isInBatch && at - start > MAX_EVENT) {
         found ??= new Set();
         found.add(member);
       }

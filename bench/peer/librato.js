@@ -42,12 +42,13 @@ class Gauge {
     return true;
   }
 
-  /** Names and sources hold nothing that JSON would escape. */
+  /** Metrics and sources hold nothing that JSON would escape. */
   toText(creation) {
     const { count, sum } = this;
     const values = count === 1 ? `"value":${sum}` : `"count":${count},"sum":${sum},"min":${this.min},"max":${this.max}`;
     const squares = count > 1 && inRange(this.sumSquares) ? `,"sum_squares":${this.sumSquares}` : "";
-    return `{"name":"${this.name}",${values}${creation}${squares},"source":"${this.source}","measure_time":${this.time}}`;
+    const { metric, json } = this.name;
+    return `{"name":"${metric}",${values},"display_name":${json}${creation}${squares},"source":"${this.source}","measure_time":${this.time}}`;
   }
 }
 
@@ -58,7 +59,7 @@ export function rollUp(measured, interval, oldest) {
   for (const measurement of measured) {
     const { name, source, time } = measurement;
     const begin = time - (time % interval);
-    const key = `${name} ${source} ${begin}`.toLowerCase();
+    const key = `${name.metric} ${source} ${begin}`.toLowerCase();
     const held = places.get(key);
     if (held?.takes(measurement)) continue;
     const gauge = new Gauge(measurement, Math.max(begin, Math.min(oldest, time)), measurement);
@@ -82,22 +83,33 @@ export async function deliver(intake, settings, startedAt, line) {
   const gauges = rollUp(intake.measured, settings.rollupSeconds, oldest);
   line.gauges = gauges.length;
   const deadline = Math.min(Date.now() + DEADLINE, startedAt + REQUEST_DEADLINE);
-  const delivery = { settings, deadline, line, intake };
-  if (gauges.length <= MAX_GAUGES) return post(gauges, delivery);
-  const waiting = [];
-  for (let at = 0; at < gauges.length; at += MAX_GAUGES) waiting.push(gauges.slice(at, at + MAX_GAUGES));
-  const lanes = Array.from({ length: MAX_AT_ONCE }, async () => {
-    for (let batch = waiting.shift(); batch !== undefined; batch = waiting.shift()) await post(batch, delivery);
-  });
-  await Promise.all(lanes);
+  const delivery = { settings, deadline, line, failure: undefined, refused: [] };
+  if (gauges.length <= MAX_GAUGES) {
+    await post(gauges, delivery);
+  } else {
+    const waiting = [];
+    for (let at = 0; at < gauges.length; at += MAX_GAUGES) waiting.push(gauges.slice(at, at + MAX_GAUGES));
+    const lanes = Array.from({ length: MAX_AT_ONCE }, async () => {
+      for (let batch = waiting.shift(); batch !== undefined; batch = waiting.shift()) await post(batch, delivery);
+    });
+    await Promise.all(lanes);
+  }
+  if (delivery.failure !== undefined) throw delivery.failure;
+  for (const { members, reason } of delivery.refused) intake.refuse(members, reason);
 }
 
+/** Sends a request. Once one has failed, no other is begun: the client will send all of it again. */
 async function post(gauges, delivery) {
+  if (delivery.failure !== undefined) return;
   const { settings, deadline, line } = delivery;
   let body = `{"gauges":[${gauges[0].toText(settings.creation)}`;
-  for (let at = 1; at < gauges.length; at += 1) body += `,${gauges[at].toText(settings.creation)}`;
+  let extraBytes = gauges[0].name.extraBytes;
+  for (let at = 1; at < gauges.length; at += 1) {
+    body += `,${gauges[at].toText(settings.creation)}`;
+    extraBytes += gauges[at].name.extraBytes;
+  }
   body += "]}";
-  if (body.length > MAX_BYTES && gauges.length > 1) return halve(gauges, delivery);
+  if (body.length + extraBytes > MAX_BYTES && gauges.length > 1) return halve(gauges, delivery);
   for (let tries = 1; ; tries += 1) {
     line.libratoRequests += 1;
     const timeLeft = deadline - Date.now();
@@ -106,17 +118,22 @@ async function post(gauges, delivery) {
     if (reply.isTooLarge && gauges.length > 1) return halve(gauges, delivery);
     if (reply.refusal !== undefined) {
       if (reply.isSearched && gauges.length > 1) return halve(gauges, delivery);
-      return delivery.intake.refuse(
-        gauges.flatMap(({ members }) => members),
-        reply.refusal,
-      );
+      delivery.refused.push({ members: gauges.flatMap(({ members }) => members), reason: reply.refusal });
+      return;
     }
     const pause = reply.retryAfter === undefined ? PAUSE * (1 + Math.random()) : reply.retryAfter * 1000;
     line.trouble = reply.detail;
-    if (tries === 2 || Date.now() + pause + SHORTEST_TRY > deadline) throw reply.failure;
+    if (tries === 2 || Date.now() + pause + SHORTEST_TRY > deadline) {
+      if (isWorse(reply.failure, delivery.failure)) delivery.failure = reply.failure;
+      return;
+    }
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
+
+/** From what time may mend to what only an operator can. */
+const SEVERITY = ["upstream_unavailable", "rate_limited", "misconfigured"];
+const isWorse = (one, other) => other === undefined || SEVERITY.indexOf(one.code) > SEVERITY.indexOf(other.code);
 
 async function halve(gauges, delivery) {
   const half = gauges.length >> 1;
@@ -143,37 +160,68 @@ async function exchange(settings, body, timeout) {
 }
 
 function judge(response, text) {
-  const { status, ok } = response;
-  if (ok) return text === "" || !hasErrors(text) ? DELIVERED : refused(text, true);
-  if (status === 400) return refused(text, true);
-  if (status === 413) return { isTooLarge: true, refusal: "it is too large" };
+  const { status, ok, headers } = response;
+  const answer = text === "" ? undefined : parsed(text);
+  if (ok) return hasErrors(answer) ? refused(text, true) : DELIVERED;
   const detail = `Librato answered ${status}`;
+  if (status === 400) {
+    // What stands before Librato answers 400 in other forms.
+    return hasErrors(answer) || answer?.code === 400 ? refused(text, true) : unavailable(detail, retryAfter(headers));
+  }
+  if (status === 413) return { isTooLarge: true, refusal: "it is too large" };
   if (status === 429 || (status === 403 && /api limit/i.test(text))) {
-    const retryAfter = Number.parseInt(response.headers.get("retry-after") ?? "", 10);
-    const seconds = Number.isNaN(retryAfter) ? undefined : retryAfter;
-    return trouble("rate_limited", "Librato limits the account: send again later", detail, seconds);
+    return trouble("rate_limited", "Librato limits the account: send again later", detail, retryAfter(headers));
   }
   if (status === 401 || status === 403) {
-    const message = "LIBRATO_EMAIL and LIBRATO_TOKEN: expected credentials that Librato accepts";
-    return { detail, failure: new Failure("misconfigured", message, { retryAfter: 60 }) };
+    return misconfigured("LIBRATO_EMAIL and LIBRATO_TOKEN: expected credentials that Librato accepts", detail);
+  }
+  if (status === 404 || status === 405) {
+    return misconfigured("LIBRATO_URL: expected a URL at which Librato takes measurements, found none there", detail);
   }
   if (status >= 402 && status < 500 && status !== 408) return { refusal: detail, isSearched: false };
-  return unavailable(detail);
+  return unavailable(detail, retryAfter(headers));
 }
 
-function hasErrors(text) {
+function parsed(text) {
   try {
-    const errors = JSON.parse(text)?.errors;
-    return Boolean(errors) && (typeof errors !== "object" || Object.keys(errors).length > 0);
+    return JSON.parse(text);
   } catch {
-    return false;
+    return undefined;
   }
 }
+
+function hasErrors(answer) {
+  const errors = answer?.errors;
+  return Boolean(errors) && (typeof errors !== "object" || Object.keys(errors).length > 0);
+}
+
+const LIMIT_HEADERS = ["x-librato-ratelimit-agg", "x-librato-ratelimit-std"];
+
+/** Seconds until Librato wants to be asked again: `Retry-After`, or the latest reset of a limit that is used up. */
+function retryAfter(headers) {
+  const text = headers.get("retry-after")?.trim() ?? "";
+  if (/^\d+$/.test(text)) return Number(text);
+  if (text.endsWith("GMT")) return secondsUntil(Date.parse(text));
+  const resets = LIMIT_HEADERS.flatMap((name) => {
+    const parts = (headers.get(name) ?? "").split(",").map((part) => part.trim().split("="));
+    const { remaining = "0", reset = "" } = Object.fromEntries(parts);
+    return Number(remaining) <= 0 && reset !== "" ? Number(reset) * 1000 : [];
+  });
+  return resets.length > 0 ? secondsUntil(Math.max(...resets)) : undefined;
+}
+
+const secondsUntil = (moment) =>
+  Number.isNaN(moment) ? undefined : Math.max(1, Math.ceil((moment - Date.now()) / 1000));
 
 const refused = (text, isSearched) => ({ refusal: `Librato refused it: ${text.slice(0, 300)}`, isSearched });
 
-const unavailable = (detail) =>
-  trouble("upstream_unavailable", "Librato does not take measurements now: send again later", detail);
+const unavailable = (detail, pause) =>
+  trouble("upstream_unavailable", "Librato does not take measurements now: send again later", detail, pause);
+
+const misconfigured = (message, detail) => ({
+  detail,
+  failure: new Failure("misconfigured", message, { retryAfter: 60 }),
+});
 
 const trouble = (code, message, detail, retryAfter) => ({
   detail,

@@ -8,7 +8,7 @@ const MAX_AHEAD_SECONDS = 600;
 /** Librato refuses numbers of this magnitude. */
 const MAGNITUDE_LIMIT = 1e127;
 
-const TYPES = new Set(["track", "page", "identify", "group", "alias", "screen"]);
+export const TYPES = new Set(["track", "page", "identify", "group", "alias", "screen"]);
 const NUMERIC = /^\s*(?:\$[+-]?|[+-]?\$?)(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/;
 const NOT_OF_A_NAME = /[^A-Za-z0-9._-]/g;
 const NOT_OF_A_SOURCE = /[^A-Za-z0-9.:_-]/g;
@@ -21,8 +21,6 @@ export class Rejection {
   }
 }
 
-const loneSurrogate = (field) => new Rejection("malformed_json", `${field}: expected Unicode text`);
-
 export const inRange = (value) => Math.abs(value) < MAGNITUDE_LIMIT;
 
 function clean(text, others) {
@@ -30,7 +28,32 @@ function clean(text, others) {
   return cleaned.length > MAX_LENGTH ? cleaned.slice(0, MAX_LENGTH) : cleaned;
 }
 
-const cleanName = (text) => clean(text, NOT_OF_A_NAME);
+const encoder = new TextEncoder();
+
+/** A name in its forms, each of which is made once a request: a batch has few names, and many events of each. */
+class Name {
+  constructor(text, prefix) {
+    /** As it was written, where half a surrogate pair is U+FFFD. */
+    this.written = text.toWellFormed();
+    /** As the original destination cleaned it: the source, where none is given. */
+    this.cleaned = clean(text, NOT_OF_A_NAME);
+    /** The metric, with `METRIC_PREFIX`. */
+    this.metric = prefix === "" ? this.cleaned : (prefix + this.cleaned).slice(0, MAX_LENGTH);
+    /** As JSON has what was written, and by how many bytes that is longer in UTF-8 than it has units. */
+    this.json = JSON.stringify(this.written);
+    this.extraBytes = encoder.encode(this.json).length - this.json.length;
+  }
+
+  static of(text, { names, settings }) {
+    let name = names.get(text);
+    if (name === undefined) {
+      name = new Name(text, settings.metricPrefix);
+      names.set(text, name);
+    }
+    return name;
+  }
+}
+
 const cleanSource = (text) => unreserved(clean(text, NOT_OF_A_SOURCE));
 const unreserved = (source) => (source.length === 3 && source.toLowerCase() === "all" ? `${source}-` : source);
 
@@ -119,11 +142,11 @@ const libratoSource = (entry) => (Array.isArray(entry) ? undefined : entry.sourc
  *
  * @param {object} event
  * @param {string | undefined} givenType the type that the path gives
- * @param {{ settings: object, receivedAt: number, context: Section, integrations: Section }} call with the defaults
- *   of the envelope
+ * @param {{ settings: object, receivedAt: number, names: Map<string, Name>, context: Section, integrations: Section }}
+ *   call with the names of the request so far and the defaults of the envelope
  * @param {number | undefined} sentAt
- * @returns {{ name: string, source: string, time: number, value: number } | Rejection | undefined} `undefined` for
- *   what is accepted and not measured
+ * @returns {{ name: Name, source: string, time: number, value: number } | Rejection | undefined} `undefined` for what is
+ *   accepted and not measured
  */
 export function judge(event, givenType, call, sentAt) {
   const { settings } = call;
@@ -131,23 +154,20 @@ export function judge(event, givenType, call, sentAt) {
   if (givenType === undefined && !TYPES.has(type)) return noType(type);
 
   const context = Section.of(event.context).with(call.context);
-  let name;
+  let written;
   let value;
   let source;
   if (type === "track") {
-    name = event.event;
-    if (typeof name !== "string" || name === "") {
+    written = event.event;
+    if (typeof written !== "string" || written === "") {
       return new Rejection("missing_event", "event: expected a string that is not empty");
     }
-    if (!name.isWellFormed()) return loneSurrogate("event");
-    name = cleanName(name);
   } else if (type === "page") {
-    name = pageName(event);
-    if (name instanceof Rejection) return name;
+    written = pageName(event);
   } else if (type === "identify") {
     const measured = engage(event, context);
     if (measured === undefined) return undefined;
-    ({ name, value, source } = measured);
+    ({ written, value, source } = measured);
   } else {
     return undefined;
   }
@@ -165,28 +185,44 @@ export function judge(event, givenType, call, sentAt) {
   value = value === undefined ? magnitude(event.properties) : value;
   if (!inRange(value)) return new Rejection("invalid_value", "properties.value: expected a number below 1e127");
 
-  const now = Math.floor(call.receivedAt / 1000);
-  let time = now;
-  const timestamp = moment(event.timestamp);
-  if (timestamp !== undefined) {
-    if (Number.isNaN(timestamp)) return new Rejection("invalid_timestamp", "timestamp: expected an ISO 8601 date");
-    const corrected = sentAt === undefined ? timestamp : call.receivedAt - (sentAt - timestamp);
-    time = Math.floor(corrected / 1000);
-    if (time < now - MAX_AGE_SECONDS || time > now + MAX_AHEAD_SECONDS) {
-      if (!settings.lateCountNow) {
-        return new Rejection("timestamp_out_of_range", "timestamp: expected a time about that of its receipt");
-      }
-      time = now;
-    }
-  }
+  const time = timeOf(event, call, sentAt);
+  if (time instanceof Rejection) return time;
 
-  if (settings.allowedEvents && !settings.allowedEvents.some((pattern) => pattern.test(name))) {
-    return new Rejection("event_not_allowed", `event: the metric \`${name}\` may not be created here`);
+  const name = Name.of(written, call);
+  if (settings.allowedEvents && !isAllowed(name.metric, settings)) {
+    return new Rejection("event_not_allowed", `event: the metric \`${name.metric}\` may not be created here`);
   }
-  source ??= sourceOf(options, integrations, name);
+  source ??= sourceOf(options, integrations, name.cleaned);
   if (source instanceof Rejection) return source;
   // `-0` becomes `0`.
   return { name, source, time, value: value + 0 };
+}
+
+/**
+ * The second that an event counts for. Where a pipeline has added `originalTimestamp` and `receivedAt`, it has corrected
+ * `timestamp` already.
+ */
+function timeOf({ timestamp, originalTimestamp, receivedAt: isForwarded }, { settings, receivedAt }, sentAt) {
+  const now = Math.floor(receivedAt / 1000);
+  const given = moment(timestamp ?? originalTimestamp);
+  if (given === undefined) return now;
+  if (Number.isNaN(given)) {
+    return settings.lateCountNow ? now : new Rejection("invalid_timestamp", "timestamp: expected an ISO 8601 date");
+  }
+  const isCorrected = isPresent(timestamp) && isPresent(originalTimestamp) && isPresent(isForwarded);
+  const corrected = sentAt === undefined || isCorrected ? given : receivedAt - (sentAt - given);
+  const time = Math.floor(corrected / 1000);
+  if (time >= now - MAX_AGE_SECONDS && time <= now + MAX_AHEAD_SECONDS) return time;
+  if (settings.lateCountNow) return now;
+  return new Rejection("timestamp_out_of_range", "timestamp: expected a time about that of its receipt");
+}
+
+const isPresent = (field) => field !== undefined && field !== null;
+
+/** By the metric's name, or by what it is without `METRIC_PREFIX`. */
+function isAllowed(metric, { allowedEvents, metricPrefix }) {
+  const event = metric.slice(metricPrefix.length);
+  return allowedEvents.some((pattern) => pattern.test(metric) || pattern.test(event));
 }
 
 function noType(type) {
@@ -196,12 +232,8 @@ function noType(type) {
 }
 
 function pageName({ name, category }) {
-  if (!name) return "Loaded-a-Page";
-  const text = concatenated(name);
-  if (!text.isWellFormed()) return loneSurrogate("name");
-  if (!category) return cleanName(`Viewed ${text} Page`);
-  const first = concatenated(category);
-  return first.isWellFormed() ? cleanName(`Viewed ${first} ${text} Page`) : loneSurrogate("category");
+  if (!name) return "Loaded a Page";
+  return category ? `Viewed ${concatenated(category)} ${concatenated(name)} Page` : `Viewed ${concatenated(name)} Page`;
 }
 
 /** What JavaScript's `+` makes of a value, whatever a payload calls `toString`. */
@@ -215,10 +247,11 @@ const identifies = (id) => (typeof id === "string" ? id !== "" : typeof id === "
 /** What an Engage computation's Identify call measures. */
 function engage({ traits }, { personas }) {
   const key = personas?.computation_key;
-  if (typeof key !== "string" || !key.isWellFormed() || key === "") return undefined;
-  const trait = isObject(traits) && Object.hasOwn(traits, key) ? traits[key] : undefined;
-  if (typeof trait === "boolean") return { name: cleanName(key), value: 1, source: trait ? "entered" : "exited" };
-  return typeof trait === "number" ? { name: cleanName(key), value: trait, source: cleanSource(key) } : undefined;
+  if (typeof key !== "string" || key === "") return undefined;
+  const written = key.toWellFormed();
+  const trait = isObject(traits) && Object.hasOwn(traits, written) ? traits[written] : undefined;
+  if (typeof trait === "boolean") return { written, value: 1, source: trait ? "entered" : "exited" };
+  return typeof trait === "number" ? { written, value: trait, source: cleanSource(written) } : undefined;
 }
 
 function isConsented({ consent }, { consentCategories }) {
@@ -261,7 +294,7 @@ function sourceOf(options, integrations, name) {
 }
 
 function sourceText(value, field) {
-  if (typeof value === "string") return value.isWellFormed() ? cleanSource(value) : loneSurrogate(field);
+  if (typeof value === "string") return cleanSource(value);
   if (typeof value === "number") return cleanSource(String(value));
   return new Rejection("invalid_source", `${field}: expected a string or a number`);
 }

@@ -14,7 +14,7 @@ const OPTIONS = { contentType: "text", delaySeconds: 0 };
 export async function store(queue, { measured, writeKey }, receivedAt) {
   const messages = pack(measured, writeKey, Math.floor(receivedAt / 1000));
   try {
-    if (messages.length === 1) await within(STORE_TIMEOUT, queue.send(messages[0], OPTIONS));
+    if (messages.length === 1) await within(STORE_TIMEOUT, queue.send(messages[0].body, OPTIONS));
     else for (const call of calls(messages)) await within(STORE_TIMEOUT, queue.sendBatch(call));
   } catch (error) {
     if (/too many requests/i.test(error?.message)) {
@@ -29,45 +29,77 @@ export async function store(queue, { measured, writeKey }, receivedAt) {
 function* calls(messages) {
   let call = [];
   let bytes = 0;
-  for (const body of messages) {
-    if (call.length === MAX_MESSAGES || (call.length > 0 && bytes + body.length > MAX_CALL_BYTES)) {
+  for (const message of messages) {
+    if (call.length === MAX_MESSAGES || (call.length > 0 && bytes + message.bytes > MAX_CALL_BYTES)) {
       yield call;
       call = [];
       bytes = 0;
     }
-    call.push({ ...OPTIONS, body });
-    bytes += body.length;
+    call.push({ ...OPTIONS, body: message.body });
+    bytes += message.bytes;
   }
   yield call;
 }
 
 function pack(measured, writeKey, receivedAt) {
   const message = write(measured, writeKey, receivedAt);
-  if (message.length <= MAX_BYTES || measured.length === 1) return [message];
+  if (message.bytes <= MAX_BYTES || measured.length === 1) return [message];
   const half = measured.length >> 1;
   return [...pack(measured.slice(0, half), writeKey, receivedAt), ...pack(measured.slice(half), writeKey, receivedAt)];
 }
 
-/** Names, sources and ids hold nothing that JSON would escape. */
+/**
+ * A message, and its length in bytes. Metrics, sources and ids hold nothing that JSON would escape. Names as they were
+ * written stand by the place of their metric, where they differ from it; of several the least.
+ */
 function write(measured, writeKey, receivedAt) {
   const places = new Map();
-  let names = "";
+  const written = new Map();
+  let texts = "";
   let rows = "";
   const placeOf = (text) => {
     let place = places.get(text);
     if (place === undefined) {
       place = places.size;
       places.set(text, place);
-      names += place === 0 ? `"${text}"` : `,"${text}"`;
+      texts += place === 0 ? `"${text}"` : `,"${text}"`;
     }
     return place;
   };
   for (const { name, source, time, value, messageId } of measured) {
+    const place = placeOf(name.metric);
+    const least = written.get(place);
+    if (least !== name && (least === undefined || isBefore(name.written, least.written))) written.set(place, name);
     const id = messageId === undefined ? "null" : `"${digest96(`${writeKey}\0${messageId}`)}"`;
-    const row = `[${placeOf(name)},${placeOf(source)},${time - receivedAt},${value},${id}]`;
+    const row = `[${place},${placeOf(source)},${time - receivedAt},${value},${id}]`;
     rows += rows === "" ? row : `,${row}`;
   }
-  return `{"v":1,"o":"${owner()}","r":${receivedAt},"n":[${names}],"m":[${rows}]}`;
+  let display = "";
+  let extraBytes = 0;
+  for (const [place, name] of written) {
+    if (name.written === name.metric) continue;
+    display += `${display === "" ? ',"d":{' : ","}"${place}":${name.json}`;
+    extraBytes += name.extraBytes;
+  }
+  if (display !== "") display += "}";
+  const body = `{"v":1,"o":"${owner()}","r":${receivedAt},"n":[${texts}]${display},"m":[${rows}]}`;
+  return { body, bytes: body.length + extraBytes };
+}
+
+/** Whether a text comes before another by their code points, as in UTF-8. */
+function isBefore(one, other) {
+  const length = Math.min(one.length, other.length);
+  for (let at = 0; at < length; at += 1) {
+    const [left, right] = [one.charCodeAt(at), other.charCodeAt(at)];
+    if (left !== right) return rank(left) < rank(right);
+  }
+  return one.length < other.length;
+}
+
+/** Surrogates stand for what is beyond 0xFFFF, and so behind all other units. */
+function rank(unit) {
+  if (unit < 0xd800) return unit;
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
 /** Sixty-four random bits: no two messages share them. */

@@ -13,6 +13,25 @@ function pattern(item) {
   return new RegExp(`^${parts.join(".*")}$`, "i");
 }
 
+/**
+ * Whether pages of an origin may send. `*` stands for any, and before a host for one label of its name or more.
+ *
+ * @param {string[]} items of `ALLOWED_ORIGINS`
+ */
+function originsOf(items) {
+  if (items.length === 0 || items.includes("*")) return () => true;
+  const normal = (origin) => origin.replace(/\/+$/, "").toLowerCase();
+  const exact = new Set(items.map(normal));
+  const subdomains = items.map(normal).flatMap((item) => {
+    const [scheme, host] = item.split("://*.");
+    return host === undefined ? [] : new RegExp(`^${scheme}://([a-z0-9_-]+\\.)+${host.replaceAll(".", "\\.")}$`);
+  });
+  return (origin) => {
+    const wanted = normal(origin);
+    return exact.has(wanted) || subdomains.some((pattern) => pattern.test(wanted));
+  };
+}
+
 let known;
 
 /** The settings of the environment, which does not change while the isolate lives. */
@@ -24,11 +43,9 @@ export function settingsOf(env) {
 function read(env) {
   const { LIBRATO_URL: url, LIBRATO_EMAIL: email, LIBRATO_TOKEN: token } = env;
   const base = url?.replace(/\/+$/, "").replace(/\/v1$/, "");
-  const origins = list(env.ALLOWED_ORIGINS).map((origin) => origin.replace(/\/+$/, "").toLowerCase());
   const allowed = list(env.ALLOWED_EVENTS);
   const writeKeys = new Set(list(env.WRITE_KEYS));
   const period = env.METRIC_PERIOD ?? "60";
-  const prefix = (env.PATH_PREFIX ?? "").replace(/^\/*|\/+$/g, "");
   return {
     writeKeys,
     missing: ["LIBRATO_EMAIL", "LIBRATO_TOKEN", "LIBRATO_URL", "WRITE_KEYS"].find((name) => !env[name]?.trim()),
@@ -38,14 +55,15 @@ function read(env) {
       "Content-Type": "application/json",
       "User-Agent": "librato-edge-peer",
     },
+    allowsOrigin: originsOf(list(env.ALLOWED_ORIGINS)),
     // Null allows any.
-    origins: origins.length === 0 || origins.includes("*") ? null : new Set(origins),
     allowedEvents: allowed.length === 0 || allowed.includes("*") ? null : allowed.map(pattern),
     lateCountNow: env.LATE_EVENTS === "now",
     rollupSeconds: Number(env.ROLLUP_SECONDS ?? 1),
     // What makes a new metric one whose gauges are summed, as it stands in each gauge.
     creation: period === "off" ? "" : `,"period":${period},"attributes":{"aggregate":true,"summarize_function":"sum"}`,
-    prefix: prefix === "" ? "" : `/${prefix}`,
+    prefix: (env.PATH_PREFIX ?? "").split("/").filter((segment) => segment !== ""),
+    metricPrefix: (env.METRIC_PREFIX ?? "").trim(),
     consentCategories: list(env.CONSENT_CATEGORIES),
   };
 }

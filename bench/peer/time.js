@@ -6,6 +6,9 @@ const ISO =
   /^(\d{4})(?:-?(\d\d)(?:-?(\d\d))?)?(?:[ T](\d\d):?(\d\d)(?::?(\d\d)(?:[,.](\d+))?)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?)?$/;
 const THIRTEEN_DIGITS = /\d{13}/;
 const TEN_DIGITS = /\d{10}/;
+const DIGIT = /\p{Nd}/u;
+const DIGITS = /\p{Nd}/gu;
+const BEYOND_ASCII = /\P{ASCII}/u;
 /** Numbers below this are seconds, others milliseconds. */
 const SECONDS_BELOW = 31_557_600_000;
 /** The farthest that a `Date` reaches from 1970. */
@@ -23,7 +26,7 @@ export function moment(value) {
       const millis = Date.parse(value);
       if (!Number.isNaN(millis)) return millis;
     }
-    return fromText(value);
+    return fromText(withAsciiDigits(value));
   }
   return typeof value === "number" ? inRange(value < SECONDS_BELOW ? value * 1e3 : value) : Number.NaN;
 }
@@ -33,7 +36,19 @@ function fromText(text) {
   if (iso) return fromIso(iso);
   if (THIRTEEN_DIGITS.test(text)) return inRange(Number.parseInt(text, 10));
   if (TEN_DIGITS.test(text)) return inRange(Number.parseInt(text, 10) * 1e3);
-  return Date.parse(text);
+  // The engine passes over words that it does not know, and takes any number behind them for a date.
+  return BEYOND_ASCII.test(text) ? Number.NaN : Date.parse(text);
+}
+
+/** A text with its decimal digits of any script as those of ASCII. */
+const withAsciiDigits = (text) => (BEYOND_ASCII.test(text) ? text.replace(DIGITS, asciiDigit) : text);
+
+/** The digits of a script stand in tens, and the zero stands first (The Unicode Standard, 4.6, "Numeric Value"). */
+function asciiDigit(digit) {
+  const code = digit.codePointAt(0);
+  let before = 0;
+  while (DIGIT.test(String.fromCodePoint(code - before - 1))) before += 1;
+  return String(before % 10);
 }
 
 function fromIso([, year, month, day, hours, minutes, seconds, fraction, sign, zoneHours, zoneMinutes]) {

@@ -42,7 +42,7 @@ function select(name) {
   if (name) series.watch(name, "chart", CHART_INTERVAL);
   list.selected = name;
   chart.show(metrics.get(name?.toLowerCase()) ?? null);
-  // The address leads back to this metric.
+  // The URL links to this metric.
   history.replaceState(null, "", name ? `#${encodeURIComponent(name)}` : location.pathname);
 }
 
@@ -75,7 +75,7 @@ function forget() {
 let playing = false;
 async function startPlayground() {
   const config = await getConfig();
-  // Meanwhile another call may have come as far.
+  // Another call may have got this far in the meantime.
   if (playing) return;
   playing = true;
   setText($("version"), config.version);
@@ -104,13 +104,13 @@ const catchUp = throttled(async () => {
     if (!playing) await startPlayground();
     const known = newest;
     const { requests, last } = await getRequests();
-    // Numbers that start again are those of another server.
+    // Sequence numbers that start again belong to a restarted server.
     if (last < known) forget();
     newest = Math.max(newest, last);
     log.add(requests);
     series.touchAll();
   } catch {
-    // The stream is lost then, too, and its next opening comes here again.
+    // The stream is lost as well then, and this runs again when it reconnects.
   }
 }, 500);
 
@@ -159,7 +159,7 @@ follow({
     flash();
   },
   state: (heard) => {
-    // Fewer requests than before: somebody has cleared the server.
+    // There are fewer requests than before: the server was reset.
     if (heard.requests < state.requests) {
       forget();
       catchUp();

@@ -119,7 +119,7 @@ export class Chart {
       const weight = ({ buckets }) => [...buckets.values()].reduce((total, [, count]) => total + count, 0);
       all.sort((a, b) => weight(b) - weight(a));
       const rest = all.splice(COLOURS - 1).flatMap(({ series }) => series);
-      // No source can have this name: Librato allows no space in one.
+      // No source has this name, since sources have no spaces.
       all.push({ name: `${rest.length} others`, series: rest, buckets: bucketize(rest, from, to, this.#size) });
     }
     return all.sort((a, b) => a.name.localeCompare(b.name));
@@ -140,7 +140,7 @@ export class Chart {
 
     const series = lines.map(({ name, buckets }) => {
       const own = colour(`line-${this.#colour(name)}`);
-      // A dot for what stands alone; where points follow one another the line itself shows them.
+      // A dot for a single point; consecutive points are shown by the line.
       const alone = (start) => !buckets.has(start - size) && !buckets.has(start + size);
       return {
         id: name,

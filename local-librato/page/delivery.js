@@ -13,7 +13,7 @@ export async function watchDelivery(config, show) {
       const { mode, waiting, setAside } = await getDelivery(config);
       show(mode === "durable" ? { backlog: waiting, setAside } : {});
     } catch {
-      // The playground says that the Worker cannot be reached.
+      // The playground shows that the Worker is unreachable.
     }
     await new Promise((resolve) => setTimeout(resolve, INTERVAL));
   }

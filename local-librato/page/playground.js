@@ -82,7 +82,7 @@ export class Playground {
     const row = this.#row(type, title);
     this.#clicked.push({ type, row });
     this.#on.clicked(gauge);
-    // Nothing is lost while the browser believes to be offline, but nothing is sent either.
+    // While the browser takes itself for offline, events are kept and not sent.
     if (!navigator.onLine) this.#answer(row, "waiting", "", "the browser is offline: analytics.js keeps it");
     send();
   }

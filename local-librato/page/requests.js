@@ -15,7 +15,7 @@ export class RequestLog {
   #shown = [];
   /** @type {Map<number, any>} requests that are not drawn yet, by number */
   #waiting = new Map();
-  // Under a flood only what is still wanted at the time of drawing becomes elements.
+  // Under load only requests that are still listed when the page is drawn become elements.
   #render = throttled(() => this.#renderNow(), 200);
   #announce = throttled(() => this.#announceNow(), 3000);
 
@@ -45,7 +45,7 @@ export class RequestLog {
       const { seq } = request;
       const index = this.#shown.findLastIndex((other) => other.seq < seq) + 1;
       const item = row(request);
-      // Rows that are there already stay untouched: they may be open or have the focus.
+      // Existing rows stay untouched: they may be open or have the focus.
       if (index > 0) this.#shown[index - 1].item.before(item);
       else this.#root.append(item);
       this.#shown.splice(index, 0, { seq, request, item });
@@ -94,7 +94,7 @@ function row(request) {
     bad && h("span", { class: "reason" }, reason(request)),
   );
   const details = h("details", null, summary);
-  // Up to 300 members a request: they become elements only when somebody looks.
+  // A request has up to 300 members, which become elements only when it is opened.
   details.addEventListener(
     "toggle",
     () => {

@@ -123,7 +123,7 @@ export class SeriesCache {
       }
       this.#changed(entry.name);
     } catch {
-      // Unknown after a reset, or the server is away: the connection's own recovery asks again.
+      // The metric is unknown after a reset, or the server is down: the reconnected stream asks again.
     } finally {
       entry.loading = false;
       entry.loadedAt = performance.now();

@@ -1,4 +1,4 @@
-//! Librato's API under `/v1`.
+//! Librato's API, under `/v1`.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
@@ -7,25 +7,26 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::net::Cutter;
+use crate::app::App;
+use crate::clock::now;
+use crate::net::ResetHandle;
 use crate::refusal::{Errors, Refusal};
 use crate::reply::Reply;
+use crate::request::{Received, authenticate, require_json, user_agent};
 use crate::store::{Interval, Page, Put};
-use crate::submission::{self, Api, Received};
-use crate::{App, now, validate};
+use crate::submission::{self, Api};
+use crate::validate;
 
-/// The largest and the default page of a list (Librato API docs, "Pagination").
+/// Largest and default length of a page (Librato API docs, "Pagination").
 const MAX_PAGE: usize = 100;
 
-/// The routes.
+/// Returns the routes.
 pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route("/metrics", get(list).post(post_metrics))
@@ -35,7 +36,7 @@ pub fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .layer(middleware::from_fn_with_state(Arc::clone(app), rate_limit_headers))
 }
 
-/// Every answer tells what is left of the limits (Librato API docs, "Rate Limiting").
+/// Adds the rate-limit headers, which every answer has (Librato API docs, "Rate Limiting").
 async fn rate_limit_headers(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = app.lock().budget.headers(now());
@@ -51,61 +52,34 @@ fn not_found() -> Reply {
     Reply::json(StatusCode::NOT_FOUND, &json!({"errors": {"request": ["Not Found"]}}))
 }
 
-pub(crate) fn refused(refusal: &Refusal, now: i64) -> Reply {
-    Reply::json(refusal.status(), &refusal.body(now))
-}
-
-/// Basic authentication on every request (Librato API docs, "Authentication").
-pub(crate) fn authenticate(app: &App, headers: &HeaderMap) -> Result<(), Reply> {
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"))
-        .and_then(|(_, credentials)| STANDARD.decode(credentials.trim()).ok());
-    let expected = format!("{}:{}", app.settings.user, app.settings.token);
-    if given.as_deref() == Some(expected.as_bytes()) { Ok(()) } else { Err(Reply::unauthorized()) }
-}
-
-/// JSON alone, whatever follows the semicolon. The service took forms as well, and took a missing
-/// header for one; this server does not read forms.
-pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Reply> {
-    let content_type =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    if media_type.eq_ignore_ascii_case("application/json") {
-        Ok(())
-    } else {
-        Err(Reply::json(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            &json!({"errors": {"request": [
-                "Content-Type must be application/json: this local Librato reads no forms"
-            ]}}),
-        ))
-    }
-}
-
-/// `POST /v1/metrics`.
+/// Handles `POST /v1/metrics`.
 async fn post_metrics(
     State(app): State<Arc<App>>,
-    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    ConnectInfo(connection): ConnectInfo<ResetHandle>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    answer(Api::Metrics, &app, &cutter, &headers, body).await
+    answer(Api::Metrics, &app, &connection, &headers, body).await
 }
 
-/// `POST /v1/measurements`.
+/// Handles `POST /v1/measurements`.
 async fn post_measurements(
     State(app): State<Arc<App>>,
-    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    ConnectInfo(connection): ConnectInfo<ResetHandle>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    answer(Api::Measurements, &app, &cutter, &headers, body).await
+    answer(Api::Measurements, &app, &connection, &headers, body).await
 }
 
-async fn answer(api: Api, app: &App, cutter: &Cutter, headers: &HeaderMap, body: Body) -> Response {
+/// Answers a submission, late or not at all where a fault says so.
+async fn answer(
+    api: Api,
+    app: &App,
+    connection: &ResetHandle,
+    headers: &HeaderMap,
+    body: Body,
+) -> Response {
     let received = match Received::read(body).await {
         Ok(received) => received,
         Err(reply) => return reply.into_response(),
@@ -113,24 +87,24 @@ async fn answer(api: Api, app: &App, cutter: &Cutter, headers: &HeaderMap, body:
     let (delay, reply) = submission::answer(api, app, headers, &received);
     tokio::time::sleep(delay).await;
     let reply = reply.unwrap_or_else(|| {
-        cutter.cut();
+        connection.reset();
         Reply::empty(StatusCode::OK)
     });
     reply.into_response()
 }
 
-/// `GET /v1/metrics`.
+/// Handles `GET /v1/metrics`.
 async fn list(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Reply, Reply> {
     authenticate(&app, &headers)?;
-    let page = page(query).map_err(|errors| refused(&Refusal::Params(errors), now()))?;
+    let page = page(query).map_err(|errors| Reply::refusal(&Refusal::Params(errors), now()))?;
     Ok(Reply::json(StatusCode::OK, &app.lock().store.list(&page)))
 }
 
-/// `GET /v1/metrics/{name}`.
+/// Handles `GET /v1/metrics/{name}`.
 async fn read(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -138,12 +112,13 @@ async fn read(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Reply, Reply> {
     authenticate(&app, &headers)?;
-    let interval = interval(query).map_err(|errors| refused(&Refusal::Params(errors), now()))?;
+    let interval =
+        interval(query).map_err(|errors| Reply::refusal(&Refusal::Params(errors), now()))?;
     let body = app.lock().store.read(&name, interval.as_ref());
     Ok(Reply::json(StatusCode::OK, &body.ok_or_else(not_found)?))
 }
 
-/// `PUT /v1/metrics/{name}`.
+/// Handles `PUT /v1/metrics/{name}`.
 async fn put(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -157,11 +132,11 @@ async fn put(
     let mut state = app.lock();
     let existing = state.store.kind(&name);
     let (kind, properties) =
-        validate::properties(&name, body, existing).map_err(|r| refused(&r, now()))?;
+        validate::properties(&name, body, existing).map_err(|r| Reply::refusal(&r, now()))?;
     let put = state
         .store
         .put(&name, kind, properties, user_agent(&headers).as_deref())
-        .map_err(|errors| refused(&Refusal::Params(errors), now()))?;
+        .map_err(|errors| Reply::refusal(&Refusal::Params(errors), now()))?;
     drop(state);
     app.changed();
     Ok(match put {
@@ -171,14 +146,7 @@ async fn put(
     })
 }
 
-pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get(header::USER_AGENT)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-/// The parameters of a list (Librato API docs, "Pagination"). More than the largest page is asked for
-/// in vain.
+/// Reads the parameters of a list (Librato API docs, "Pagination"). A length above the largest is reduced to it.
 fn page(query: Vec<(String, String)>) -> Result<Page, Errors> {
     let mut page = Page { name: String::new(), offset: 0, length: MAX_PAGE, descending: false };
     let mut errors = Errors::default();
@@ -202,8 +170,9 @@ fn page(query: Vec<(String, String)>) -> Result<Page, Errors> {
     if errors.is_empty() { Ok(page) } else { Err(errors) }
 }
 
-/// The parameters of measurements (Librato API docs, "Time Intervals"), if there are any. Sums over
-/// sources or over all time are not offered, and refused rather than ignored.
+/// Reads the parameters that select measurements (Librato API docs, "Time Intervals"); `None`
+/// without any. Summaries over sources or over time are not implemented, and refused rather than
+/// ignored.
 fn interval(query: Vec<(String, String)>) -> Result<Option<Interval>, Errors> {
     let mut interval = Interval { resolution: 1, ..Interval::default() };
     let mut errors = Errors::default();

@@ -1,21 +1,21 @@
-//! The rate-limit headers that stand on every answer.
+//! Rate-limit headers, which every answer has.
 //!
-//! Librato's limits were soft and per account. This counts as the service did but refuses nobody: a
-//! [fault](crate::fault) does that on order.
+//! Librato's limits were soft and per account. This counts as the service did but never refuses a
+//! request: to test that, a [fault](crate::fault) is injected.
 
 use crate::store::Stored;
 
-/// Header for measurements of metrics with service-side aggregation.
+/// Header that counts measurements of metrics with service-side aggregation.
 pub const AGGREGATED: &str = "x-librato-ratelimit-agg";
-/// Header for all other measurements.
+/// Header that counts all other measurements.
 pub const PLAIN: &str = "x-librato-ratelimit-std";
 
-/// Measurements in a window, as clients of the service saw it.
+/// Most measurements in a window, as clients of the service saw it.
 const LIMIT: usize = 600_000;
-/// Seconds after which counting begins anew. Not documented; this is assumed.
+/// Seconds of a window. They are not documented; this is assumed.
 const WINDOW: i64 = 600;
 
-/// What has been used of the present window.
+/// Measurements counted in the current window.
 #[derive(Debug, Default)]
 pub struct Budget {
     window: i64,
@@ -23,7 +23,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Counts what has been stored.
+    /// Counts stored measurements.
     pub fn spend(&mut self, now: i64, stored: Stored) {
         if reset(now) != self.window {
             self.window = reset(now);
@@ -33,7 +33,7 @@ impl Budget {
         self.used.plain += stored.plain;
     }
 
-    /// Both headers.
+    /// Returns both headers.
     #[must_use]
     pub fn headers(&self, now: i64) -> [(&'static str, String); 2] {
         let used = if reset(now) == self.window { self.used } else { Stored::default() };
@@ -42,13 +42,13 @@ impl Budget {
     }
 }
 
-/// When the window of `now` ends, in epoch seconds.
+/// Returns when the window of `now` ends, in epoch seconds.
 #[must_use]
 pub fn reset(now: i64) -> i64 {
     now - now.rem_euclid(WINDOW) + WINDOW
 }
 
-/// A header's value.
+/// Returns the value of a header.
 #[must_use]
 pub fn header(remaining: usize, reset: i64) -> String {
     format!("limit={LIMIT},remaining={remaining},reset={reset}")

@@ -1,4 +1,5 @@
-//! What is not Librato's: the live page, and under `/local` what it and the tests see and switch.
+//! Routes that Librato did not have: the live page, and under `/local` the state and the controls
+//! for it and for tests.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,27 +21,30 @@ use tower_http::cors::CorsLayer;
 use tower_http::services::{ServeDir, ServeFile};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::app::App;
+use crate::budget::Budget;
+use crate::clock::now;
 use crate::fault::Fault;
 use crate::journal::Entry;
-use crate::{App, now};
+use crate::store::Store;
 
-/// The state is sent to a live page at most this often.
+/// Shortest time between two states that are sent to a live page.
 const STATE_EVERY: Duration = Duration::from_millis(250);
-/// A silent stream shows this often that it is alive.
+/// Time between keep-alive comments on a silent stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Seconds of a series, unless more or fewer are asked for.
+/// Default length of a series, in seconds.
 const SERIES_SECONDS: i64 = 600;
-/// The newest requests in an answer, unless more or fewer are asked for.
+/// Default number of requests in an answer.
 const REQUESTS: usize = 50;
 
-/// The libraries of the live page, where their npm packages have them.
+/// Libraries of the live page: their routes, and their files in `node_modules`.
 const VENDOR: [(&str, &str); 3] = [
     ("/vendor/echarts.js", "echarts/dist/echarts.min.js"),
     ("/vendor/analytics-next.js", "@segment/analytics-next/dist/umd/index.js"),
     ("/vendor/standalone.js", "@segment/analytics-next/dist/umd/standalone.js"),
 ];
 
-/// The routes.
+/// Returns the routes.
 pub fn router(app: &App) -> Router<Arc<App>> {
     let local = Router::new()
         .route("/config", get(config))
@@ -60,7 +64,7 @@ pub fn router(app: &App) -> Router<Arc<App>> {
             router.route_service(route, ServeFile::new(app.settings.vendor.join(file)))
         },
     );
-    // Whoever changes a file of the page wants to see it.
+    // A changed file of the page must show up on reload.
     let no_cache = SetResponseHeaderLayer::overriding(
         header::CACHE_CONTROL,
         HeaderValue::from_static("no-cache"),
@@ -126,7 +130,7 @@ async fn faults(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({"faults": app.lock().faults.list()}))
 }
 
-/// Takes the order as JSON whatever the content type says: it is typed by hand, too.
+/// Queues a fault. The body is read as JSON whatever the content type, as it is also typed by hand into curl.
 async fn add_fault(State(app): State<Arc<App>>, body: Bytes) -> (StatusCode, Json<Value>) {
     let queued = serde_json::from_slice::<Fault>(&body)
         .map_err(|error| error.to_string())
@@ -146,12 +150,12 @@ async fn clear_faults(State(app): State<Arc<App>>) -> Json<Value> {
     faults(State(app)).await
 }
 
-/// Back to an empty Librato; only the numbers of requests go on.
+/// Forgets all metrics, requests and faults. Only the numbering of requests goes on.
 async fn reset(State(app): State<Arc<App>>) -> Json<Value> {
     {
         let mut state = app.lock();
-        state.store = crate::store::Store::default();
-        state.budget = crate::budget::Budget::default();
+        state.store = Store::default();
+        state.budget = Budget::default();
         state.faults.clear();
         state.journal.reset();
     }
@@ -159,10 +163,10 @@ async fn reset(State(app): State<Arc<App>>) -> Json<Value> {
     Json(snapshot(&app))
 }
 
-/// The live stream: each request as it is handled, and the state when it has changed.
+/// Streams server-sent events: each request as it is handled, and the state when it has changed.
 async fn live(State(app): State<Arc<App>>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let mut changes = app.changes.subscribe();
-    // Who has just come has seen nothing yet.
+    // A new reader gets the state at once.
     changes.mark_changed();
     let feed =
         Feed { requests: app.requests.subscribe(), changes, next_state: Instant::now(), app };
@@ -173,7 +177,7 @@ async fn live(State(app): State<Arc<App>>) -> Sse<impl Stream<Item = Result<Even
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("still here"))
 }
 
-/// One reader of the live stream.
+/// A reader of the live stream.
 struct Feed {
     app: Arc<App>,
     requests: broadcast::Receiver<Arc<Entry>>,
@@ -182,17 +186,17 @@ struct Feed {
 }
 
 impl Feed {
-    /// The next event, or nothing once the server ends.
+    /// Waits for the next event; `None` once the server stops.
     async fn next(&mut self) -> Option<Event> {
         loop {
             let event = tokio::select! {
                 received = self.requests.recv() => match received {
                     Ok(entry) => Event::default().event("request").json_data(&*entry),
-                    // Too slow for some: they are still to be had from /local/requests.
+                    // The reader was too slow for some requests, which `/local/requests` still has.
                     Err(broadcast::error::RecvError::Lagged(_)) => continue,
                     Err(broadcast::error::RecvError::Closed) => return None,
                 },
-                changed = due(self.next_state, &mut self.changes) => {
+                changed = changed_after(self.next_state, &mut self.changes) => {
                     changed.ok()?;
                     self.next_state = Instant::now() + STATE_EVERY;
                     Event::default().event("state").json_data(snapshot(&self.app))
@@ -205,8 +209,8 @@ impl Feed {
     }
 }
 
-/// Waits until `time`, then for a change.
-async fn due(
+/// Waits until `time`, then for a change of the state.
+async fn changed_after(
     time: Instant,
     changes: &mut watch::Receiver<()>,
 ) -> Result<(), watch::error::RecvError> {

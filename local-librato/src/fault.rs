@@ -1,5 +1,4 @@
-//! Faults on order: the next measurement requests fail as the real service, or the network before
-//! it, could.
+//! Fault injection: the next measurement requests fail as the real service, or the network before it, could.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,95 +10,95 @@ use serde_json::json;
 use crate::budget;
 use crate::reply::Reply;
 
-/// At most so many orders wait.
+/// Most faults in the queue.
 const MAX_QUEUED: usize = 100;
-/// No answer is held back for longer.
+/// Longest delay of an answer.
 const MAX_DELAY: Duration = Duration::from_secs(120);
-/// How long `slow` takes, and `hang` holds on, unless the order says otherwise.
+/// Default delay of [`Effect::Slow`].
 const SLOW: Duration = Duration::from_secs(2);
 
-/// What happens to a request.
+/// Effect of a fault on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
-    /// A fault of the service.
+    /// An internal error of the service.
     #[serde(rename = "500")]
     InternalError,
     /// Maintenance.
     #[serde(rename = "503")]
     Unavailable,
-    /// A gateway in front of it gave up.
+    /// A time-out of a gateway before the service.
     #[serde(rename = "504")]
     GatewayTimeout,
-    /// Rate limited, as documented.
+    /// A rate limit, as documented.
     #[serde(rename = "429")]
     TooMany,
-    /// Rate limited, as it was in the field.
+    /// A rate limit, as clients saw it.
     #[serde(rename = "403-limit")]
     Limit,
-    /// A token that may not write.
+    /// A token without the right to write.
     #[serde(rename = "403-readonly")]
     ReadOnly,
-    /// Credentials that are no longer good.
+    /// Credentials that are no longer valid.
     #[serde(rename = "401")]
     Unauthorized,
-    /// Too large, says a gateway.
+    /// A gateway's limit on the size of requests.
     #[serde(rename = "413")]
     TooLarge,
-    /// A 400 that says nothing about the measurements.
+    /// A gateway's 400, which says nothing about the measurements.
     #[serde(rename = "400-garbage")]
     Garbage,
-    /// A success that is none.
+    /// A 200 with `errors` in its body; nothing is stored.
     #[serde(rename = "200-errors")]
     OkWithErrors,
-    /// The right answer, late.
+    /// The regular answer, late.
     Slow,
-    /// No answer.
+    /// No answer until the client gives up.
     Hang,
-    /// The connection is cut, nothing is stored.
+    /// A TCP reset before anything is stored.
     ResetBefore,
-    /// Everything is stored, then the connection is cut.
+    /// A TCP reset after everything is stored.
     ResetAfter,
 }
 
 impl Effect {
-    /// Whether a request that it befalls is stored all the same.
+    /// Returns whether the request is stored nevertheless.
     #[must_use]
     pub fn stores(self) -> bool {
         matches!(self, Self::Slow | Self::ResetAfter)
     }
 
-    /// Its name in the API.
+    /// Returns the name in the API.
     #[must_use]
     pub fn name(self) -> String {
-        // The one place where the names stand is the serialisation.
+        // Only serde knows the names.
         json!(self).as_str().unwrap_or_default().to_owned()
     }
 }
 
-/// An order for a fault.
+/// A fault to inject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
-    /// What happens.
+    /// Effect on a request.
     pub answer: Effect,
-    /// To how many requests; 0 means to all until the faults are cleared.
-    #[serde(default = "once")]
+    /// Number of requests that it affects; 0 means all until the faults are cleared.
+    #[serde(default = "default_times")]
     pub times: u32,
-    /// A `Retry-After` header with so many seconds.
+    /// Seconds in a `Retry-After` header.
     pub retry_after: Option<u32>,
-    /// Milliseconds before the answer.
+    /// Delay of the answer, in milliseconds.
     pub delay_ms: Option<u32>,
-    /// Another body for the answer.
+    /// Body that replaces the effect's own.
     pub body: Option<String>,
 }
 
-fn once() -> u32 {
+fn default_times() -> u32 {
     1
 }
 
 impl Fault {
-    /// How long the answer takes.
+    /// Returns the delay of the answer.
     #[must_use]
     pub fn delay(&self) -> Duration {
         let default = match self.answer {
@@ -110,7 +109,8 @@ impl Fault {
         self.delay_ms.map_or(default, |ms| Duration::from_millis(ms.into())).min(MAX_DELAY)
     }
 
-    /// The answer that stands in for the right one, or nothing where the right one is given or none.
+    /// Returns the answer that replaces the regular one; `None` for an effect that gives the
+    /// regular one, or none at all.
     #[must_use]
     pub fn reply(&self, now: i64) -> Option<Reply> {
         let limited = |status| {
@@ -169,7 +169,7 @@ impl Fault {
     }
 }
 
-/// The orders that wait, first come first served.
+/// The faults to inject, first in, first out.
 #[derive(Debug, Default)]
 pub struct Queue(VecDeque<Queued>);
 
@@ -177,16 +177,16 @@ pub struct Queue(VecDeque<Queued>);
 struct Queued {
     #[serde(flatten)]
     fault: Fault,
-    /// How many requests are still to fail; nothing means no end.
+    /// Number of requests that it still affects; `None` means all.
     remaining: Option<u32>,
 }
 
 impl Queue {
-    /// Puts an order at the end.
+    /// Appends a fault.
     ///
     /// # Errors
     ///
-    /// There are too many.
+    /// When the queue is full.
     pub fn push(&mut self, fault: Fault) -> Result<(), &'static str> {
         if self.0.len() >= MAX_QUEUED {
             return Err("too many faults are queued: DELETE /local/faults clears them");
@@ -196,7 +196,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The fault for the next request, if there is one.
+    /// Takes the fault for the next request.
     pub fn take(&mut self) -> Option<Fault> {
         let first = self.0.front_mut()?;
         let fault = first.fault.clone();
@@ -207,12 +207,12 @@ impl Queue {
         Some(fault)
     }
 
-    /// Forgets all orders.
+    /// Removes all faults.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// The orders with what remains of them.
+    /// Lists the faults and how many requests each still affects.
     #[must_use]
     pub fn list(&self) -> serde_json::Value {
         json!(self.0.iter().collect::<Vec<_>>())

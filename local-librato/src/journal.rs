@@ -1,4 +1,4 @@
-//! The last requests, with what became of each of their members.
+//! Journal of the latest requests and of the outcome of each member.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,23 +6,23 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// So many requests are remembered.
+/// Most requests that are remembered.
 const MAX_ENTRIES: usize = 200;
-/// So many members of each.
+/// Most members of a request that are remembered.
 pub const MAX_MEMBERS: usize = 300;
-/// A longer text is cut, so that the journal is bounded whatever is sent.
+/// Longest text in bytes; longer ones are truncated, so that the memory of the journal is bounded.
 const MAX_TEXT: usize = 1_000;
 
-/// What became of a member.
+/// Outcome of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Verdict {
-    /// It can be read back.
+    /// It was stored.
     #[serde(rename = "stored")]
     Stored,
-    /// It is why it was not stored.
+    /// It was refused for its own fault.
     #[serde(rename = "refused")]
     Refused,
-    /// Something else is.
+    /// It was not stored for a fault of another member, of the request or of the server.
     #[serde(rename = "not stored")]
     NotStored,
 }
@@ -37,24 +37,24 @@ pub struct Member {
 }
 
 impl Member {
-    /// A member that said `shown`.
+    /// Creates a member with the fields `shown`.
     #[must_use]
     pub fn new(mut shown: Map<String, Value>, verdict: Verdict, reason: Option<String>) -> Self {
         shown.retain(|field, _| SHOWN.contains(&field.as_str()));
         for value in shown.values_mut() {
-            abridge(value);
+            truncate_value(value);
         }
-        Self { shown, verdict, reason: reason.map(cut) }
+        Self { shown, verdict, reason: reason.map(truncated) }
     }
 
-    /// Whether it was stored, and if not, whether by its own fault.
+    /// Returns the outcome.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.verdict
     }
 }
 
-/// The fields of a member that are shown.
+/// Fields of a member that are shown.
 const SHOWN: [&str; 15] = [
     "name",
     "source",
@@ -77,61 +77,61 @@ const SHOWN: [&str; 15] = [
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry {
-    /// Its number, counted from 1 since the start, whatever was reset in between.
+    /// Sequence number, counted from 1 since the start; resets do not restart it.
     pub seq: u64,
-    /// When it came, in epoch milliseconds.
+    /// Time of receipt, in epoch milliseconds.
     pub at: u64,
-    /// Its method.
+    /// HTTP method.
     pub method: &'static str,
-    /// Its path.
+    /// Path.
     pub path: &'static str,
-    /// The status of the answer, 0 where none was given.
+    /// Status of the answer; 0 without one.
     pub status: u16,
-    /// Milliseconds until the answer was due.
+    /// Milliseconds until the answer.
     pub ms: u64,
-    /// Length of its body.
+    /// Length of the body.
     pub bytes: usize,
-    /// Its `User-Agent`.
+    /// `User-Agent` header.
     pub user_agent: Option<String>,
-    /// The fault that befell it.
+    /// Injected fault.
     pub fault: Option<String>,
-    /// The body of an answer other than 2xx.
+    /// Body of an answer other than 2xx.
     pub error: Option<String>,
-    /// How many members it had.
+    /// Number of members.
     pub gauges: usize,
-    /// The first of them.
+    /// The first members.
     pub members: Vec<Member>,
 }
 
-/// Sums over all requests since the start or the last reset.
+/// Totals of all requests since the start or the last reset.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Totals {
     /// Requests.
     pub requests: u64,
     /// Measurements stored.
     pub accepted: u64,
-    /// Measurements at fault.
+    /// Measurements refused.
     pub refused: u64,
     /// Bytes of request bodies.
     pub bytes: u64,
 }
 
-/// The journal.
+/// The latest requests, and the totals of all.
 #[derive(Debug, Default)]
 pub struct Journal {
     entries: VecDeque<Arc<Entry>>,
     last: u64,
-    /// The sums.
+    /// The totals.
     pub totals: Totals,
 }
 
 impl Journal {
-    /// Enters a request, whose members are counted before the list is cut.
-    pub fn enter(&mut self, mut entry: Entry) -> Arc<Entry> {
+    /// Records a request. All its members are counted, before their list is truncated.
+    pub fn record(&mut self, mut entry: Entry) -> Arc<Entry> {
         self.last += 1;
         entry.seq = self.last;
-        entry.error = entry.error.map(cut);
-        entry.user_agent = entry.user_agent.map(cut);
+        entry.error = entry.error.map(truncated);
+        entry.user_agent = entry.user_agent.map(truncated);
         self.totals.requests += 1;
         self.totals.bytes += entry.bytes as u64;
         for member in &entry.members {
@@ -152,8 +152,8 @@ impl Journal {
         entry
     }
 
-    /// The newest `limit` requests after number `after`, the newest last, and its number, which is that
-    /// of the last request of all.
+    /// Returns the newest `limit` requests after sequence number `after`, oldest first, and the
+    /// number of the latest request of all.
     #[must_use]
     pub fn after(&self, after: u64, limit: usize) -> (Vec<Arc<Entry>>, u64) {
         let older = self.entries.partition_point(|entry| entry.seq <= after);
@@ -161,27 +161,28 @@ impl Journal {
         (self.entries.range(first..).cloned().collect(), self.last)
     }
 
-    /// Forgets the requests, not their numbers: who asks for what is new still gets it.
+    /// Removes the requests and totals. The numbering goes on, so that readers who ask for newer requests miss none.
     pub fn reset(&mut self) {
         self.entries.clear();
         self.totals = Totals::default();
     }
 }
 
-fn abridge(value: &mut Value) {
+/// Truncates the texts of a value.
+fn truncate_value(value: &mut Value) {
     match value {
-        Value::String(text) => *text = cut(std::mem::take(text)),
+        Value::String(text) => *text = truncated(std::mem::take(text)),
         Value::Array(_) | Value::Object(_) => {
             let text = value.to_string();
             if text.len() > MAX_TEXT {
-                *value = Value::String(cut(text));
+                *value = Value::String(truncated(text));
             }
         }
         _ => {}
     }
 }
 
-fn cut(mut text: String) -> String {
+fn truncated(mut text: String) -> String {
     if text.len() > MAX_TEXT {
         let end = (0..=MAX_TEXT).rfind(|&i| text.is_char_boundary(i));
         text.truncate(end.unwrap_or_default());

@@ -1,11 +1,22 @@
-//! A strict, local Librato: the metrics API of a service that can no longer be called, in memory, with
-//! fault switches and a live page.
+//! A strict, local mock of Librato's metrics API, in memory, with fault injection and a live page.
+//! The service itself can no longer be called.
 //!
-//! [`validate`] and [`tagged`] hold the rules for what comes in, [`store`] what becomes of it, [`fault`] what goes
-//! wrong on order. Those are pure; [`api`] and [`control`] put them on HTTP.
+//! [`validate`] and [`tagged`] hold the rules for submitted measurements, [`store`] keeps them,
+//! [`fault`] injects failures. Those are pure; [`api`] and [`control`] put them on HTTP.
+//!
+//! Comments name the source of each rule by these words:
+//!
+//! - Librato API docs: <https://github.com/librato/api-docs>, the branch `legacy` for the
+//!   source-based API and `master` for the tag-based one.
+//! - Knowledge base: <https://kb-docs-archive.librato.com>.
+//! - Librato support, on the age of measurements:
+//!   <https://github.com/librato/librato-metrics/issues/125>; on the size of requests:
+//!   <https://github.com/goodeggs/librato-node/issues/34>.
 
 pub mod api;
+mod app;
 pub mod budget;
+mod clock;
 pub mod control;
 pub mod fault;
 pub mod journal;
@@ -13,117 +24,28 @@ pub mod measurement;
 pub mod net;
 pub mod refusal;
 pub mod reply;
+mod request;
 pub mod store;
 mod submission;
 pub mod tagged;
 pub mod validate;
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use axum::Router;
-use tokio::sync::{broadcast, watch};
 
-use crate::budget::Budget;
-use crate::fault::Queue;
-use crate::journal::{Entry, Journal};
-use crate::net::{Cutter, Loopback};
-use crate::store::Store;
-
-/// Requests that a slow reader of the live stream may be behind before it misses some.
-const BACKLOG: usize = 256;
-
-/// What the server is told at its start.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// User name of the API.
-    pub user: String,
-    /// Password of the API.
-    pub token: String,
-    /// The Worker that the playground talks to.
-    pub worker: String,
-    /// The write key that it uses there.
-    pub write_key: String,
-    /// The live page.
-    pub page: PathBuf,
-    /// A `node_modules` folder with the libraries of the live page.
-    pub vendor: PathBuf,
-}
-
-/// The server's state.
-#[derive(Debug)]
-pub struct App {
-    settings: Settings,
-    state: Mutex<State>,
-    /// Each request, as it was entered into the journal.
-    requests: broadcast::Sender<Arc<Entry>>,
-    /// Something in the state is new.
-    changes: watch::Sender<()>,
-}
-
-/// What requests change. All under one lock, so that every answer shows one moment.
-#[derive(Debug, Default)]
-struct State {
-    store: Store,
-    journal: Journal,
-    faults: Queue,
-    budget: Budget,
-}
-
-impl App {
-    /// An empty Librato.
-    #[must_use]
-    pub fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            state: Mutex::default(),
-            requests: broadcast::Sender::new(BACKLOG),
-            changes: watch::Sender::default(),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Tells the live page of a request, and that the totals have changed.
-    fn publish(&self, entry: Arc<Entry>) {
-        // Fails when nobody is watching.
-        let _ = self.requests.send(entry);
-        self.changed();
-    }
-
-    /// Tells the live page that the state has changed.
-    fn changed(&self) {
-        self.changes.send_replace(());
-    }
-}
+pub use crate::app::{App, Settings};
+use crate::net::{Loopback, ResetHandle};
 
 /// Serves until the process ends or the listener fails.
 ///
 /// # Errors
 ///
-/// The listener failed.
+/// Those of the listener.
 pub async fn serve(listener: Loopback, settings: Settings) -> io::Result<()> {
     let app = Arc::new(App::new(settings));
     let router =
         Router::new().nest("/v1", api::router(&app)).merge(control::router(&app)).with_state(app);
-    axum::serve(listener, router.into_make_service_with_connect_info::<Cutter>()).await
-}
-
-/// The time since the epoch.
-fn clock() -> Duration {
-    // A clock before 1970 is no clock.
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Whole epoch seconds.
-fn now() -> i64 {
-    i64::try_from(clock().as_secs()).unwrap_or(i64::MAX)
+    axum::serve(listener, router.into_make_service_with_connect_info::<ResetHandle>()).await
 }

@@ -21,16 +21,16 @@ struct Flags {
     /// Token that the API expects.
     #[arg(long, default_value = "local")]
     token: String,
-    /// The Worker that the page's playground talks to.
+    /// Base URL of the Worker that the page's playground sends to.
     #[arg(long, default_value = "http://localhost:8787")]
     worker: String,
-    /// The write key that it uses there.
+    /// Write key that the playground uses.
     #[arg(long, default_value = "local")]
     write_key: String,
     /// A `node_modules` folder with the libraries of the page [default: the project's]
     #[arg(long, value_name = "DIR")]
     vendor: Option<PathBuf>,
-    /// Exit when standard input ends: whoever started this is gone then.
+    /// Exit when standard input ends, that is, with the process that started this one.
     #[arg(long)]
     exit_with_stdin: bool,
 }
@@ -52,7 +52,7 @@ async fn main() -> io::Result<()> {
         io::Error::new(error.kind(), format!("cannot listen on port {port}: {error}"))
     })?;
     println!("local Librato listening on http://localhost:{}", listener.port()?);
-    // Nothing is worth an orderly end: a live page holds its connection for as long as it is open.
+    // Without a graceful shutdown: an open live page would keep its connection, and so the process.
     tokio::select! {
         result = serve(listener, settings) => result,
         result = signalled() => result,
@@ -60,7 +60,7 @@ async fn main() -> io::Result<()> {
     }
 }
 
-/// Waits for Ctrl-C or, where there is such a thing, SIGTERM.
+/// Waits for Ctrl-C or, on Unix, SIGTERM.
 async fn signalled() -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -75,12 +75,12 @@ async fn signalled() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// Waits for the end of standard input. A thread of its own does the reading: the runtime would wait
-/// for one of its threads before it ends.
+/// Waits for the end of standard input. A separate thread reads it, since the runtime waits for its
+/// own threads before it ends.
 async fn stdin_closed() {
     let (sender, closed) = oneshot::channel();
     std::thread::spawn(move || {
-        // Whether it ends or fails, nobody is there any more.
+        // An error ends the input as well.
         let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
         let _ = sender.send(());
     });

@@ -1,21 +1,21 @@
-//! What a measurement is, once it has been found valid.
+//! Valid measurements.
 
 use serde_json::{Map, Value};
 
-/// The source under which Librato lists measurements that came without one.
+/// Source of measurements that were sent without one.
 pub const UNASSIGNED: &str = "unassigned";
 
-/// The two types of metric that take measurements.
+/// Type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A value at a point in time.
     Gauge,
-    /// A number that only grows within a run.
+    /// A number that only grows, until it restarts.
     Counter,
 }
 
 impl Kind {
-    /// The word that the API uses.
+    /// Returns the name in the API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -28,20 +28,20 @@ impl Kind {
 /// One value, or the summary of several.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// How many values are summarised.
+    /// Number of values.
     pub count: u64,
     /// Their sum.
     pub sum: f64,
-    /// The smallest, unless a summary came without it.
+    /// The minimum, unless a summary came without it.
     pub min: Option<f64>,
-    /// The largest, unless a summary came without it.
+    /// The maximum, unless a summary came without it.
     pub max: Option<f64>,
     /// The sum of the squares, unless a summary came without it.
     pub sum_squares: Option<f64>,
 }
 
 impl Sample {
-    /// The sample that a plain `value` is.
+    /// Creates the sample of a plain `value`.
     #[must_use]
     pub fn single(value: f64) -> Self {
         Self {
@@ -53,54 +53,54 @@ impl Sample {
         }
     }
 
-    /// Both together. A smallest or largest value that one of them lacks is taken from the other; a
-    /// sum of squares that one of them lacks is lost, because half of one is no estimate.
+    /// Merges two samples. A minimum or maximum that one of them lacks is taken from the other; a
+    /// sum of squares that one of them lacks is dropped, because it cannot be estimated.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         Self {
             count: self.count.saturating_add(other.count),
             sum: self.sum + other.sum,
-            min: either(self.min, other.min, f64::min),
-            max: either(self.max, other.max, f64::max),
+            min: pick_present(self.min, other.min, f64::min),
+            max: pick_present(self.max, other.max, f64::max),
             sum_squares: self.sum_squares.zip(other.sum_squares).map(|(a, b)| a + b),
         }
     }
 
-    /// The mean, which for a plain value is the value itself.
+    /// Returns the mean, which for a plain value is the value itself.
     #[must_use]
     pub fn average(&self) -> f64 {
-        // A count is a whole number of samples: past 2^53 of them nothing of this is measurable.
+        // The rounding of counts above 2^53 is negligible.
         #[allow(clippy::cast_precision_loss)]
         let count = self.count as f64;
         self.sum / count
     }
 }
 
-fn either(a: Option<f64>, b: Option<f64>, pick: fn(f64, f64) -> f64) -> Option<f64> {
+/// Picks one of two values, where both are there.
+fn pick_present(a: Option<f64>, b: Option<f64>, pick: fn(f64, f64) -> f64) -> Option<f64> {
     match (a, b) {
         (Some(a), Some(b)) => Some(pick(a, b)),
         (one, other) => one.or(other),
     }
 }
 
-/// The properties of a metric that a request may set.
+/// Properties of a metric that a request may set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {
     /// Name shown to people.
     pub display_name: Option<String>,
-    /// What the metric measures.
+    /// Description of the metric.
     pub description: Option<String>,
     /// Seconds between reports, and the interval of service-side aggregation.
     pub period: Option<u32>,
-    /// How the metric is drawn and summarised.
+    /// Attributes for drawing and summarising the metric.
     pub attributes: Map<String, Value>,
 }
 
-/// A measurement that breaks no rule of its own. Whether its metric is of another type only the
-/// [store](crate::store) can tell.
+/// A measurement that is valid by itself. Only the [store](crate::store) knows whether its metric is of another type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
-    /// The type of the list that it stood in.
+    /// Type of the metric, by the list that it was sent in.
     pub kind: Kind,
     /// Name of the metric, as it was written.
     pub name: String,
@@ -108,8 +108,8 @@ pub struct Measurement {
     pub source: String,
     /// Epoch seconds.
     pub time: i64,
-    /// What was measured.
+    /// The value or values.
     pub sample: Sample,
-    /// Used only if this measurement creates its metric.
+    /// Properties of the metric, used only if this measurement creates it.
     pub properties: Properties,
 }

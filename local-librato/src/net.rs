@@ -1,4 +1,4 @@
-//! The sockets: loopback over both IPv4 and IPv6, and connections that can be cut.
+//! Sockets: loopback on both IPv4 and IPv6, and connections that can be reset.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,10 +12,10 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A free IPv4 port may be taken on IPv6: so often another is tried.
+/// Most ports that are tried: one that is free on IPv4 may be taken on IPv6.
 const ATTEMPTS: usize = 32;
 
-/// One port on both loopback addresses: `localhost` resolves to either.
+/// A listener on one port of both loopback addresses, as `localhost` resolves to either.
 #[derive(Debug)]
 pub struct Loopback {
     v4: TcpListener,
@@ -24,11 +24,11 @@ pub struct Loopback {
 }
 
 impl Loopback {
-    /// Listens on `port`, or on one that is free on both if it is 0.
+    /// Listens on `port`, or for 0 on one that is free on both.
     ///
     /// # Errors
     ///
-    /// The port is taken.
+    /// When the port is taken.
     pub async fn bind(port: u16) -> io::Result<Self> {
         let mut attempts = if port == 0 { ATTEMPTS } else { 1 };
         loop {
@@ -46,11 +46,11 @@ impl Loopback {
         }
     }
 
-    /// The port.
+    /// Returns the port.
     ///
     /// # Errors
     ///
-    /// The system does not tell it.
+    /// Those of the system.
     pub fn port(&self) -> io::Result<u16> {
         Ok(self.v4.local_addr()?.port())
     }
@@ -61,7 +61,7 @@ impl Listener for Loopback {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        // Axum's own listener goes on after errors of single connections.
+        // Axum's own `accept` retries after the errors of single connections.
         let (stream, peer) = match &mut self.v6 {
             Some(v6) => tokio::select! {
                 accepted = Listener::accept(&mut self.v4) => accepted,
@@ -69,9 +69,9 @@ impl Listener for Loopback {
             },
             None => Listener::accept(&mut self.v4).await,
         };
-        // Small answers should not wait for each other; without it all the same works, slower.
+        // Small answers should not wait for each other. A failure costs speed and nothing else.
         let _ = stream.set_nodelay(true);
-        let connection = Connection { stream, cutter: Cutter::default() };
+        let connection = Connection { stream, reset: ResetHandle::default() };
         (connection, peer)
     }
 
@@ -80,35 +80,35 @@ impl Listener for Loopback {
     }
 }
 
-/// Cuts a connection.
+/// Handle to reset a connection.
 #[derive(Clone, Debug, Default)]
-pub struct Cutter(Arc<AtomicBool>);
+pub struct ResetHandle(Arc<AtomicBool>);
 
-impl Cutter {
-    /// From now on nothing goes out: the peer gets a TCP reset as soon as an answer would be written.
-    pub fn cut(&self) {
+impl ResetHandle {
+    /// Makes the peer get a TCP reset in place of an answer.
+    pub fn reset(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
 
-impl Connected<IncomingStream<'_, Loopback>> for Cutter {
+impl Connected<IncomingStream<'_, Loopback>> for ResetHandle {
     fn connect_info(stream: IncomingStream<'_, Loopback>) -> Self {
-        stream.io().cutter.clone()
+        stream.io().reset.clone()
     }
 }
 
-/// A TCP connection with a [`Cutter`].
+/// A TCP connection with a [`ResetHandle`].
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    cutter: Cutter,
+    reset: ResetHandle,
 }
 
 impl Connection {
-    /// Fails once the connection is cut. The server then drops it, and with no time to linger the
-    /// system sends a reset instead of an orderly end.
+    /// Fails once the connection is to be reset. The server then drops it, and with a linger time
+    /// of zero the system sends a reset in place of an orderly end.
     fn check(&self) -> io::Result<()> {
-        if self.cutter.0.load(Ordering::Acquire) {
+        if self.reset.0.load(Ordering::Acquire) {
             self.stream.set_zero_linger()?;
             return Err(io::ErrorKind::ConnectionReset.into());
         }

@@ -1,40 +1,40 @@
-//! Why something is refused, and the bodies that say so.
+//! Refusals, and the bodies that answer them.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
-/// What is wrong, field by field.
+/// Errors by field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors(Vec<(String, String)>);
 
 impl Errors {
-    /// One field and what is wrong with it.
+    /// Creates the error of one field.
     pub fn one(field: impl Into<String>, text: impl Into<String>) -> Self {
         Self(vec![(field.into(), text.into())])
     }
 
-    /// Adds a field and what is wrong with it.
+    /// Adds an error of a field.
     pub fn add(&mut self, field: impl Into<String>, text: impl Into<String>) {
         self.0.push((field.into(), text.into()));
     }
 
-    /// Adds all of `other`.
+    /// Adds all errors of `other`.
     pub fn append(&mut self, mut other: Self) {
         self.0.append(&mut other.0);
     }
 
-    /// Whether nothing is wrong.
+    /// Returns whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Each field and what is wrong with it.
+    /// Iterates over the fields and their errors.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(field, text)| (field.as_str(), text.as_str()))
     }
 
-    /// `{"field": ["text", ...], ...}`, as `errors.params` has it.
+    /// Returns `{"field": ["text", ...], ...}`, as `errors.params` has it.
     #[must_use]
     pub fn to_params(&self) -> Value {
         let mut params = Map::new();
@@ -47,7 +47,7 @@ impl Errors {
     }
 }
 
-/// All of it on one line, for people.
+/// Writes all errors on one line, for people.
 impl std::fmt::Display for Errors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (i, (field, text)) in self.0.iter().enumerate() {
@@ -58,30 +58,30 @@ impl std::fmt::Display for Errors {
     }
 }
 
-/// Why a whole request is refused.
+/// Reason to refuse a whole request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The body is not JSON. `NaN` and `Infinity` end here too: JSON has no form for them.
+    /// The body is not JSON; `NaN` and `Infinity` are not either.
     Unparsable,
-    /// Nothing to store.
+    /// There is no measurement.
     NoMeasurement,
     /// The same, in the tag-based API.
     NoTaggedMeasurement,
-    /// JSON, but not what the tag-based API reads.
+    /// The body is JSON of another shape than the tag-based API reads.
     Shape(String),
     /// A parameter breaks a rule.
     Params(Errors),
 }
 
 impl Refusal {
-    /// A payload with something wrong about its `field`.
+    /// Creates the refusal of a payload for one `field`.
     #[must_use]
     pub fn shape(field: &str, text: &str) -> Self {
         Self::Shape(format!("{field} {text}"))
     }
 
-    /// The status of the answer. The 422 is that of the first draft of the tag-based API; what became
-    /// of it is not known.
+    /// Returns the status of the answer. The 422 is from the first draft of the tag-based API
+    /// (<https://github.com/librato/api-docs/commit/6770891>); whether it was kept is not known.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
@@ -90,8 +90,8 @@ impl Refusal {
         }
     }
 
-    /// The body of the answer (Librato API docs, "Response Codes & Errors"; the texts are those that
-    /// users of the service quoted).
+    /// Returns the body of the answer (Librato API docs, "Response Codes & Errors"; the texts are
+    /// those that users of the service quoted).
     #[must_use]
     pub fn body(&self, now: i64) -> Value {
         match self {

@@ -6,8 +6,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
 use crate::budget;
+use crate::refusal::Refusal;
 
-/// An answer whose body is still at hand, so that the log can show it.
+/// An answer, with its body as text so that the journal can show it.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The status.
@@ -24,25 +25,26 @@ impl Reply {
         Self { status, body, headers: vec![(header::CONTENT_TYPE, content_type.to_owned())] }
     }
 
-    /// An answer without a body.
+    /// Creates an answer without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
         Self { status, body: String::new(), headers: Vec::new() }
     }
 
-    /// A JSON answer.
+    /// Creates a JSON answer.
     #[must_use]
     pub fn json(status: StatusCode, body: &Value) -> Self {
         Self::new(status, JSON, body.to_string())
     }
 
-    /// What a proxy in front of the service would say.
+    /// Creates an HTML answer, as of a proxy before the service.
     #[must_use]
     pub fn html(status: StatusCode, body: &str) -> Self {
         Self::new(status, "text/html", body.to_owned())
     }
 
-    /// The 401 as users met it: plain text, while the documentation has JSON.
+    /// Creates the 401 as users quoted it: plain text, where the documentation has JSON
+    /// (<https://github.com/instacart/lore/issues/169>).
     #[must_use]
     pub fn unauthorized() -> Self {
         Self::new(
@@ -53,6 +55,12 @@ impl Reply {
         .with_header("www-authenticate", "Basic realm=\"Librato API\"")
     }
 
+    /// Creates the answer to a refused request.
+    #[must_use]
+    pub fn refusal(refusal: &Refusal, now: i64) -> Self {
+        Self::json(refusal.status(), &refusal.body(now))
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
@@ -60,7 +68,7 @@ impl Reply {
         self
     }
 
-    /// Replaces the body; one that is JSON is called so.
+    /// Replaces the body, and sets the content type by whether it is JSON.
     #[must_use]
     pub fn with_body(mut self, body: String) -> Self {
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&body).is_ok();
@@ -71,7 +79,7 @@ impl Reply {
         self
     }
 
-    /// Says that nothing is left of either limit, until `reset`.
+    /// Adds the headers of two exhausted limits, until `reset`.
     #[must_use]
     pub fn exhausted(self, reset: i64) -> Self {
         let value = budget::header(0, reset);
@@ -84,7 +92,7 @@ impl IntoResponse for Reply {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
         for (name, value) in self.headers {
-            // Only a `Location` holds what a client wrote, and a metric's name is plain ASCII.
+            // Only a `Location` holds text of a client, and the name of a metric is plain ASCII.
             if let Ok(value) = HeaderValue::try_from(value) {
                 response.headers_mut().insert(name, value);
             }

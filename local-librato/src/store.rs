@@ -1,4 +1,4 @@
-//! The metrics and their measurements, in memory and bounded.
+//! Metrics and their measurements, in bounded memory.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,34 +10,34 @@ use crate::measurement::{Kind, Measurement, Properties, Sample};
 use crate::refusal::Errors;
 use crate::validate::{DEFAULT_PERIOD, FUTURE_SECONDS, PAST_SECONDS, judge_aggregation, mismatch};
 
-/// At most so many metrics are kept.
+/// Most metrics.
 pub const MAX_METRICS: usize = 5_000;
-/// At most so many sources, over all metrics.
+/// Most sources of all metrics together.
 pub const MAX_SOURCES: usize = 50_000;
-/// At most so many seconds with data, over all sources: beyond it the oldest are forgotten.
+/// Most points (seconds with data) of all sources together; beyond it the oldest are dropped.
 pub const MAX_POINTS: usize = 2_000_000;
-/// How long a point is kept: it can be read for as long as it could still have been sent.
+/// How long a point is kept: as long as it could still be sent.
 const KEPT_SECONDS: i64 = PAST_SECONDS + FUTURE_SECONDS;
-/// Points are pruned at most this often.
+/// Shortest time between two sweeps of old points.
 const SWEEP_SECONDS: i64 = 60;
 
-/// Everything that has been submitted.
+/// All metrics.
 #[derive(Debug, Default)]
 pub struct Store {
-    /// By name in lower case: the namespace ignores case. In order of creation.
+    /// In order of creation, by name in lower case, since Librato ignores the case of names.
     metrics: IndexMap<String, Metric>,
     sources: usize,
     points: usize,
     swept: i64,
 }
 
-/// One metric with its streams.
+/// A metric with its streams.
 #[derive(Debug)]
 struct Metric {
     name: String,
     kind: Kind,
     properties: Properties,
-    /// By name in lower case, as that namespace ignores case too.
+    /// By source in lower case, since Librato ignores its case too.
     streams: IndexMap<String, Stream>,
 }
 
@@ -45,13 +45,13 @@ struct Metric {
 #[derive(Debug)]
 struct Stream {
     source: String,
-    /// By second. With service-side aggregation the samples of one second are together here, and
-    /// those of one period when they are read, so that nothing that comes late is lost.
+    /// By second. With service-side aggregation the samples of one second are merged here, and
+    /// those of one period when they are read, so that late samples count too.
     points: BTreeMap<i64, Sample>,
     totals: Totals,
 }
 
-/// What a source was sent in all, whatever replaced or outlived it.
+/// Totals of all samples of a stream, replaced and expired ones included.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Totals {
@@ -63,10 +63,10 @@ struct Totals {
     last_value: f64,
 }
 
-/// A measurement that the store refuses: its place in the batch, and why.
+/// A refused measurement: its index in the batch, and its errors.
 pub type Refused = (usize, Errors);
 
-/// How many measurements of which sort were stored, for the rate-limit headers.
+/// Numbers of stored measurements, for the rate-limit headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
     /// Of metrics with service-side aggregation.
@@ -80,8 +80,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Every measurement that cannot be stored: its metric is of the other type (also when an earlier
-    /// one of the same batch would create it so), or this server is full.
+    /// Every measurement that cannot be stored: because its metric is of the other type (even if
+    /// only an earlier member of the batch would create it), or because the store is full.
     pub fn submit(
         &mut self,
         batch: Vec<Measurement>,
@@ -91,7 +91,7 @@ impl Store {
         self.judge(&batch)?;
         let mut stored = Stored::default();
         for measurement in batch {
-            if self.keep(measurement, user_agent) {
+            if self.insert(measurement, user_agent) {
                 stored.aggregated += 1;
             } else {
                 stored.plain += 1;
@@ -130,8 +130,8 @@ impl Store {
         if refused.is_empty() { Ok(()) } else { Err(refused) }
     }
 
-    /// Stores one measurement, and tells whether its metric aggregates.
-    fn keep(&mut self, measurement: Measurement, user_agent: Option<&str>) -> bool {
+    /// Stores a measurement. Returns whether its metric aggregates.
+    fn insert(&mut self, measurement: Measurement, user_agent: Option<&str>) -> bool {
         let Measurement { kind, name, source, time, sample, properties } = measurement;
         let metric = self
             .metrics
@@ -148,8 +148,7 @@ impl Store {
         aggregates
     }
 
-    /// Forgets points that are too old to matter and, if the rest is still too much, half of the time
-    /// kept, again and again.
+    /// Drops expired points. While too many are left, halves the time for which they are kept.
     fn sweep(&mut self, now: i64) {
         self.swept = now;
         let mut kept = KEPT_SECONDS;
@@ -172,8 +171,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// The metric is of another type than `kind`, is not there and `kind` is not given, or would
-    /// aggregate over a period that cannot be.
+    /// When the metric is of another type than `kind`, when it does not exist and there is no
+    /// `kind`, and when it would aggregate over an invalid period.
     pub fn put(
         &mut self,
         name: &str,
@@ -208,14 +207,14 @@ impl Store {
         Ok(Put::Updated)
     }
 
-    /// The type of a metric, if it is there.
+    /// Returns the type of a metric.
     #[must_use]
     pub fn kind(&self, name: &str) -> Option<Kind> {
         let metric = self.metrics.get(&name.to_ascii_lowercase())?;
         Some(metric.kind)
     }
 
-    /// A page of the list of metrics, by name (Librato API docs, "Retrieve Metrics" and "Pagination").
+    /// Lists a page of the metrics, by name (Librato API docs, "Retrieve Metrics" and "Pagination").
     #[must_use]
     pub fn list(&self, page: &Page) -> Value {
         let wanted = page.name.to_ascii_lowercase();
@@ -242,8 +241,8 @@ impl Store {
         })
     }
 
-    /// One metric, with its measurements when `interval` is given (Librato API docs, "Retrieve Metric
-    /// by Name" and "Time Intervals").
+    /// Returns a metric, with its measurements if an `interval` is given (Librato API docs,
+    /// "Retrieve Metric by Name" and "Time Intervals").
     #[must_use]
     pub fn read(&self, name: &str, interval: Option<&Interval>) -> Option<Value> {
         let metric = self.metrics.get(&name.to_ascii_lowercase())?;
@@ -252,7 +251,7 @@ impl Store {
             let measurements: Map<String, Value> = metric
                 .streams
                 .values()
-                .filter(|stream| interval.wants(&stream.source))
+                .filter(|stream| interval.selects(&stream.source))
                 .map(|stream| (stream.source.clone(), metric.readings(stream, interval)))
                 .filter(|(_, readings)| readings.as_array().is_some_and(|all| !all.is_empty()))
                 .collect();
@@ -262,13 +261,13 @@ impl Store {
         Some(body)
     }
 
-    /// The totals of every metric, in order of creation.
+    /// Returns the totals of every metric, in order of creation.
     #[must_use]
     pub fn totals(&self) -> Value {
         self.metrics.values().map(Metric::totals).collect()
     }
 
-    /// The stored seconds of a metric from `from` on: `[second, sum, count, min, max]` by source.
+    /// Returns the points of a metric from `from` on: `[second, sum, count, min, max]`, by source.
     #[must_use]
     pub fn series(&self, name: &str, from: i64) -> Value {
         let metric = self.metrics.get(&name.to_ascii_lowercase());
@@ -287,45 +286,46 @@ impl Store {
     }
 }
 
-/// What a `PUT` did.
+/// Result of a `PUT`.
 #[derive(Debug, PartialEq)]
 pub enum Put {
-    /// The metric was not there: this is it.
+    /// The metric was created, and looks like this.
     Created(Value),
-    /// It was.
+    /// The metric was updated.
     Updated,
 }
 
-/// Which part of the list of metrics is asked for.
+/// Selection of a page of metrics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
-    /// Part of the names wanted.
+    /// Substring of the names.
     pub name: String,
-    /// How many to leave out.
+    /// Number of metrics to skip.
     pub offset: usize,
-    /// How many to give.
+    /// Number of metrics to return.
     pub length: usize,
-    /// Whether the last come first.
+    /// Whether to sort in descending order.
     pub descending: bool,
 }
 
-/// Which measurements are asked for.
+/// Selection of measurements.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Interval {
-    /// Seconds that become one measurement.
+    /// Seconds that are rolled up into one measurement.
     pub resolution: u32,
-    /// How many measurements of a source: the first after `start`, or else the last before `end`.
+    /// Number of measurements of a source: the first after `start`, or else the last before `end`.
     pub count: Option<usize>,
-    /// Epoch seconds.
+    /// First epoch second.
     pub start: Option<i64>,
-    /// Epoch seconds.
+    /// Last epoch second.
     pub end: Option<i64>,
-    /// Names or patterns of sources; none means all.
+    /// Names or patterns of sources; all if there are none.
     pub sources: Vec<String>,
 }
 
 impl Interval {
-    fn wants(&self, source: &str) -> bool {
+    /// Returns whether a source is selected.
+    fn selects(&self, source: &str) -> bool {
         self.sources.is_empty()
             || self.sources.iter().any(|pattern| {
                 matches(
@@ -336,7 +336,7 @@ impl Interval {
     }
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any run of characters.
+/// Returns whether `text` matches `pattern`, in which `*` stands for any run of characters.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),
@@ -360,7 +360,7 @@ impl Metric {
             && self.properties.attributes.get("aggregate") == Some(&json!(true))
     }
 
-    /// The seconds that become one when read: a period with aggregation, otherwise none.
+    /// Returns the seconds that are rolled up when read: a period with aggregation, otherwise 1.
     fn step(&self) -> u32 {
         match self.properties.period {
             _ if !self.aggregates() => 1,
@@ -408,7 +408,7 @@ impl Metric {
         })
     }
 
-    /// The measurements of a stream, rolled up to the resolution asked for.
+    /// Returns the measurements of a stream, rolled up to the resolution.
     fn readings(&self, stream: &Stream, interval: &Interval) -> Value {
         let step = i64::from(self.step().max(interval.resolution));
         let from = interval.start.unwrap_or(i64::MIN);
@@ -421,7 +421,7 @@ impl Metric {
                 .and_modify(|sum| {
                     *sum = match self.kind {
                         Kind::Gauge => sum.merge(*sample),
-                        // Where a counter stands is what it last said.
+                        // The latest reading of a counter is its value.
                         Kind::Counter => *sample,
                     }
                 })
@@ -486,8 +486,8 @@ impl Stream {
         }
     }
 
-    /// Adds a sample, and tells whether its second is new. Without aggregation a later sample for the
-    /// same second replaces the earlier.
+    /// Adds a sample. Returns whether its second is new. Without aggregation a later sample
+    /// replaces an earlier one of the same second.
     fn add(&mut self, time: i64, sample: Sample, aggregates: bool) -> bool {
         self.totals.add(time, &sample);
         let before = self.points.get(&time);
@@ -512,6 +512,7 @@ impl Totals {
     }
 }
 
+/// Returns the error of a full store.
 fn full(field: &str, limit: usize, what: &str) -> Errors {
     Errors::one(
         field,

@@ -1,33 +1,28 @@
-//! A request with measurements, from its bytes to its answer.
+//! Submission of measurements, from the body of a request to its answer.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode};
-use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
 
-use crate::api::{authenticate, refused, require_json, user_agent};
+use crate::app::{App, State};
+use crate::clock::{millis, now};
 use crate::fault::{Effect, Fault};
 use crate::journal::{Entry, Member, Verdict};
 use crate::measurement::Measurement;
 use crate::refusal::{Errors, Refusal};
 use crate::reply::Reply;
+use crate::request::{Received, authenticate, require_json, user_agent};
+use crate::tagged;
 use crate::validate::{self, Batch};
-use crate::{App, State, clock, millis, now, tagged};
 
-/// Larger bodies are refused (Librato support: 3 MB are accepted).
-const MAX_BODY: usize = 3_000_000;
-/// A larger body is still read up to here, so that its sender gets to see the answer.
-const MAX_READ: usize = 10 * MAX_BODY;
-
-/// The two ways to submit.
+/// The two APIs for submitting measurements.
 #[derive(Clone, Copy)]
 pub(crate) enum Api {
-    /// Source-based, and all or nothing.
+    /// `POST /v1/metrics`: source-based, all or nothing.
     Metrics,
-    /// Tag-based, each measurement for itself.
+    /// `POST /v1/measurements`: tag-based, each measurement by itself.
     Measurements,
 }
 
@@ -60,44 +55,8 @@ impl Api {
     }
 }
 
-/// A body, kept only as far as the limit.
-pub(crate) struct Received {
-    since: Instant,
-    /// Epoch milliseconds.
-    at: u64,
-    bytes: Vec<u8>,
-    length: usize,
-}
-
-impl Received {
-    pub(crate) async fn read(mut body: Body) -> Result<Self, Reply> {
-        let mut received =
-            Self { since: Instant::now(), at: millis(clock()), bytes: Vec::new(), length: 0 };
-        while let Some(frame) = body.frame().await {
-            // The client broke off: nobody is there to read the answer.
-            let frame = frame.map_err(|_| Reply::empty(StatusCode::BAD_REQUEST))?;
-            let data = frame.into_data().unwrap_or_else(|_| Bytes::new());
-            received.length += data.len();
-            if received.length <= MAX_BODY {
-                received.bytes.extend_from_slice(&data);
-            } else if received.length > MAX_READ {
-                break;
-            }
-        }
-        Ok(received)
-    }
-
-    pub(crate) fn within_limit(&self) -> Result<&[u8], Reply> {
-        if self.length <= MAX_BODY {
-            Ok(&self.bytes)
-        } else {
-            Err(Reply::empty(StatusCode::PAYLOAD_TOO_LARGE))
-        }
-    }
-}
-
-/// Judges, stores and logs a submission. What comes back is the answer, or nothing where the connection
-/// is to be cut instead, and how long that takes.
+/// Validates, stores and logs a submission. Returns the delay of the answer, and the answer; `None`
+/// if the connection is to be reset.
 pub(crate) fn answer(
     api: Api,
     app: &App,
@@ -108,20 +67,20 @@ pub(crate) fn answer(
     let batch = authenticate(app, headers)
         .and_then(|()| require_json(headers))
         .and_then(|()| received.within_limit())
-        .and_then(|body| api.judge(body, now).map_err(|r| refused(&r, now)));
+        .and_then(|body| api.judge(body, now).map_err(|r| Reply::refusal(&r, now)));
     let user_agent = user_agent(headers);
 
     let mut state = app.lock();
     let fault = state.faults.take();
-    let befallen = fault.as_ref().map(|fault| fault.answer);
+    let effect = fault.as_ref().map(|fault| fault.answer);
     let (reply, members) = match &fault {
-        Some(fault) if !fault.answer.stores() => (fault.reply(now), withhold(batch, fault)),
+        Some(fault) if !fault.answer.stores() => (fault.reply(now), unstored_members(batch, fault)),
         _ => {
             let (reply, members) = match batch {
                 Ok(batch) => api.store(&mut state, batch, now, user_agent.as_deref()),
                 Err(reply) => (reply, Vec::new()),
             };
-            let reply = (befallen != Some(Effect::ResetAfter)).then_some(reply);
+            let reply = (effect != Some(Effect::ResetAfter)).then_some(reply);
             (reply, members)
         }
     };
@@ -135,7 +94,7 @@ pub(crate) fn answer(
         ms: millis(received.since.elapsed() + reply.as_ref().map_or(Duration::ZERO, |_| delay)),
         bytes: received.length,
         user_agent,
-        fault: befallen.map(Effect::name),
+        fault: effect.map(Effect::name),
         error: reply
             .as_ref()
             .filter(|reply| !reply.status.is_success())
@@ -143,14 +102,14 @@ pub(crate) fn answer(
         gauges: 0,
         members,
     };
-    let entry = state.journal.enter(entry);
+    let entry = state.journal.record(entry);
     drop(state);
     app.publish(entry);
     (delay, reply)
 }
 
-/// The members of a request that a fault keeps from being stored.
-fn withhold(batch: Result<Batch, Reply>, fault: &Fault) -> Vec<Member> {
+/// Returns the journal's members of a request that a fault keeps from being stored.
+fn unstored_members(batch: Result<Batch, Reply>, fault: &Fault) -> Vec<Member> {
     let members = batch.map(|batch| batch.members).unwrap_or_default();
     let reason = format!("fault {}", fault.answer.name());
     members
@@ -159,37 +118,37 @@ fn withhold(batch: Result<Batch, Reply>, fault: &Fault) -> Vec<Member> {
         .collect()
 }
 
-/// A batch, sorted by what its members are.
+/// A batch, with its valid and its invalid members apart.
 #[derive(Default)]
-struct Sorted {
+struct JudgedBatch {
+    /// Fields of all members.
     shown: Vec<Map<String, Value>>,
-    /// With their places.
+    /// Valid members, with their indices.
     valid: Vec<(usize, Measurement)>,
-    /// By place.
-    wrong: BTreeMap<usize, Errors>,
+    /// Errors of the invalid ones, by index.
+    invalid: BTreeMap<usize, Errors>,
 }
 
-impl Sorted {
+impl JudgedBatch {
     fn new(members: Vec<validate::Member>) -> Self {
-        let mut sorted = Self::default();
+        let mut judged = Self::default();
         for (i, member) in members.into_iter().enumerate() {
-            sorted.shown.push(member.shown);
+            judged.shown.push(member.shown);
             match member.outcome {
-                Ok(measurement) => sorted.valid.push((i, measurement)),
+                Ok(measurement) => judged.valid.push((i, measurement)),
                 Err(errors) => {
-                    sorted.wrong.insert(i, errors);
+                    judged.invalid.insert(i, errors);
                 }
             }
         }
-        sorted
+        judged
     }
 
-    /// What the journal says of the members, where those that are not wrong were stored, or were not
-    /// because the request was refused as a whole.
-    fn judged(self, as_a_whole: bool) -> Vec<Member> {
-        let judge = |(i, shown)| match self.wrong.get(&i) {
+    /// Returns the journal's members. The valid ones were stored, unless the request was refused as a whole.
+    fn into_members(self, is_refused_whole: bool) -> Vec<Member> {
+        let judge = |(i, shown)| match self.invalid.get(&i) {
             Some(errors) => Member::new(shown, Verdict::Refused, Some(errors.to_string())),
-            None if as_a_whole => {
+            None if is_refused_whole => {
                 let reason = "the request was refused as a whole".to_owned();
                 Member::new(shown, Verdict::NotStored, Some(reason))
             }
@@ -199,21 +158,21 @@ impl Sorted {
     }
 }
 
-/// Stores every member, or none if anything is wrong with one: "drops whole payloads", as Librato's own
-/// `StatsD` backend put it. The answer names the first offender; types are found wrong later, by the
-/// store, and all of those are named.
+/// Stores all members, or none if one is invalid: the service "drops whole payloads", as Librato's
+/// own `StatsD` backend put it. The answer has the errors of the first invalid member; conflicts of
+/// types, which only the store finds, are all named.
 fn store_all(
     state: &mut State,
     batch: Batch,
     now: i64,
     user_agent: Option<&str>,
 ) -> (Reply, Vec<Member>) {
-    let mut sorted = Sorted::new(batch.members);
-    let outside = Some(batch.errors).filter(|errors| !errors.is_empty());
-    let mut told = outside.or_else(|| sorted.wrong.values().next().cloned());
-    if told.is_none() {
-        // All are valid, so that their places here are those in the request.
-        let valid = std::mem::take(&mut sorted.valid);
+    let mut judged = JudgedBatch::new(batch.members);
+    let of_request = Some(batch.errors).filter(|errors| !errors.is_empty());
+    let mut refusal = of_request.or_else(|| judged.invalid.values().next().cloned());
+    if refusal.is_none() {
+        // All are valid, so that their indices are those of the request.
+        let valid = std::mem::take(&mut judged.valid);
         let measurements = valid.into_iter().map(|(_, measurement)| measurement);
         match state.store.submit(measurements.collect(), now, user_agent) {
             Ok(stored) => state.budget.spend(now, stored),
@@ -221,46 +180,46 @@ fn store_all(
                 let mut all = Errors::default();
                 for (i, errors) in refused {
                     all.append(errors.clone());
-                    sorted.wrong.insert(i, errors);
+                    judged.invalid.insert(i, errors);
                 }
-                told = Some(all);
+                refusal = Some(all);
             }
         }
     }
-    let members = sorted.judged(told.is_some());
-    let reply = match told {
-        // The documented success: 200, and not a byte of body.
+    let members = judged.into_members(refusal.is_some());
+    let reply = match refusal {
+        // A success is 200 with an empty body (Librato API docs, "Submit Metrics").
         None => Reply::empty(StatusCode::OK),
-        Some(errors) => refused(&Refusal::Params(errors), now),
+        Some(errors) => Reply::refusal(&Refusal::Params(errors), now),
     };
     (reply, members)
 }
 
-/// Stores every measurement that can be, and names the others: Librato's developers announced so, and
-/// its Java client reads a success with `errors` as a failure in part. Only a number that is too large
-/// aborts the request (Librato API docs, "Float Restrictions"). The body is what this project assumes.
+/// Stores every valid measurement, and names the others. Librato's developers announced it so, and
+/// its Java client takes a success with `errors` for a partial one. Only a number that is too large
+/// aborts the request (Librato API docs, "Float Restrictions"). The form of the body is assumed.
 fn store_each(
     state: &mut State,
     batch: Batch,
     now: i64,
     user_agent: Option<&str>,
 ) -> (Reply, Vec<Member>) {
-    let mut sorted = Sorted::new(batch.members);
+    let mut judged = JudgedBatch::new(batch.members);
     let too_large = |errors: &&Errors| errors.iter().any(|(_, text)| text == validate::TOO_LARGE);
-    if let Some(errors) = sorted.wrong.values().find(too_large) {
-        let reply = refused(&Refusal::Params(errors.clone()), now);
-        return (reply, sorted.judged(true));
+    if let Some(errors) = judged.invalid.values().find(too_large) {
+        let reply = Reply::refusal(&Refusal::Params(errors.clone()), now);
+        return (reply, judged.into_members(true));
     }
-    for (i, measurement) in std::mem::take(&mut sorted.valid) {
+    for (i, measurement) in std::mem::take(&mut judged.valid) {
         match state.store.submit(vec![measurement], now, user_agent) {
             Ok(stored) => state.budget.spend(now, stored),
             Err(refused) => {
                 let errors = refused.into_iter().map(|(_, errors)| (i, errors));
-                sorted.wrong.extend(errors);
+                judged.invalid.extend(errors);
             }
         }
     }
-    let (total, failed) = (sorted.shown.len(), sorted.wrong.len());
+    let (total, failed) = (judged.shown.len(), judged.invalid.len());
     let mut body = json!({"measurements": {"summary": {
         "total": total,
         "accepted": total - failed,
@@ -268,13 +227,13 @@ fn store_each(
         "filtered": 0,
     }}});
     if failed > 0 {
-        let errors = sorted.wrong.iter().flat_map(|(i, errors)| {
-            let name = sorted.shown[*i].get("name");
+        let errors = judged.invalid.iter().flat_map(|(i, errors)| {
+            let name = judged.shown[*i].get("name");
             errors
                 .iter()
                 .map(move |(param, reason)| json!({"name": name, "param": param, "reason": reason}))
         });
         body["errors"] = errors.collect();
     }
-    (Reply::json(StatusCode::ACCEPTED, &body), sorted.judged(false))
+    (Reply::json(StatusCode::ACCEPTED, &body), judged.into_members(false))
 }

@@ -1,4 +1,4 @@
-//! The rules of the tag-based API: what a `POST /v1/measurements` must look like.
+//! Validation of `POST /v1/measurements`, the tag-based API.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use crate::measurement::{Kind, Measurement};
 use crate::refusal::{Errors, Refusal};
 use crate::validate::{Batch, Fields, Member, NOT_A_HASH, UNKNOWN};
 
-/// The most tags that a measurement may have (Librato API docs, "Measurement Restrictions").
+/// Most tags of a measurement (Librato API docs, "Measurement Restrictions").
 pub const MAX_TAGS: usize = 50;
-/// The longest name of a tag.
+/// Longest name of a tag.
 pub const MAX_TAG_NAME: usize = 64;
-/// The longest value of a tag.
+/// Longest value of a tag.
 pub const MAX_TAG_VALUE: usize = 255;
-/// The tag that stands for what the source-based API calls the source.
+/// Tag that corresponds to the source of the source-based API.
 const SOURCE: &str = "source";
 
-/// Reads and judges the body of a `POST /v1/measurements` (Librato API docs, "Create a Measurement").
+/// Validates the body of a `POST /v1/measurements` (Librato API docs, "Create a Measurement").
 ///
 /// # Errors
 ///
-/// Why the request is refused as a whole; what is wrong with a measurement stands with it.
+/// When the request is refused as a whole. Errors of a measurement are part of the batch.
 pub fn measurements(body: &[u8], now: i64) -> Result<Batch, Refusal> {
     let body: Value = serde_json::from_slice(body).map_err(|_| Refusal::Unparsable)?;
     let Value::Object(mut request) = body else {
@@ -49,7 +49,7 @@ pub fn measurements(body: &[u8], now: i64) -> Result<Batch, Refusal> {
     })
 }
 
-/// Judges one measurement. Its own tags, if it has any, take the place of all those at the top level.
+/// Validates one measurement. Its own tags, if it has any, replace all those at the top level.
 fn judge(measurement: Value, defaults: &Map<String, Value>, now: i64) -> Member {
     let Value::Object(fields) = measurement else {
         return Member::not_a_hash();
@@ -87,10 +87,10 @@ fn judge(measurement: Value, defaults: &Map<String, Value>, now: i64) -> Member 
     Member { shown, outcome }
 }
 
-/// The tags in lower case, as the service keeps them.
+/// Validates tags, and returns them in lower case, as the service keeps them.
 fn tags_of(tags: &Value) -> Result<BTreeMap<String, String>, &'static str> {
     let tags = match tags {
-        // The first draft of the API fell back to `source=unassigned`; since 2017 tags are a must.
+        // The first draft of the API fell back to `source=unassigned`; since 2017 tags are required.
         Value::Null => return Err("is required"),
         Value::Object(tags) if tags.is_empty() => return Err("is required"),
         Value::Object(tags) if tags.len() > MAX_TAGS => return Err("are more than 50"),
@@ -112,13 +112,14 @@ fn tags_of(tags: &Value) -> Result<BTreeMap<String, String>, &'static str> {
         .collect()
 }
 
+/// Returns whether a text has a valid length and only ASCII letters, digits and `others`.
 fn is_made_of(text: &str, longest: usize, others: &[u8]) -> bool {
     (1..=longest).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b))
 }
 
-/// The name of a stream: what its tag `source` says, as the source-based API would have it, and after
-/// it whatever else sets the stream apart.
+/// Returns the name of a stream: the value of its tag `source`, as in the source-based API, and
+/// after it all other tags.
 fn stream_of(mut tags: BTreeMap<String, String>) -> String {
     let source = tags.remove(SOURCE);
     let others = tags.into_iter().map(|(name, value)| format!("{name}={value}"));

@@ -1,7 +1,7 @@
-//! The rules of the source-based API: what a `POST /v1/metrics` must look like.
+//! Validation of `POST /v1/metrics`, the source-based API.
 //!
-//! Where the service was lenient or its behaviour is not known, this takes the strict side: what
-//! passes here would have passed there.
+//! Where the service was lenient or its behaviour is not known, this is strict: what passes here
+//! would have passed there.
 
 use std::ops::RangeInclusive;
 
@@ -12,23 +12,23 @@ use serde_json::{Map, Value};
 use crate::measurement::{Kind, Measurement, Properties, Sample, UNASSIGNED};
 use crate::refusal::{Errors, Refusal};
 
-/// The longest name of a metric or source (Librato API docs, "Metric Properties").
+/// Longest name of a metric or source (Librato API docs, "Metric Properties").
 pub const MAX_NAME: usize = 255;
-/// How far behind the server's clock a measurement may be (Librato support: 120 minutes).
+/// Greatest age of a measurement by the server's clock (Librato support: 120 minutes).
 pub const PAST_SECONDS: i64 = 2 * 60 * 60;
-/// How far ahead of it. Not documented; this is what the project assumes.
+/// Greatest distance of a measurement ahead of that clock. It is not documented; this is assumed.
 pub const FUTURE_SECONDS: i64 = 600;
-/// The periods over which the service aggregates (Librato knowledge base, "Service-Side Aggregation").
+/// Periods over which the service aggregates (knowledge base, "Service-Side Aggregation").
 pub const AGGREGATION_PERIODS: RangeInclusive<u32> = 10..=600;
-/// The period of an aggregated metric that has none of its own (Librato API docs, "Metric Attributes").
+/// Period of an aggregated metric without one of its own (Librato API docs, "Metric Attributes").
 pub const DEFAULT_PERIOD: u32 = 60;
 
-/// The member of a request, as it came and what became of it.
+/// A member of a request, and the outcome of its validation.
 #[derive(Debug)]
 pub struct Member {
-    /// What it said, valid or not, with the defaults of its request filled in.
+    /// Its fields, valid or not, with the defaults of its request.
     pub shown: Map<String, Value>,
-    /// The measurement, or everything that is wrong with it.
+    /// The measurement, or all its errors.
     pub outcome: Result<Measurement, Errors>,
 }
 
@@ -38,16 +38,16 @@ impl Member {
     }
 }
 
-/// A request whose members have been judged one by one.
+/// A request whose members have been validated one by one.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// In the order in which they were written, gauges and counters as the request has them.
+    /// The members, in the order of the request.
     pub members: Vec<Member>,
-    /// What is wrong outside the members.
+    /// Errors of the request itself.
     pub errors: Errors,
 }
 
-/// A value of the request's top level. Both forms of a list of members are kept in order.
+/// A value at the top level of a request. The order of members is kept in either form of their list.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum TopLevel {
@@ -66,7 +66,7 @@ impl From<TopLevel> for Value {
     }
 }
 
-/// Reads and judges the body of a `POST /v1/metrics`.
+/// Validates the body of a `POST /v1/metrics`.
 ///
 /// The forms are those of the Librato API docs, "Submit Metrics": `gauges` and `counters` as an
 /// array, as an object hashed by metric name, or as an object with throw-away keys whose members
@@ -75,7 +75,7 @@ impl From<TopLevel> for Value {
 ///
 /// # Errors
 ///
-/// [`Refusal::Unparsable`] or [`Refusal::NoMeasurement`]; what is wrong with a member stands with it.
+/// [`Refusal::Unparsable`] or [`Refusal::NoMeasurement`]. Errors of a member are part of the batch.
 pub fn metrics(body: &[u8], now: i64) -> Result<Batch, Refusal> {
     let request: IndexMap<String, TopLevel> =
         serde_json::from_slice(body).map_err(|error| match error.classify() {
@@ -89,7 +89,7 @@ pub fn metrics(body: &[u8], now: i64) -> Result<Batch, Refusal> {
         match key.as_str() {
             "gauges" => lists.push((Kind::Gauge, key, value)),
             "counters" => lists.push((Kind::Counter, key, value)),
-            // Not judged here: a default that every member overrides harms nobody.
+            // Not validated here: a default that every member overrides does no harm.
             "measure_time" | "source" | "period" | "attributes" => {
                 defaults.insert(key, value.into());
             }
@@ -117,9 +117,9 @@ pub fn metrics(body: &[u8], now: i64) -> Result<Batch, Refusal> {
     Ok(batch)
 }
 
-/// What is said of a parameter that this server does not know.
+/// Error of an unknown parameter.
 pub(crate) const UNKNOWN: &str = "is not a known parameter";
-/// What aborts a request of either API.
+/// Error that aborts a request of either API.
 pub(crate) const TOO_LARGE: &str = "is too large: the exponent is above 126";
 const NOT_PRESENT: &str = "is not present";
 const NOT_A_NUMBER: &str = "is not a number";
@@ -129,7 +129,7 @@ pub(crate) const NOT_A_HASH: &str = "is not a hash";
 const REQUIRED: &str = "is required";
 const NOT_POSITIVE: &str = "must be positive";
 
-/// Judges one gauge or counter (Librato API docs, "Measurement Parameters" and "Gauge Specific
+/// Validates one gauge or counter (Librato API docs, "Measurement Parameters" and "Gauge Specific
 /// Parameters").
 fn metric(
     kind: Kind,
@@ -175,18 +175,17 @@ fn metric(
             sample,
             properties,
         }),
-        // What is missing or unreadable has put itself among the errors.
+        // Missing and invalid fields have added their errors.
         (finished, ..) => Err(finished.err().unwrap_or_default()),
     };
     Member { shown, outcome }
 }
 
-/// Reads and judges the body of a `PUT /v1/metrics/{name}`, where `existing` is the type of the metric
-/// if it is there.
+/// Validates the body of a `PUT /v1/metrics/{name}`; `existing` is the type of a metric that exists.
 ///
 /// # Errors
 ///
-/// [`Refusal::Unparsable`], or what is wrong with the parameters.
+/// [`Refusal::Unparsable`], or the errors of the parameters.
 pub fn properties(
     name: &str,
     body: &[u8],
@@ -212,23 +211,23 @@ pub fn properties(
     }
 }
 
-/// The words for a metric that exists with another type (users of Librato's Rails and `StatsD` clients
-/// quoted them).
+/// Returns the error of a metric that exists with another type, as users of Librato's clients quoted it
+/// (<https://github.com/librato/librato-rails/issues/10>).
 #[must_use]
 pub fn mismatch(name: &str, existing: Kind) -> String {
     let kind = existing.as_str();
     format!("'{name}' is a {kind}, but was submitted as different type")
 }
 
-/// Whether `name` may name a metric or a source (Librato API docs, "Metric Properties").
+/// Returns whether `name` is a valid name of a metric or a source (Librato API docs, "Metric Properties").
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-_".contains(&b))
 }
 
-/// A number within the range that the service takes (Librato API docs, "Measurement Restrictions"): a
-/// base-10 exponent above 126 is refused, one below -130 makes the number zero.
+/// Validates a number (Librato API docs, "Measurement Restrictions"): a base-10 exponent above 126
+/// is refused, one below -130 makes the number zero.
 fn number(value: &Value) -> Result<f64, &'static str> {
     let number = value.as_f64().ok_or(NOT_A_NUMBER)?;
     match number.abs() {
@@ -238,8 +237,7 @@ fn number(value: &Value) -> Result<f64, &'static str> {
     }
 }
 
-/// The fields of a member while they are read: each is taken out once, and what is left over at the
-/// end is unknown.
+/// Fields of a member that have not been read yet. Each is taken out once; those left at the end are unknown.
 pub(crate) struct Fields {
     fields: Map<String, Value>,
     pub(crate) errors: Errors,
@@ -250,8 +248,8 @@ impl Fields {
         Self { fields, errors: Errors::default() }
     }
 
-    /// Fills in a field that is absent. A `null` source counts as absent: callers of the Ruby client
-    /// sent it.
+    /// Sets a field that is absent. A `null` source counts as absent, as callers of the Ruby client sent it
+    /// (<https://github.com/librato/librato-metrics/issues/69>).
     pub(crate) fn default(&mut self, field: &str, value: &Value) {
         let absent = match self.fields.get(field) {
             None => true,
@@ -263,11 +261,12 @@ impl Fields {
         }
     }
 
-    /// What the log shows of the member.
+    /// Returns the fields, for the journal.
     pub(crate) fn shown(&self) -> Map<String, Value> {
         self.fields.clone()
     }
 
+    /// Takes a field out.
     pub(crate) fn take(&mut self, field: &str) -> Option<Value> {
         self.fields.remove(field)
     }
@@ -276,13 +275,14 @@ impl Fields {
         self.fields.contains_key(field)
     }
 
+    /// Adds an error unless the field is there.
     fn require(&mut self, field: &str, text: &str) {
         if !self.has(field) {
             self.errors.add(field, text);
         }
     }
 
-    /// What `read` makes of the field, if it is there; what it refuses becomes an error.
+    /// Takes a field out and reads it; an error of `read` is added to those of the member.
     fn read<T>(
         &mut self,
         field: &str,
@@ -298,39 +298,41 @@ impl Fields {
         }
     }
 
+    /// Reads the required name.
     pub(crate) fn name(&mut self) -> Option<String> {
         match self.take("name") {
             None | Some(Value::Null) => self.errors.add("name", NOT_PRESENT),
             Some(Value::String(name)) if is_name(&name) => return Some(name),
             Some(other) => {
-                let text = format!("{} is not a valid metric name", bare(&other));
+                let text = format!("{} is not a valid metric name", interpolated(&other));
                 self.errors.add("name", text);
             }
         }
         None
     }
 
+    /// Reads the source.
     fn source(&mut self) -> Option<String> {
         match self.take("source")? {
             Value::Null => None,
-            // The word is reserved whatever its case: the namespace of sources ignores it.
+            // `all` is reserved in any case, since Librato ignores the case of sources.
             Value::String(source) if is_name(&source) && !source.eq_ignore_ascii_case("all") => {
                 Some(source)
             }
             other => {
-                let text = format!("{} is not a valid source name", bare(&other));
+                let text = format!("{} is not a valid source name", interpolated(&other));
                 self.errors.add("source", text);
                 None
             }
         }
     }
 
-    /// Whole epoch seconds, not too old (the words are the service's own) and not too new (those are
-    /// assumed).
+    /// Reads a time in whole epoch seconds. The error of one that is too old has the service's own
+    /// words, that of one too far ahead assumed ones.
     pub(crate) fn time(&mut self, field: &str, now: i64) -> Option<i64> {
         self.read(field, |value| {
             match value.as_i64() {
-                // Above 2^63 it is whole, but further ahead than any clock.
+                // From 2^63 on it is whole, and far ahead of any clock.
                 None if value.is_u64() => Err("is too far in the future"),
                 None => Err(NOT_AN_INTEGER),
                 Some(time) if time < now - PAST_SECONDS => Err("is too far in the past"),
@@ -340,11 +342,12 @@ impl Fields {
         })
     }
 
+    /// Reads a number.
     pub(crate) fn number(&mut self, field: &str) -> Option<f64> {
         self.read(field, number)
     }
 
-    /// A plain `value`, or `count` and `sum` with any of the `optional` summary fields.
+    /// Reads a plain `value`, or `count` and `sum` with any of the `optional` summary fields.
     pub(crate) fn sample(&mut self, optional: &[&str]) -> Option<Sample> {
         if !self.has("count") {
             for field in ["sum"].iter().chain(optional) {
@@ -380,7 +383,7 @@ impl Fields {
         count.and(sum).map(|_| sample)
     }
 
-    /// A counter takes a plain value alone, and never a negative one.
+    /// Reads the value of a counter, which has no summary and is never negative.
     fn counter_sample(&mut self) -> Option<Sample> {
         self.require("value", NOT_PRESENT);
         self.read("value", |value| match number(value)? {
@@ -389,8 +392,8 @@ impl Fields {
         })
     }
 
-    /// Reads the properties that a metric may be given (Librato API docs, "Update Metric by Name" and
-    /// "Metric Attributes"), and that any measurement may carry.
+    /// Reads the properties of a metric, which any measurement may carry (Librato API docs, "Update
+    /// Metric by Name" and "Metric Attributes").
     pub(crate) fn properties(&mut self, kind: Kind) -> Properties {
         let mut properties = Properties {
             display_name: self.read("display_name", text).flatten(),
@@ -412,7 +415,7 @@ impl Fields {
         properties
     }
 
-    /// Everything that is wrong, what is left over included.
+    /// Returns all errors, those of unknown fields included.
     pub(crate) fn finish(mut self) -> Result<(), Errors> {
         for field in self.fields.keys() {
             self.errors.add(field, UNKNOWN);
@@ -421,8 +424,8 @@ impl Fields {
     }
 }
 
-/// A value as Ruby would put it into a text: a string without quotes.
-fn bare(value: &Value) -> String {
+/// Returns a value as Ruby would interpolate it: a string without quotes.
+fn interpolated(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
@@ -451,8 +454,7 @@ fn period(value: &Value) -> Result<u32, &'static str> {
     }
 }
 
-/// Whether the periods and the aggregation of a metric go together. Only gauges aggregate, and only
-/// over the periods that the knowledge base names.
+/// Validates the period of a metric that aggregates, which must be one of [`AGGREGATION_PERIODS`].
 #[must_use]
 pub fn judge_aggregation(attributes: &Map<String, Value>, period: Option<u32>) -> Errors {
     let aggregates = attributes.get("aggregate") == Some(&Value::Bool(true));
@@ -468,7 +470,7 @@ pub fn judge_aggregation(attributes: &Map<String, Value>, period: Option<u32>) -
 
 fn judge_attribute(kind: Kind, attribute: &str, value: &Value) -> Result<(), &'static str> {
     let only = |valid: bool, text| if valid { Ok(()) } else { Err(text) };
-    // An attribute is taken back by setting it to null, and read back as null.
+    // Setting an attribute to null removes it; it is then read as null.
     let nullable = |valid: bool, text| only(valid || value.is_null(), text);
     match attribute {
         "aggregate" | "summarize_function" if kind != Kind::Gauge => {

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { after, before, describe, it } from "node:test";
+import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { batch as realisticBatch, single as realisticSingle, slim } from "../../bench/lib/events.mjs";
 import { settings, startWorkers } from "../../bench/lib/workers.mjs";
@@ -80,11 +81,11 @@ class Pair {
     this.#sink.answer = answer;
   }
 
-  async #send(name, { path, body, headers = {} }) {
+  async #send(name, { method = "POST", path, body, headers = {} }) {
     const lines = this.#lines.length;
     const sent = { authorization: basic(settings.WRITE_KEYS), origin: "https://shop.example", ...headers };
-    const response = await fetch(this.#workers.urls[name] + path, { method: "POST", headers: sent, body });
-    const { success, code, accepted, rejected } = await response.json();
+    const response = await fetch(this.#workers.urls[name] + path, { method, headers: sent, body });
+    const { success, code, message, accepted, rejected } = await response.json();
     while (this.#lines.length === lines) await new Promise((resolve) => setImmediate(resolve));
     const { ms, trouble, ...line } = JSON.parse(this.#lines.at(-1));
     assert.equal(typeof ms, "number");
@@ -96,6 +97,8 @@ class Pair {
         headers: [...response.headers].filter(([header]) => !["content-length", "connection"].includes(header)),
         success,
         code,
+        // Of these words a library makes something.
+        message: code === "invalid_write_key" ? message : undefined,
         accepted,
         rejected: rejected?.map(({ index, messageId, code }) => ({ index, messageId, code })),
       },
@@ -197,7 +200,18 @@ const texts = (...given) =>
     { weight: 19, arbitrary: mostly(fc.constantFrom(...given)) },
     { weight: 1, arbitrary: fc.constant("a\ud800") },
   );
-const name = texts("Order Completed", "order completed", "ORDER COMPLETED", "all", "a:b", "é😀", "x".repeat(300));
+const name = texts(
+  "Order Completed",
+  "order completed",
+  "ORDER COMPLETED",
+  "Order:Completed",
+  "all",
+  "a:b",
+  'a"b',
+  "é😀",
+  "\uffe6\uffe6\uffe6",
+  "x".repeat(300),
+);
 const number = fc.oneof(
   fc.integer({ min: -9, max: 99 }),
   fc.constantFrom(
@@ -233,6 +247,8 @@ const time = fc.oneof(
     `${now}`,
     `${Math.floor(now / 1000)}`,
     "2026-02-30T00:00:00.000Z",
+    new Date(now).toISOString().replace(/\d/g, (digit) => String.fromCodePoint(0x0660 + Number(digit))),
+    "二〇二六年11月29日",
   ),
 );
 const source = texts("web", "WEB", "all", "a b:c", 7, 1.5e300);
@@ -266,8 +282,12 @@ const event = fc.record(
     category: maybe(name),
     userId: mostly(fc.constantFrom("u", 7)),
     anonymousId: mostly(fc.constant("a")),
-    messageId: mostly(fc.oneof(fc.constantFrom("m1", "m2", "m3", "M1", "é\0😀"), fc.uuid())),
+    messageId: mostly(
+      fc.oneof(fc.constantFrom("m1", "m2", "m3", "M1", "é\0😀", "7", 7, "a\ud800", "a\ufffd"), fc.uuid()),
+    ),
     timestamp: maybe(mostly(time)),
+    originalTimestamp: fc.option(mostly(time), { nil: undefined, freq: 5 }),
+    receivedAt: fc.option(mostly(time), { nil: undefined, freq: 5 }),
     sentAt: maybe(mostly(time)),
     properties: mostly(
       fc
@@ -370,8 +390,8 @@ describe("the peer in JavaScript gives what the Worker gives", () => {
 
   it("generated batches", async () => {
     await fc.assert(
-      fc.asyncProperty(envelope, async (batch) => {
-        await compare({ path: "/v1/batch", body: JSON.stringify(batch) });
+      fc.asyncProperty(envelope, fc.nat(9), async (made, shape) => {
+        await compare({ path: "/v1/batch", body: JSON.stringify(shape === 0 ? made.batch : made) });
       }),
       { numRuns: 400 },
     );
@@ -416,29 +436,91 @@ describe("the peer in JavaScript gives what the Worker gives", () => {
       ["/v1/batch", { batch: {} }],
       ["/v1/batch", { batch: Array.from({ length: 2_501 }, () => 0) }],
       ["/v1/batch", [good]],
+      ["/v1/batch", [withKey], none],
+      ["/v1/batch", { ...withKey, type: "track" }, none],
+      ["/v1/batch", { type: "track" }],
+      ["/v1/batch", { type: "screen", batch: null }],
+      ["/v1/batch", { type: "click" }],
+      ["/v1/batch", "7"],
+      ["/v1/track", [good]],
       ["/track/", good],
+      ["//v1//track//", good],
+      ["/v1/v1/t", good],
+      ["/v1", { batch: [] }],
+      ["/v1/v1/", { batch: [] }],
+      ["/", good],
+      ["/track/v1", good],
       ["/v1/nothing", good],
       ["/v1/track", ""],
       ["/v1/track", "{"],
+      ["/v1/track", '{"event":NaN'],
       ["/v1/track", "null"],
       ["/v1/track", `\ufeff ${JSON.stringify(good)} `],
       ["/v1/track", Uint8Array.of(0x7b, 0xff)],
       ["/v1/track", Uint8Array.of(0x1f, 0x8b, 0xff)],
-      ["/v1/track", { ...good, filler: filler(32_768) }],
-      ["/v1/track", { ...good, filler: filler(32_769) }],
-      ["/v1/track", ` ${JSON.stringify({ ...good, filler: filler(32_768) })} `],
-      ["/v1/track", { ...good, filler: filler(512_000) }],
-      ["/v1/track", { ...good, filler: filler(512_001) }],
+      ["/v1/track", gzipSync(JSON.stringify(good))],
+      ["/v1/track", gzipSync("x".repeat(1_048_577))],
+      ["/v1/track", { ...good, filler: filler(65_536) }],
+      ["/v1/track", { ...good, filler: filler(65_537) }],
+      ["/v1/track", ` ${JSON.stringify({ ...good, filler: filler(65_536) })} `],
+      ["/v1/track", { ...good, filler: filler(1_048_576) }],
+      ["/v1/track", { ...good, filler: filler(1_048_577) }],
+      ["/v1/track", { ...good, filler: filler(7_900_000) }],
       [
         "/v1/batch",
-        `{"x":[${"[],".repeat(9)}0],"batch":[0, {} ,${JSON.stringify({ ...good, type: "track", filler: filler(32_753) })},[1,2],
-        {"type":"track","event":"Y","userId":"u"}, ${JSON.stringify({ ...good, type: "track", filler: filler(32_754) })}]}`,
+        `{"x":[${"[],".repeat(9)}0],"batch":[0, {} ,${JSON.stringify({ ...good, type: "track", filler: filler(65_521) })},[1,2],
+        {"type":"track","event":"Y","userId":"u"}, ${JSON.stringify({ ...good, type: "track", filler: filler(65_522) })}]}`,
+      ],
+      [
+        "/v1/batch",
+        ` [0, {} ,${JSON.stringify({ ...good, type: "track", filler: filler(65_521) })},[1,[2,3]], "${"x".repeat(65_537)}",
+        ${JSON.stringify({ ...good, type: "track", filler: filler(65_522) })},[${"1,".repeat(40_000)}1]]`,
+      ],
+      [
+        "/v1/batch",
+        `[{"type":"track","event":"X","userId":"u","messageId":9007199254740993},
+        {"type":"track","event":"X","userId":"u","messageId":9007199254740992},
+        {"type":"track","event":"X","userId":"u","messageId":1.0},
+        {"type":"track","event":"X","userId":"u","messageId":1,"properties":{"x":-Infinity}}]`,
       ],
     ]) {
       const text = typeof body === "string" || body instanceof Uint8Array ? body : JSON.stringify(body);
       const { answer } = await compare({ path, body: text, headers });
       assert.ok([200, 400, 404].includes(answer.status));
     }
+    for (const [method, path, status] of [
+      ["PUT", "/v1/batch", 200],
+      ["PATCH", "/v1/batch", 200],
+      ["DELETE", "/v1/batch", 405],
+      ["PUT", "/v1/track", 405],
+    ]) {
+      const { answer } = await compare({ method, path, body: JSON.stringify({ batch: [{ ...good, type: "track" }] }) });
+      assert.equal(answer.status, status);
+    }
+  });
+
+  it("origins, prefixes and names", async () => {
+    const body = JSON.stringify({ event: "Order Completed", userId: "u" });
+    const more = {
+      ALLOWED_ORIGINS: "https://shop.example, https://*.pages.dev",
+      PATH_PREFIX: "a/b",
+      METRIC_PREFIX: "web.",
+    };
+    await withPair({ more }, async (pair) => {
+      for (const [origin, status] of [
+        ["https://shop.example", 200],
+        ["https://A.b.pages.dev", 200],
+        ["https://pages.dev", 403],
+        ["https://x-pages.dev", 403],
+      ]) {
+        const { answer } = await pair.compare({ path: "/a//b/v1/t", body, headers: { origin } });
+        assert.equal(answer.status, status, origin);
+      }
+      for (const path of ["/a/v1/t", "/a/b", "/a/b/v1/x"]) {
+        const { answer } = await pair.compare({ path, body });
+        assert.equal(answer.status, 404, path);
+      }
+    });
   });
 
   it("what Librato says", async () => {
@@ -450,13 +532,20 @@ describe("the peer in JavaScript gives what the Worker gives", () => {
       { status: 200, body: '{"errors":{}}' },
       { status: 200, body: '{"errors":["no"]}' },
       { status: 400, body: '{"errors":{"params":{"name":["is invalid"]}}}' },
+      { status: 400, body: '{"code":400,"message":"no JSON"}' },
+      { status: 400, body: "<h1>Bad Request</h1>" },
       { status: 401 },
       { status: 403 },
       { status: 403, body: "API limit exceeded" },
       { status: 404 },
+      { status: 405 },
       { status: 413 },
+      { status: 418 },
       { status: 429, headers: { "retry-after": "77" } },
+      { status: 429, headers: { "retry-after": new Date(Date.now() + 100_000_000).toUTCString() } },
+      { status: 429, headers: { "x-librato-ratelimit-std": "limit=10,remaining=0,reset=4102444800" } },
       { status: 500 },
+      { status: 503, headers: { "retry-after": "9" } },
     ]) {
       direct.play(answer);
       const { answer: told } = await direct.compare({ path: "/v1/track", body });

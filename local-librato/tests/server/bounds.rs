@@ -1,4 +1,4 @@
-//! The store keeps within its bounds, and loses nothing before.
+//! The store stays within its bounds, and drops nothing before it reaches them.
 
 use std::collections::HashMap;
 
@@ -39,7 +39,7 @@ fn metrics_are_limited() {
         refused[0].1.to_params(),
         json!({"name": ["this local Librato keeps at most 5000 metrics: POST /local/reset empties it"]})
     );
-    // What it knows already it goes on with, and does not blame.
+    // Metrics and sources that exist are still accepted.
     let mixed = vec![gauge("one-more", "s", NOW, 1.0), gauge("m1", "s", NOW, 1.0)];
     assert_eq!(store.submit(mixed, NOW, None).unwrap_err().len(), 1);
     store.submit(vec![gauge("M1", "S", NOW, 1.0)], NOW, None).unwrap();
@@ -68,7 +68,7 @@ fn points_go_when_they_are_too_old_and_totals_stay() {
 #[test]
 fn points_are_limited_and_the_oldest_go_first() {
     let mut store = Store::default();
-    // 7,200 seconds for each of so many sources are a few too many.
+    // 7,200 seconds of each of these sources are slightly too many.
     let sources = MAX_POINTS / 7200 + 1;
     for source in 0..sources {
         let seconds = (NOW - 7199..=NOW).map(|time| gauge("m", format!("s{source}"), time, 1.0));
@@ -82,7 +82,7 @@ fn points_are_limited_and_the_oldest_go_first() {
     assert_eq!(store.totals()[0]["count"], json!(sources * 7200));
 }
 
-/// The sum and count of all that a metric gives to read.
+/// Returns the sum and the count of all measurements of a metric.
 fn read(store: &Store, metric: &str, resolution: u32) -> HashMap<String, (f64, u64)> {
     let interval = Interval { resolution, ..Interval::default() };
     let body = store.read(metric, Some(&interval)).unwrap();
@@ -96,7 +96,7 @@ fn read(store: &Store, metric: &str, resolution: u32) -> HashMap<String, (f64, u
 }
 
 proptest! {
-    /// With aggregation nothing is lost, in whatever order it comes and however it is read.
+    /// With aggregation no sample is lost, in any order and at any resolution.
     #[test]
     fn aggregation_conserves_counts_and_sums(
         samples in prop::collection::vec((0usize..3, 0i64..7200, -1000i32..1000), 1..60),
@@ -118,7 +118,7 @@ proptest! {
         prop_assert_eq!(read(&store, "m", resolution), expected);
     }
 
-    /// Without it the last sample of a second is the one that stays.
+    /// Without aggregation the last sample of a second is kept.
     #[test]
     fn without_aggregation_the_last_one_stays(
         samples in prop::collection::vec((0i64..5, -1000i32..1000), 1..40),

@@ -147,7 +147,7 @@ fn the_journal_is_bounded() {
     let requests = journal["requests"].as_array().unwrap();
     let seqs: Vec<_> = requests.iter().map(|r| r["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, (3..=202).collect::<Vec<_>>());
-    // The newest are given first if not all are asked for.
+    // With a limit the newest are returned.
     let journal = librato.get("/local/requests?after=10&limit=2").json();
     assert_eq!((&journal["requests"][0]["seq"], &journal["last"]), (&json!(201), &json!(202)));
 }
@@ -169,7 +169,7 @@ fn reset_forgets_all_but_the_numbers() {
     assert_eq!(librato.last_request()["seq"], 2);
 }
 
-/// The live stream, event by event.
+/// A reader of the live stream.
 struct Stream(BufReader<TcpStream>);
 
 impl Stream {
@@ -177,7 +177,7 @@ impl Stream {
         let address = librato.url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        // HTTP/1.0, for which the events come without chunks around them.
+        // HTTP/1.0, without chunked encoding.
         write!(stream, "GET /local/stream HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
         let mut stream = Self(BufReader::new(stream));
         assert_eq!(stream.line(), "HTTP/1.0 200 OK");
@@ -194,7 +194,7 @@ impl Stream {
         line.trim_end().to_owned()
     }
 
-    /// The next event of a name, whatever comes before it.
+    /// Waits for the next event of a name, and skips others.
     fn next(&mut self, name: &str) -> Value {
         let wanted = format!("event: {name}");
         while self.line() != wanted {}
@@ -217,13 +217,13 @@ fn the_stream_tells_requests_and_states() {
     let librato = Librato::new();
     librato.store(&json!([{"name": "a", "value": 1}]));
     let mut stream = Stream::open(&librato);
-    // Who has just come is told how things are.
+    // A new reader gets the state at once.
     assert_eq!(stream.next("state"), librato.state());
     librato.store(&json!([{"name": "a", "value": 2}]));
     assert_eq!(stream.next("request"), librato.last_request());
     let state = stream.next_state(|state| state["requests"] == 2);
     assert_eq!(state["metrics"][0]["sum"], 3.0);
-    // What is no request is a change of state all the same.
+    // Other changes of the state are sent too.
     librato.fault(&json!({"answer": "503"}));
     stream.next_state(|state| state["faults"][0]["answer"] == "503");
     librato.call("POST", "/local/reset", &json!({})).unwrap();
@@ -245,7 +245,7 @@ fn the_stream_sends_states_in_moderation() {
     while stream.next("state")["requests"] != 100 {
         states += 1;
     }
-    // Four a second and the first at once; the last may be waiting here already.
+    // Four a second and the first at once; the last may have arrived already.
     let seconds = started.elapsed().as_secs_f64();
     assert!(f64::from(states) <= 4.0 * seconds + 2.0, "{states} in {seconds} s");
 }
@@ -266,7 +266,7 @@ fn others_may_look_on() {
     let answer = librato.ask("OPTIONS", "/local/faults", &preflight, "").unwrap();
     assert_eq!(answer.status, 200);
     assert!(answer.header("access-control-allow-methods").is_some());
-    // Librato itself had no such headers.
+    // Librato's own routes had no such headers.
     let answer = librato.ask("GET", "/v1/metrics", &[origin], "").unwrap();
     assert_eq!(answer.header("access-control-allow-origin"), None);
 }

@@ -1,4 +1,4 @@
-//! Faults on order.
+//! Fault injection.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,7 +12,7 @@ fn post(librato: &Librato) -> Result<Answer, ureq::Error> {
     librato.call("POST", "/v1/metrics", &json!({"gauges": [{"name": "a", "value": 1}]}))
 }
 
-/// How many samples of the metric have been stored.
+/// Returns the number of stored samples of the metric.
 fn stored(librato: &Librato) -> u64 {
     let metrics = librato.state()["metrics"].take();
     metrics[0]["count"].as_u64().unwrap_or_default()
@@ -137,7 +137,7 @@ fn only_measurements_use_them_up() {
     assert_eq!(librato.get("/v1/metrics").status, 200);
     assert_eq!(librato.put("b", &json!({"type": "gauge"})).status, 201);
     assert_eq!(post(&librato).unwrap().status, 503);
-    // The other way to submit counts, too.
+    // A fault affects the other API too.
     librato.fault(&json!({"answer": "503"}));
     let answer = librato.call("POST", "/v1/measurements", &json!({})).unwrap();
     assert_eq!(answer.status, 503);
@@ -155,7 +155,7 @@ fn slow_answers_rightly() {
     let request = librato.last_request();
     assert_eq!(request["members"][0]["verdict"], "stored");
     assert!(request["ms"].as_u64().unwrap() >= 300);
-    // Others can be late as well.
+    // Other faults can be delayed as well.
     librato.fault(&json!({"answer": "503", "delayMs": 200}));
     let started = Instant::now();
     assert_eq!(post(&librato).unwrap().status, 503);
@@ -171,7 +171,7 @@ fn slow_takes_two_seconds_unless_told() {
     assert!(started.elapsed() >= Duration::from_secs(2));
 }
 
-/// Sends a request by hand and gives the connection back.
+/// Sends a request over a plain socket and returns the connection.
 fn send(librato: &Librato) -> TcpStream {
     let body = r#"{"gauges":[{"name":"a","value":1}]}"#;
     let address = librato.url.strip_prefix("http://").unwrap();
@@ -228,7 +228,7 @@ fn resets_are_tcp_resets() {
         assert_eq!((&request["fault"], &request["status"]), (&json!(name), &json!(0)));
         assert_eq!(request["members"][0]["verdict"], verdict);
     }
-    // A client library sees it the same way, and the next connection is fine.
+    // A client library gets an error too, and the next connection works.
     librato.fault(&json!({"answer": "reset-before"}));
     assert!(post(&librato).is_err());
     assert_eq!(post(&librato).unwrap().status, 200);

@@ -1,4 +1,4 @@
-//! A local Librato of one's own.
+//! A server for each test.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::http::{Request, Response};
 
-/// No test waits longer for anything.
+/// Longest wait in a test.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A running server that ends with its owner.
+/// A running server, which is stopped when it is dropped.
 pub(crate) struct Librato {
     pub(crate) process: Child,
     pub(crate) url: String,
     agent: Agent,
 }
 
-/// An answer, read to its end.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -36,7 +36,7 @@ impl Answer {
     }
 }
 
-/// Starts the binary with more flags and waits until it says that it is ready.
+/// Starts the binary with further flags and waits until it is ready.
 pub(crate) fn start(flags: &[&str]) -> Librato {
     let mut process = Command::new(env!("CARGO_BIN_EXE_local-librato"))
         .args(["--port", "0", "--exit-with-stdin"])
@@ -62,7 +62,7 @@ pub(crate) fn start(flags: &[&str]) -> Librato {
 
 impl Drop for Librato {
     fn drop(&mut self) {
-        // It may have ended already, as some tests want it to.
+        // Some tests have stopped it already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -76,7 +76,7 @@ impl Librato {
         start(&[])
     }
 
-    /// A request with exactly the given headers.
+    /// Sends a request with exactly the given headers.
     pub(crate) fn ask(
         &self,
         method: &str,
@@ -93,7 +93,7 @@ impl Librato {
         Ok(Answer { status: response.status().as_u16(), body, response: response.map(|_| ()) })
     }
 
-    /// A request with good credentials and JSON.
+    /// Sends a request with valid credentials and JSON.
     pub(crate) fn call(
         &self,
         method: &str,
@@ -118,7 +118,7 @@ impl Librato {
         self.ask("GET", path, &headers, "").unwrap()
     }
 
-    /// Posts gauges that must be taken.
+    /// Posts gauges, which must be accepted.
     pub(crate) fn store(&self, gauges: &Value) {
         let answer = self.post(&json!({ "gauges": gauges }));
         assert_eq!((answer.status, answer.body.as_str()), (200, ""));
@@ -128,7 +128,7 @@ impl Librato {
         self.get("/local/state").json()
     }
 
-    /// The totals of one metric.
+    /// Returns the totals of a metric.
     pub(crate) fn metric(&self, name: &str) -> Value {
         let state = self.state();
         let metrics = state["metrics"].as_array().unwrap();
@@ -136,7 +136,7 @@ impl Librato {
         metric.unwrap_or_else(|| panic!("no {name} in {state}")).clone()
     }
 
-    /// The last request in the journal.
+    /// Returns the last request in the journal.
     pub(crate) fn last_request(&self) -> Value {
         let requests = self.get("/local/requests?limit=1").json();
         requests["requests"][0].clone()
@@ -149,7 +149,7 @@ impl Librato {
     }
 }
 
-/// Epoch seconds.
+/// Returns the time in epoch seconds.
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since.as_secs()).unwrap()

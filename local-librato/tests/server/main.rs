@@ -1,5 +1,5 @@
-//! The binary as its users meet it: over HTTP, with nothing known of its insides. Only [`rules`] and
-//! [`bounds`] go in by the library, where a clock or a bulk is needed that a running server has not.
+//! Black-box tests of the binary over HTTP. Only [`rules`] and [`bounds`] use the library, for a
+//! fixed clock and for more data than is practical over HTTP.
 
 mod bounds;
 mod control;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::librato::{Librato, now};
 
-/// A 400 with `params`, with its `request_time` looked at and taken off.
+/// Checks for a 400 with a `request_time`, and returns its body without that.
 fn refused(librato: &Librato, request: &Value) -> Value {
     let answer = librato.post(request);
     assert_eq!(answer.status, 400, "{request}: {}", answer.body);
@@ -38,7 +38,7 @@ fn a_request_is_stored_whole_or_not_at_all() {
             ],
         }),
     );
-    // The first offender is named, and no other.
+    // Only the first invalid member is named.
     assert_eq!(errors, json!({"value": ["is not a number"]}));
     let state = librato.state();
     assert_eq!(state["metrics"], json!([]));
@@ -221,7 +221,7 @@ fn every_answer_tells_the_limits() {
             remaining.parse::<u32>().unwrap()
         })
     };
-    // A window may end in between, so this asks for a sum that is right in one window at least.
+    // A window may end in between: the sum must be right in at least one of them.
     crate::librato::wait_for("both within a window", || {
         let [before, plain] = limits(&librato.get("/v1/metrics/none"));
         let answer = librato.post(&json!({"gauges": [
@@ -267,7 +267,7 @@ fn properties_act_when_a_metric_is_created_and_never_again() {
             "attributes": {"aggregate": true, "summarize_function": "sum", "created_by_ua": agent},
         })
     );
-    // In one request the first member creates it.
+    // Within one request the first member creates the metric.
     librato.store(&json!([
         {"name": "plain", "value": 1},
         {"name": "plain", "value": 1, "period": 60, "attributes": {"aggregate": true}},

@@ -1,4 +1,4 @@
-//! The process: its port, its line, its end.
+//! The process: its port, its output and its shutdown.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ fn it_listens_on_both_loopback_addresses() {
     let librato = Librato::new();
     let port = port(&librato);
     TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-    // Only a machine that has IPv6 can show more.
+    // The rest needs a machine with IPv6.
     if std::net::TcpListener::bind("[::1]:0").is_ok() {
         TcpStream::connect(format!("[::1]:{port}")).unwrap();
     }
@@ -69,7 +69,7 @@ fn it_goes_on_without_standard_input_otherwise() {
 fn signals_end_it_at_once() {
     for signal in ["-INT", "-TERM"] {
         let mut librato = start(&[]);
-        // An open live page does not hold it.
+        // An open live page does not delay it.
         let stream = TcpStream::connect(format!("127.0.0.1:{}", port(&librato))).unwrap();
         std::io::Write::write_all(&mut &stream, b"GET /local/stream HTTP/1.1\r\nHost: a\r\n\r\n")
             .unwrap();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::librato::{Librato, now};
 
-/// The start of a period of a minute that is closed and well within the window.
+/// Returns the start of a minute that is over and well within the accepted time.
 fn minute() -> i64 {
     let past = now() - 600;
     past - past.rem_euclid(60)
@@ -39,7 +39,7 @@ fn without_aggregation_the_later_of_one_second_replaces_the_earlier() {
             {"measure_time": time + 1, "value": 5.0, "count": 1, "sum": 5.0, "min": 5.0, "max": 5.0, "sum_squares": 25.0},
         ]})
     );
-    // The totals still know of it.
+    // The totals include it.
     assert_eq!(librato.metric("a")["sources"][0]["sum"], 8.0);
 }
 
@@ -55,7 +55,7 @@ fn with_aggregation_all_samples_of_a_period_become_one() {
         {"name": "a", "source": "s", "value": 8, "measure_time": time + 30},
         {"name": "a", "source": "t", "value": 16, "measure_time": time},
     ]));
-    // One that comes late finds its period all the same.
+    // A late sample is added to its period.
     librato.store(&json!([{"name": "A", "source": "S", "value": 0.5, "measure_time": time + 10}]));
     let first = json!({"measure_time": time, "value": 10.5, "count": 5, "sum": 10.5, "min": 0.5, "max": 4.0, "sum_squares": 30.25});
     let second = json!({"measure_time": time + 30, "value": 8.0, "count": 1, "sum": 8.0, "min": 8.0, "max": 8.0, "sum_squares": 64.0});
@@ -238,7 +238,7 @@ fn put_creates_a_metric() {
     assert_eq!(answer.header("location"), Some("/v1/metrics/Queue"));
     assert_eq!(answer.json(), librato.get("/v1/metrics/queue").json());
     assert_eq!(answer.json()["period"], json!(null));
-    // It holds for what is measured later.
+    // It applies to later measurements.
     let errors = librato.post(&json!({"counters": [{"name": "queue", "value": 1}]})).json();
     assert_eq!(
         errors["errors"]["params"],
@@ -263,7 +263,7 @@ fn put_changes_a_metric() {
     assert_eq!((&metric["period"], &metric["name"]), (&json!(60), &json!("a")));
     let read = measurements(&librato, "/v1/metrics/a?resolution=1&count=9");
     assert_eq!(read["unassigned"][0]["value"], 3.0);
-    // What is not named stays.
+    // Other properties are kept.
     assert_eq!(librato.put("a", &json!({"attributes": {"color": "#52D74C"}})).status, 204);
     let attributes = librato.get("/v1/metrics/a").json()["attributes"].take();
     assert_eq!((&attributes["aggregate"], &attributes["color"]), (&json!(true), &json!("#52D74C")));

@@ -1,4 +1,4 @@
-//! Each rule for a measurement, with a clock that stands still.
+//! Each rule of validation, with a fixed clock.
 
 use local_librato::measurement::{Kind, Sample};
 use local_librato::refusal::Refusal;
@@ -12,7 +12,7 @@ fn judge(request: &Value) -> Batch {
     metrics(request.to_string().as_bytes(), NOW).unwrap_or_else(|e| panic!("{request}: {e:?}"))
 }
 
-/// What is wrong with the only member.
+/// Returns the errors of the only member.
 fn wrong(list: &str, member: &Value) -> Value {
     let mut members = judge(&json!({list: [member]})).members;
     assert_eq!(members.len(), 1);
@@ -406,7 +406,7 @@ fn what_is_refused_unread() {
     assert_eq!(metrics(not_utf8, NOW).unwrap_err(), Refusal::Unparsable);
 }
 
-/// Any JSON, with the names that mean something more often than chance has them.
+/// Generates any JSON, in which known names are frequent.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -431,7 +431,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Whatever comes, it is judged, and what passes keeps to the rules.
+    /// Any input is validated, and an accepted measurement follows the rules.
     #[test]
     fn what_passes_keeps_to_the_rules(list in any_json(), text in ".{0,200}") {
         let _ = metrics(text.as_bytes(), NOW);
