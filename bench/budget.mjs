@@ -1,10 +1,11 @@
-// What is deployed stays small: the script and its WebAssembly, packed as tightly as gzip packs.
+// How large what is deployed is: the script and its WebAssembly, packed as tightly as gzip packs. It is told and never
+// fails: the platform allows megabytes, and what a visitor waits for is the start, which `npm run bench -- startup` has.
 
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
-/** Most bytes of both together. */
-export const BUDGET = 100_000;
+/** So many bytes of both together that somebody should look what has come in. */
+export const NOTABLE = 400_000;
 
 /** The packed size of each deployed file, in bytes. */
 export function sizes() {
@@ -16,9 +17,6 @@ export function sizes() {
 
 if (process.argv[1] === import.meta.filename) {
   const { script, wasm, total } = sizes();
-  console.log(`build/, gzip -9: index.js ${script} + index_bg.wasm ${wasm} = ${total} bytes, limit ${BUDGET}`);
-  if (total > BUDGET) {
-    console.error(`That is ${total - BUDGET} bytes too many.`);
-    process.exitCode = 1;
-  }
+  console.log(`build/, gzip -9: index.js ${script} + index_bg.wasm ${wasm} = ${total} bytes`);
+  if (total > NOTABLE) console.warn(`Warning: that is more than ${NOTABLE} bytes. What has come in?`);
 }

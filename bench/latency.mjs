@@ -2,44 +2,114 @@
 
 import { headers, workloads } from "./cpu.mjs";
 import { digits, quantile, table } from "./lib/figures.mjs";
-import { startLoad, startSink } from "./lib/outside.mjs";
+import { startLoad, startSink, startWatch } from "./lib/outside.mjs";
 import { startWorkers } from "./lib/workers.mjs";
 
 const NAMES = ["rust", "peer", "floor"];
-/** Requests a second: about a third of what one core can do. */
-const RATES = { single: 200, batch: 60 };
-const TURN = 2_000;
-const TURNS = 4;
-const WARM_UP = 2_500;
+/** Requests a second: about a third of what one core can do. And how many are measured of each. */
+const LOADS = { single: { rate: 200, count: 20_000 }, batch: { rate: 60, count: 3_000 } };
+const TURN = 4_000;
+const WARM_UP = 5_000;
 
-/** Measures all three, in direct delivery, and returns the table. */
-export async function latency() {
+/** An answer is late that took so many times the median, and at least so many milliseconds. */
+const LATE = { times: 4, millis: 5 };
+/** So many late ones in a row are a pause, and not each slow by itself; a quick one or two may stand between. */
+const PAUSE = { answers: 3, between: 2 };
+
+/** The pauses among latencies that are in the order in which their requests were due. */
+function pausesOf(latencies) {
+  const limit = Math.max(LATE.millis, LATE.times * quantile(latencies, 0.5));
+  const pauses = [];
+  for (const [place, latency] of latencies.entries()) {
+    if (latency <= limit) continue;
+    const last = pauses.at(-1);
+    if (last && place - last.to <= PAUSE.between) last.to = place;
+    else pauses.push({ from: place, to: place });
+  }
+  return pauses.filter(({ from, to }) => to - from + 1 >= PAUSE.answers);
+}
+
+/** What one Worker's answers took: all of them, those outside pauses, and the pauses. */
+async function judged({ latencies, due }, watch) {
+  const pauses = pausesOf(latencies);
+  const isInPause = (place) => pauses.some(({ from, to }) => place >= from && place <= to);
+  const lasted = pauses.map(({ from, to }) => {
+    const until = Math.max(...latencies.slice(from, to + 1).map((latency, index) => due[from + index] + latency));
+    return { from: due[from], until };
+  });
+  const waits = await watch.waited(lasted);
+  return {
+    all: latencies,
+    rest: latencies.filter((_, place) => !isInPause(place)),
+    pauses: lasted.map(({ from, until }, index) => ({ millis: until - from, waited: waits[index] })),
+    late: latencies.filter((_, place) => isInPause(place)).length,
+  };
+}
+
+function rowsOf(label, found) {
+  const millis = (what, figures) => [
+    `${label}, ${what}`,
+    ...figures.map((figure) => digits(figure)),
+    digits(figures[0] / figures[1]),
+  ];
+  const share = (key, at) => found.map((one) => quantile(one[key], at));
+  const inPauses = (of) => found.map(({ pauses }) => of(pauses));
+  return [
+    millis("p50", share("all", 0.5)),
+    millis("p99", share("all", 0.99)),
+    millis("p99 outside pauses", share("rest", 0.99)),
+    [`${label}, pauses`, ...inPauses(({ length }) => length), "–"],
+    [`${label}, answers in pauses`, ...found.map(({ late }) => late), "–"],
+    millis(
+      "longest pause",
+      inPauses((pauses) => Math.max(0, ...pauses.map(({ millis }) => millis))),
+    ),
+    millis(
+      "all pauses",
+      inPauses((pauses) => pauses.reduce((sum, { millis }) => sum + millis, 0)),
+    ),
+    millis(
+      "of these, without a processor",
+      inPauses((pauses) => pauses.reduce((sum, { waited }) => sum + waited, 0)),
+    ),
+  ];
+}
+
+/**
+ * Measures all three, in direct delivery, and returns the table.
+ *
+ * @param {string[]} v8Flags for the engine: to find out what of it makes pauses
+ */
+export async function latency(v8Flags = []) {
   const sink = await startSink();
   const load = startLoad();
-  const workers = await startWorkers({ librato: sink.url, names: NAMES });
+  const workers = await startWorkers({ librato: sink.url, names: NAMES, v8Flags });
+  const watch = startWatch(workers.pid);
   const rows = [];
   try {
-    for (const [workload, rate] of Object.entries(RATES)) {
+    for (const [workload, { rate, count }] of Object.entries(LOADS)) {
       const { title, path, bodies } = workloads[workload];
       const target = { path, bodies: bodies(), headers, connections: 32 };
-      const taken = Object.fromEntries(NAMES.map((name) => [name, []]));
+      const taken = NAMES.map(() => ({ latencies: [], due: [] }));
       for (const name of NAMES) {
         await load.aim(name, { ...target, url: workers.urls[name] });
         await load.run(name, WARM_UP, rate);
       }
-      for (let turn = 0; turn < TURNS; turn += 1) {
-        for (const name of turn % 2 ? NAMES.toReversed() : NAMES) {
-          taken[name].push(...(await load.run(name, TURN, rate)).latencies);
+      for (let turn = 0; turn * TURN * rate < count * 1000; turn += 1) {
+        const order = [...NAMES.entries()];
+        for (const [place, name] of turn % 2 ? order.toReversed() : order) {
+          const { latencies, due } = await load.run(name, TURN, rate);
+          taken[place].latencies.push(...latencies);
+          taken[place].due.push(...due);
         }
       }
-      for (const share of [0.5, 0.99]) {
-        const [rust, peer, floor] = NAMES.map((name) => quantile(taken[name], share));
-        const label = `${title}, ${rate} a second, p${share * 100}`;
-        rows.push([label, digits(rust), digits(peer), digits(floor), digits(rust / peer)]);
-      }
+      const found = [];
+      for (const one of taken) found.push(await judged(one, watch));
+      rows.push(...rowsOf(`${title}, ${rate} a second`, found));
     }
   } finally {
     await workers.stop();
+    await watch.stop();
     await load.stop();
     await sink.stop();
   }

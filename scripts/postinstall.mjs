@@ -2,10 +2,13 @@
 // look first. npm 10 loses that link as it discards the packages of the other platforms: all have one of that name.
 
 import { existsSync, lstatSync, readFileSync, symlinkSync } from "node:fs";
+import { main } from "./lib/console.mjs";
 import { inProject } from "./lib/process.mjs";
 
-const { optionalDependencies } = JSON.parse(readFileSync(inProject("package.json"), "utf8"));
-const installed = Object.keys(optionalDependencies).find((name) => existsSync(inProject("node_modules", name)));
-const link = inProject("node_modules", ".bin", "node");
+await main(() => {
+  const { optionalDependencies } = JSON.parse(readFileSync(inProject("package.json"), "utf8"));
+  const installed = Object.keys(optionalDependencies).find((name) => existsSync(inProject("node_modules", name)));
+  const link = inProject("node_modules", ".bin", "node");
 
-if (installed && !lstatSync(link, { throwIfNoEntry: false })) symlinkSync(`../${installed}/bin/node`, link);
+  if (installed && !lstatSync(link, { throwIfNoEntry: false })) symlinkSync(`../${installed}/bin/node`, link);
+});

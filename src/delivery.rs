@@ -4,7 +4,7 @@
 //! and told what came of it ([`Delivery::settle`]), with the time each time, so that every course of
 //! events can be played through in a test.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::Millis;
 pub use crate::destination::{
@@ -140,6 +140,7 @@ pub struct Delivery<'a> {
     /// The members of each request that failed for good.
     failed: Vec<Vec<usize>>,
     unnamed: u64,
+    answers: BTreeMap<u16, u64>,
     partial: Option<PartialSuccess>,
     /// Why nothing more is begun.
     given_up: Option<RetryableError>,
@@ -184,6 +185,7 @@ impl<'a> Delivery<'a> {
             failures: 0,
             failed: Vec::new(),
             unnamed: 0,
+            answers: BTreeMap::new(),
             partial: None,
             given_up: None,
         }
@@ -207,6 +209,12 @@ impl<'a> Delivery<'a> {
     #[must_use]
     pub fn failed(&self) -> &[Vec<usize>] {
         &self.failed
+    }
+
+    /// Returns how often the destination has answered with which status.
+    #[must_use]
+    pub fn answers(&self) -> &BTreeMap<u16, u64> {
+        &self.answers
     }
 
     /// Returns what the destination has said about what it took: the last words, and all that it refused.
@@ -265,6 +273,7 @@ impl<'a> Delivery<'a> {
         let (_, job) = self.in_flight.swap_remove(place);
         let judgement = match arrival {
             Arrival::Answered(reply) => {
+                *self.answers.entry(reply.status).or_default() += 1;
                 self.destination.judge(reply, &self.batch(&job.members), now)
             }
             Arrival::TimedOut => unavailable("no answer in time"),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::Millis;
 use crate::delivery::Outcome;
 use crate::destination::{Names, RetryReason, RetryableError};
-use crate::json::{Scalar, with_words_quoted};
+use crate::json::{Scalar, field, with_words_quoted};
 use crate::mapping::{self, MappingContext, MetricNames, Verdict};
 use crate::measurement::Measurement;
 use crate::rejection::{Code, Rejection};
@@ -57,6 +57,8 @@ pub struct ParsedRequest {
     pub write_key: String,
     /// Measured events whose name has no letter and no digit that a metric's may have.
     illegible_names: usize,
+    /// The client library of the first refused event.
+    rejected_library: Option<String>,
     /// The events, in order.
     events: Vec<JudgedEvent>,
 }
@@ -88,6 +90,8 @@ pub struct Counts {
     pub illegible_names: usize,
     /// Refused events by code.
     pub rejected: BTreeMap<&'static str, usize>,
+    /// The client library of the first refused event, such as `analytics.js/1.84.3`.
+    pub rejected_library: Option<String>,
 }
 
 /// Reads a request.
@@ -196,6 +200,7 @@ struct Collector<'c> {
     names: MetricNames,
     write_key: String,
     illegible_names: usize,
+    rejected_library: Option<String>,
 }
 
 impl<'c> Collector<'c> {
@@ -208,6 +213,7 @@ impl<'c> Collector<'c> {
             seen: HashSet::with_capacity(if events > 1 { events } else { 0 }),
             names: MetricNames::default(),
             illegible_names: 0,
+            rejected_library: None,
         }
     }
 
@@ -221,7 +227,12 @@ impl<'c> Collector<'c> {
                 self.illegible_names += usize::from(is_illegible(&measurement));
                 EventOutcome::Measured(measurement)
             }
-            Err(rejection) => EventOutcome::Rejected(rejection),
+            Err(rejection) => {
+                if self.rejected_library.is_none() {
+                    self.rejected_library = member.event.context.library.and_then(library);
+                }
+                EventOutcome::Rejected(rejection)
+            }
         };
         self.events.push(JudgedEvent { message_id, outcome });
     }
@@ -249,9 +260,24 @@ impl<'c> Collector<'c> {
     }
 
     fn finish(self, is_batch: bool) -> ParsedRequest {
-        let Self { write_key, events, illegible_names, .. } = self;
-        ParsedRequest { is_batch, write_key, illegible_names, events }
+        let Self { write_key, events, illegible_names, rejected_library, .. } = self;
+        ParsedRequest { is_batch, write_key, illegible_names, rejected_library, events }
     }
+}
+
+/// Returns name and version of `context.library`, where they are what libraries write: nothing else of an event may stand in
+/// a log line.
+fn library(library: &RawValue) -> Option<String> {
+    let part = |name| text(field(library, name)).filter(|text| is_library_part(text));
+    match (part("name")?, part("version")) {
+        (name, Some(version)) => Some(format!("{name}/{version}")),
+        (name, None) => Some(name.into_owned()),
+    }
+}
+
+fn is_library_part(text: &str) -> bool {
+    let is_mark = |byte: u8| b"@/._+-".contains(&byte);
+    text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || is_mark(byte))
 }
 
 /// Returns whether cleaning has left no letter and no digit of a name: another alphabet's events of one length are one
@@ -321,6 +347,7 @@ impl ParsedRequest {
         let mut counts = Counts {
             events: self.events.len(),
             illegible_names: self.illegible_names,
+            rejected_library: self.rejected_library.clone(),
             ..Counts::default()
         };
         for event in &self.events {

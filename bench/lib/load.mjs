@@ -83,25 +83,28 @@ async function openLoop(clients, requests, { millis, rate }) {
   const idle = [...clients];
   const waiting = [];
   const latencies = [];
+  let answered = 0;
   const total = Math.floor((millis / 1000) * rate);
   const started = performance.now();
+  const dueAt = (place) => started + (place * 1000) / rate;
   await new Promise((resolve, reject) => {
     const begin = () => {
       while (idle.length > 0 && waiting.length > 0) {
         const client = idle.pop();
-        const due = waiting.shift();
-        client.send(requests[latencies.length % requests.length]).then(() => {
-          latencies.push(performance.now() - due);
+        const place = waiting.shift();
+        client.send(requests[place % requests.length]).then(() => {
+          latencies[place] = performance.now() - dueAt(place);
+          answered += 1;
           idle.push(client);
           begin();
-          if (latencies.length === total) resolve();
+          if (answered === total) resolve();
         }, reject);
       }
     };
     let next = 0;
     const tick = () => {
       while (next < total && dueAt(next) <= performance.now()) {
-        waiting.push(dueAt(next));
+        waiting.push(next);
         next += 1;
       }
       begin();
@@ -111,10 +114,11 @@ async function openLoop(clients, requests, { millis, rate }) {
       if (pause > 0) setTimeout(tick, pause);
       else setImmediate(tick);
     };
-    const dueAt = (place) => started + (place * 1000) / rate;
     tick();
   });
-  return { requests: total, latencies };
+  // In the order in which they were due, and when that was by the clock that all processes have.
+  const due = latencies.map((_, place) => performance.timeOrigin + dueAt(place));
+  return { requests: total, latencies, due };
 }
 
 /** Connections and requests of each target: both are made once. */

@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 class Neighbour {
   #process;
 
-  constructor(file) {
-    this.#process = fork(fileURLToPath(new URL(file, import.meta.url)), {
+  constructor(file, args = []) {
+    this.#process = fork(fileURLToPath(new URL(file, import.meta.url)), args, {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
   }
@@ -40,6 +40,16 @@ export async function startSink() {
     /** Requests and bytes of bodies since it was asked last. */
     counted: () => sink.ask({}),
     stop: () => sink.stop(),
+  };
+}
+
+/** Who looks whether a process gets a processor. */
+export function startWatch(pid) {
+  const watch = new Neighbour("watch.mjs", [String(pid)]);
+  return {
+    /** For how many milliseconds of each span it was kept waiting; not a number where nobody tells. */
+    waited: async (spans) => (await watch.ask(spans)).waits.map((waited) => waited ?? Number.NaN),
+    stop: () => watch.stop(),
   };
 }
 

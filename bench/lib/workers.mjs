@@ -89,6 +89,7 @@ function modulesOf(folder, from) {
  * @param {string} [options.queue] the module that makes the queue, with the class `Queue`; it finds the Worker's
  *   Librato in its `props`
  * @param {Record<string, string>} [options.more] further variables
+ * @param {string[]} [options.v8Flags] for the engine, such as `--trace-gc`
  * @param {boolean} [options.inspected] with an inspector
  * @param {boolean} [options.lazily] the first request loads the Worker, and does nothing else with it: as
  *   `wrangler check startup` does it
@@ -100,6 +101,7 @@ export async function startWorkers({
   durable = false,
   queue = NULL_QUEUE,
   more = {},
+  v8Flags = [],
   inspected = false,
   lazily = false,
   onLog,
@@ -129,7 +131,7 @@ export async function startWorkers({
   writeFileSync(
     file,
     `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (services = ${list(services)}, sockets = ${list(sockets)});
+const config :Workerd.Config = (services = ${list(services)}, sockets = ${list(sockets)}, v8Flags = ${list(v8Flags.map(quoted))});
 `,
   );
 

@@ -1,14 +1,14 @@
 // The two programs of the project: the Worker and the local Librato.
 
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
 import { Problem, step } from "./console.mjs";
+import { copyLibrary, LIBRARY_SOURCES } from "./library.mjs";
 import { inProject, run } from "./process.mjs";
 
 const OUTPUT = { script: "build/index.js", wasm: "build/index_bg.wasm", library: "build/assets/analytics.min.js" };
-const LIBRARY = "node_modules/@segment/analytics-next/dist/umd/standalone.js";
 /** What is put in front of what `worker-build` makes. */
 const ENTRY = "src/edge/entry.mjs";
 /** What the build was made of, so that the same is not made again. */
@@ -63,7 +63,8 @@ export async function buildWorker({ workerBuild, wasmBindgen, versions }) {
     const cargo = ["build", "--lib", "--release", "--target", "wasm32-unknown-unknown", ...target];
     const wasm = await cargoBuild("cdylib", cargo, { show });
     const hash = createHash("sha256").update(readFileSync(wasm)).update(JSON.stringify(versions));
-    for (const path of ["Cargo.toml", "package-lock.json", "scripts/lib/build.mjs", ENTRY]) hash.update(read(path));
+    const sources = ["Cargo.toml", "package-lock.json", "scripts/lib/build.mjs", ENTRY, ...LIBRARY_SOURCES];
+    for (const path of sources) hash.update(read(path));
     const madeOf = hash.digest("hex");
     const made = Object.values(OUTPUT).every((path) => existsSync(inProject(path)));
     if (made && existsSync(inProject(RECORD)) && read(RECORD).toString() === madeOf) return;
@@ -75,8 +76,7 @@ export async function buildWorker({ workerBuild, wasmBindgen, versions }) {
     const places = [`--alias:librato_edge=./${OUTPUT.script}`, `--outfile=${OUTPUT.script}`, "--allow-overwrite"];
     await run([env.ESBUILD_BIN, ENTRY, ...bundle, "--log-level=warning", ...places], { show });
 
-    mkdirSync(inProject("build/assets"), { recursive: true });
-    copyFileSync(inProject(LIBRARY), inProject(OUTPUT.library));
+    await copyLibrary("build");
     writeFileSync(inProject(RECORD), madeOf);
   });
   console.log(`  build/: ${Object.values(OUTPUT).map(kilobytes).join(", ")}`);

@@ -22,16 +22,26 @@ function working(command) {
   return command.startsWith("/") ? command : ask("sh", "-c", `command -v ${command}`);
 }
 
-const find = () => CANDIDATES.map(working).find(Boolean);
+const MISSING = `The tests in a browser need Chromium or Chrome. ${HOW}`;
+
+/** The path of the Chromium that is there, if one is. */
+function find() {
+  const chosen = process.env.CHROMIUM_BIN;
+  if (!chosen) return CANDIDATES.map(working).find(Boolean);
+  const path = working(chosen);
+  if (!path) throw new Problem(`CHROMIUM_BIN is "${chosen}", which does not run.`);
+  return path;
+}
+
+/** The path of a Chromium that is there already: a test installs nothing and says nothing. */
+export function findChromium() {
+  const path = find();
+  if (!path) throw new Problem(MISSING);
+  return path;
+}
 
 /** The path of a Chromium, installed if this is a Debian on which that is ours to do. */
 export async function chromium() {
-  const chosen = process.env.CHROMIUM_BIN;
-  if (chosen) {
-    const path = working(chosen);
-    if (!path) throw new Problem(`CHROMIUM_BIN is "${chosen}", which does not run.`);
-    return path;
-  }
   const found = find();
   if (found) return found;
   if (process.getuid?.() === 0 && ask("apt-get", "--version")) {
@@ -41,7 +51,5 @@ export async function chromium() {
       await run(["apt-get", "install", "--yes", "--no-install-recommends", "chromium"], { show, env });
     });
   }
-  const installed = find();
-  if (!installed) throw new Problem(`The tests in a browser need Chromium or Chrome. ${HOW}`);
-  return installed;
+  return findChromium();
 }

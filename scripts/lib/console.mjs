@@ -11,9 +11,14 @@ const green = colour(32);
 /** A failure that its message explains in full: shown without a stack trace. */
 export class Problem extends Error {}
 
+const PLATFORMS =
+  "librato-edge is built and run on Linux and macOS. On Windows, use it in WSL, with Node and Rust installed there: " +
+  "https://learn.microsoft.com/windows/wsl/install";
+
 /** Runs a script: a failure is shown and makes the exit code 1. */
 export async function main(work) {
   try {
+    if (process.platform === "win32") throw new Problem(PLATFORMS);
     await work();
   } catch (error) {
     console.error(`\n${red("✗")} ${error instanceof Problem ? error.message : error.stack}`);

@@ -22,18 +22,46 @@ function atLeast(has, wanted) {
   return has.localeCompare(wanted, "en", { numeric: true }) >= 0;
 }
 
-function prerequisites() {
-  if (!atLeast(process.versions.node, "20")) {
-    throw new Problem(`This needs ${NODE}. This is Node ${process.versions.node}.`);
-  }
+function nodeIsNewEnough() {
+  if (atLeast(process.versions.node, "20")) return;
+  throw new Problem(`This needs ${NODE}. This is Node ${process.versions.node}.`);
+}
 
-  const [, rust] = /^rust-version = "(.+)"$/m.exec(readFileSync(inProject("Cargo.toml"), "utf8"));
-  const rustup = `Rust ${rust} or newer, best by rustup: https://rustup.rs`;
+/** What a line of a configuration in TOML gives a name. */
+function configured(file, name) {
+  return new RegExp(`^${name} = "(.+)"$`, "m").exec(readFileSync(inProject(file), "utf8"))[1];
+}
+
+/** The oldest Rust that does, where no rustup gets the one of `rust-toolchain.toml`. */
+const oldestRust = () => configured("Cargo.toml", "rust-version");
+
+/**
+ * The toolchain of `rust-toolchain.toml`. rustup installs it when any of its programs is run, unless it is told never to
+ * do that by itself, and then without a word of what takes so long.
+ */
+async function toolchain() {
+  const installed = ask("rustup", "toolchain", "list");
+  // Rust need not come by rustup, and whoever names another toolchain than the project's wants that one.
+  if (installed === undefined || process.env.RUSTUP_TOOLCHAIN) return;
+  const wanted = configured("rust-toolchain.toml", "channel");
+  if (installed.split("\n").some((line) => line.startsWith(`${wanted}-`))) return;
+  const all = ["--profile", "minimal", "--component", "clippy", "--component", "rustfmt", "--target", WASM];
+  await step(`Rust ${wanted}, by rustup`, async (show) => {
+    try {
+      await run(["rustup", "toolchain", "install", wanted, ...all, "--no-self-update"], { show });
+    } catch (error) {
+      const instead = `With RUSTUP_TOOLCHAIN=stable in the environment that one is used, if it is ${oldestRust()} or newer.`;
+      throw new Problem(`${error.message}\n\n${instead}`);
+    }
+  });
+}
+
+function prerequisites() {
+  const oldest = oldestRust();
+  const rustup = `Rust ${oldest} or newer, best by rustup: https://rustup.rs`;
   const rustc = ask("rustc", "--version");
   if (!rustc || !ask("cargo", "--version")) throw new Problem(`Rust is missing. This needs ${rustup}.`);
-  if (!atLeast(rustc.split(" ")[1], rust)) {
-    throw new Problem(`This needs ${rustup}. This is ${rustc}; "rustup update stable" gets a newer one.`);
-  }
+  if (!atLeast(rustc.split(" ")[1], oldest)) throw new Problem(`This needs ${rustup}. This is ${rustc}.`);
   if (!ask("cc", "--version")) {
     throw new Problem(
       'A C linker ("cc") is missing, which Rust needs. On Debian or Ubuntu: "apt-get install build-essential"; ' +
@@ -75,11 +103,17 @@ function nodeForWrangler() {
 
 async function wasmTarget() {
   // rustc names the folder whether the target is installed or not.
-  if (existsSync(ask("rustc", "--target", WASM, "--print", "target-libdir") ?? "")) return;
+  const isThere = () => existsSync(ask("rustc", "--target", WASM, "--print", "target-libdir") ?? "");
+  if (isThere()) return;
   if (!ask("rustup", "--version")) {
     throw new Problem(`Rust's target ${WASM} is missing. With rustup (https://rustup.rs) it would be installed now.`);
   }
   await step(`Rust target ${WASM}`, (show) => run(["rustup", "target", "add", WASM], { show }));
+  if (isThere()) return;
+  throw new Problem(
+    `rustup has added the target ${WASM}, and the rustc on the PATH has none of it: that rustc is not rustup's. Put ` +
+      "rustup's folder first, or install the target for the other.",
+  );
 }
 
 /** The path of a tool that is a crate, installed unless it is there in exactly this version. */
@@ -112,6 +146,8 @@ export async function cargoTool(crate, tool, version) {
  * @returns {Promise<{ wasmBindgen: string, versions: Record<string, string> }>} the build tools
  */
 export async function setup() {
+  nodeIsNewEnough();
+  await toolchain();
   prerequisites();
   await npmPackages();
   nodeForWrangler();

@@ -1,17 +1,19 @@
 // VictoriaMetrics: a backend that takes OTLP, stores it and answers queries. From Debian's archive, unpacked and not
 // installed, since the package of the release that has it wants newer libraries of the system than it needs.
 
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Problem, step } from "./console.mjs";
 import { ask, run, toolsDirectory } from "./process.mjs";
 
 const RELEASE = "trixie";
 const PACKAGE = "victoria-metrics";
-const VERSION = "1.112.0+ds1-2";
-/** What apt's own check of the archive's signature is not asked for: that it is still the same file. */
-const SHA256 = { amd64: "1d3717f1a8ab5bf690271095dd286730f6fb0761cc8c09c0fc8f529c9838f346" };
+/**
+ * The newest of the release: the archive keeps no other. That it is Debian's own is what apt checks, by the archive's
+ * signature.
+ */
+const FOLDER = join(toolsDirectory, `${PACKAGE}-${RELEASE}`);
+const PROGRAM = join(FOLDER, "usr", "bin", PACKAGE);
 
 /** With its own page, and where it takes OTLP. */
 export const PATHS = { page: "/vmui/", otlp: "/opentelemetry/v1/metrics" };
@@ -57,50 +59,52 @@ function aptOptions(folder, source) {
 
 async function download(into, show) {
   const url = archive();
-  if (!url) throw new Problem(`VictoriaMetrics is missing. ${HOW}`);
+  if (!url) throw new Problem("This machine's apt knows no archive of Debian's.");
   const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
   const folder = `${into}.part`;
   rmSync(folder, { recursive: true, force: true });
   const options = aptOptions(folder, `deb [signed-by=${keyring}] ${url} ${RELEASE} main\n`);
   await run(["apt-get", ...options, "update"], { show });
   // It is put where the command runs.
-  await run(["sh", "-c", 'cd "$0" && exec apt-get "$@"', folder, ...options, "download", `${PACKAGE}=${VERSION}`], {
-    show,
-  });
-  const architecture = ask("dpkg", "--print-architecture");
-  const file = join(folder, `${PACKAGE}_${VERSION}_${architecture}.deb`);
-  const sum = createHash("sha256").update(readFileSync(file)).digest("hex");
-  if (SHA256[architecture] && sum !== SHA256[architecture]) {
-    throw new Problem(`${PACKAGE} ${VERSION} is another file than it was: ${sum}`);
-  }
+  await run(["sh", "-c", 'cd "$0" && exec apt-get "$@"', folder, ...options, "download", PACKAGE], { show });
+  const file = readdirSync(folder).find((name) => name.endsWith(".deb"));
   // Of its ten programs, one.
   mkdirSync(join(folder, "root"));
   const unpack = 'dpkg-deb --fsys-tarfile "$0" | tar -x -C "$1" "./usr/bin/$2"';
-  await run(["sh", "-c", unpack, file, join(folder, "root"), PACKAGE], { show });
+  await run(["sh", "-c", unpack, join(folder, file), join(folder, "root"), PACKAGE], { show });
   renameSync(join(folder, "root"), into);
   rmSync(folder, { recursive: true, force: true });
 }
 
+/** The path of the program that is there, if one is. */
+function find() {
+  const chosen = process.env.VICTORIA_METRICS_BIN;
+  if (!chosen) return existsSync(PROGRAM) && works(PROGRAM) ? PROGRAM : undefined;
+  if (!works(chosen)) throw new Problem(`VICTORIA_METRICS_BIN is "${chosen}", which does not run.`);
+  return chosen;
+}
+
+/** The path of the program that is there already: a test downloads nothing and says nothing. */
+export function findVictoriaMetrics() {
+  const path = find();
+  if (!path) throw new Problem(`VictoriaMetrics is missing; "npm test" and "npm start -- otlp" fetch it. ${HOW}`);
+  return path;
+}
+
 /** The path of the program, downloaded unless it is there. */
 export async function victoriaMetrics() {
-  const chosen = process.env.VICTORIA_METRICS_BIN;
-  if (chosen) {
-    if (works(chosen)) return chosen;
-    throw new Problem(`VICTORIA_METRICS_BIN is "${chosen}", which does not run.`);
-  }
-  const folder = join(toolsDirectory, `${PACKAGE}-${VERSION}`);
-  const path = join(folder, "usr", "bin", PACKAGE);
-  if (existsSync(path) && works(path)) return path;
-  rmSync(folder, { recursive: true, force: true });
-  await step(`VictoriaMetrics ${VERSION}, from Debian's archive`, async (show) => {
+  const found = find();
+  if (found) return found;
+  rmSync(FOLDER, { recursive: true, force: true });
+  await step("VictoriaMetrics, from Debian's archive", async (show) => {
     try {
-      await download(folder, show);
+      await download(FOLDER, show);
     } catch (error) {
       throw new Problem(`VictoriaMetrics could not be had. ${HOW}\n\n${error.message}`);
     }
   });
-  if (!works(path)) throw new Problem(`${path} does not run on this machine. ${HOW}`);
-  return path;
+  if (!works(PROGRAM)) throw new Problem(`${PROGRAM} does not run on this machine. ${HOW}`);
+  return PROGRAM;
 }
 
 /** The command line of one that keeps what it stores in a folder, each point at once. */

@@ -117,6 +117,7 @@ async fn consume(messages: &[Message], platform: &Platform) {
             let report = outbound::deliver(upstream, gauges, partitions, policy).await;
             line.requests = report.requests;
             line.refused_points = report.refused_points();
+            line.answers = report.answers.clone();
             line.trouble = report.trouble().or(line.trouble);
             (report.outcomes, report.failed)
         }

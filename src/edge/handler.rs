@@ -18,7 +18,7 @@ use crate::segment::answer::{Answer, ApiError, Body, ErrorCode, Result, success}
 use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::health::{Deployment, require};
 use crate::segment::route::Route;
-use crate::segment::{self, body, credential, library_settings, pixel, query, webhook};
+use crate::segment::{self, body, credential, pixel, query, webhook};
 use crate::settings::{Need, Settings};
 
 /// Answers a request.
@@ -36,7 +36,7 @@ pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::R
     }
     let script = match route {
         _ if !head.is_get() => None,
-        Route::Library(key) if settings.knows(key) => library::library(platform, origin).await,
+        Route::Library(key) if settings.knows(key) => library::library(platform, key, origin).await,
         Route::LibraryChunk(file) => library::chunk(platform, file, origin).await,
         _ => None,
     };
@@ -135,13 +135,13 @@ impl RequestHandler<'_> {
             }
             Route::Settings { write_key, is_prefixed } if self.settings.knows(write_key) => {
                 require(self.settings, Need::Library)?;
-                Ok(library_settings::answer(write_key, &self.root(is_prefixed)))
+                Ok(segment::library::settings(write_key, &self.root(is_prefixed)))
             }
             Route::SourceConfig => {
                 require(self.settings, Need::Library)?;
                 let key = self.header_key().or_else(|| self.query_key());
                 let write_key = ingest::authenticate(key.as_deref(), self.settings)?;
-                Ok(library_settings::source_config(write_key, self.started))
+                Ok(segment::library::source_config(write_key, self.started))
             }
             Route::SetAside | Route::Replay => self.dead_letters(route).await,
             Route::Health => self.health().await,
@@ -278,6 +278,7 @@ impl RequestHandler<'_> {
         let report = outbound::deliver(upstream, &gauges, &partitions, policy).await;
         (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
         self.line.refused_points = report.refused_points();
+        self.line.answers.clone_from(&report.answers);
         let outcomes = places.iter().filter_map(|place| report.outcomes.get(*place));
         intake.settle(&outcomes.collect::<Vec<_>>(), upstream.destination.names())
     }
@@ -295,9 +296,9 @@ impl RequestHandler<'_> {
 
     /// Returns scheme, host and path at which clients reach the routes.
     fn root(&self, is_prefixed: bool) -> String {
+        let root = self.settings.public_url.as_deref().unwrap_or_else(|| self.head.origin());
         let prefix = if is_prefixed { self.settings.path_prefix.as_str() } else { "" };
-        let own = || format!("{}{prefix}", self.head.origin());
-        self.settings.public_url.clone().unwrap_or_else(own)
+        format!("{root}{prefix}")
     }
 
     pub(super) fn deadline(&self) -> Millis {

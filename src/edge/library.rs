@@ -6,9 +6,8 @@ use worker::web_sys::{ReadableStream, Response, ResponseInit};
 use super::env::Platform;
 use super::http::{beginning, headers};
 use crate::segment::cors::Origin;
+use crate::segment::library::told;
 
-/// What the build leaves in the library for the Worker to fill in (`assets/library-prefix.js`).
-const PUBLIC_URL: &str = "__PUBLIC_URL__";
 /// Most bytes of the library that are read to fill it in: eight times what it has.
 const MAX_LIBRARY: usize = 1_000_000;
 
@@ -22,14 +21,17 @@ pub(super) enum Keep {
 }
 
 /// Returns analytics.js itself. `None` where it is not deployed.
-pub(super) async fn library(platform: &Platform, origin: Origin<'_>) -> Option<Response> {
+pub(super) async fn library(
+    platform: &Platform,
+    write_key: &str,
+    origin: Origin<'_>,
+) -> Option<Response> {
     let script = asset(platform, "analytics.min.js").await?;
     let Some(public_url) = &platform.settings().public_url else {
         return respond(&script, origin, Keep::AnHour);
     };
-    // A URL of letters, digits and a few marks ends no string of the script.
     let bytes = beginning(&script, MAX_LIBRARY).await.ok()?;
-    let text = String::from_utf8(bytes).ok()?.replace(PUBLIC_URL, public_url);
+    let text = told(std::str::from_utf8(&bytes).ok()?, write_key, public_url);
     Response::new_with_opt_str_and_init(Some(&text), &init(origin, Keep::AnHour)).ok()
 }
 

@@ -24,12 +24,21 @@ pub(super) struct Line {
     measured: usize,
     /// Refused events by code.
     rejected: BTreeMap<&'static str, usize>,
+    /// The client library of the first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejected_library: Option<String>,
+    /// Measured events whose name has no letter and no digit that a metric's may have.
+    #[serde(skip_serializing_if = "is_none")]
+    illegible_names: usize,
     /// Messages to the queue, in durable delivery.
     pub(super) messages: u64,
     /// Gauges and requests to the destination, in direct delivery.
     pub(super) gauges: usize,
     #[serde(rename = "libratoRequests")]
     pub(super) requests: u64,
+    /// How often the destination has answered with which status.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) answers: BTreeMap<u16, u64>,
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) refused_points: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,12 +57,18 @@ pub(super) struct ConsumerLine {
     delivered: usize,
     #[serde(rename = "libratoRequests")]
     pub(super) requests: u64,
+    /// How often the destination has answered with which status.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) answers: BTreeMap<u16, u64>,
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) refused_points: u64,
     /// Shipments that are to be sent again as they were.
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) sealed: u64,
     pub(super) set_aside: usize,
+    /// Dead letters by the code of their reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) reasons: BTreeMap<String, usize>,
     pub(super) retried: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) trouble: Option<String>,
@@ -74,9 +89,12 @@ impl Line {
             accepted: 0,
             measured: 0,
             rejected: BTreeMap::new(),
+            rejected_library: None,
+            illegible_names: 0,
             messages: 0,
             gauges: 0,
             requests: 0,
+            answers: BTreeMap::new(),
             refused_points: 0,
             trouble: None,
             ms: 0,
@@ -86,6 +104,8 @@ impl Line {
     pub(super) fn count(&mut self, counts: Counts) {
         (self.events, self.accepted) = (counts.events, counts.accepted);
         (self.measured, self.rejected) = (counts.measured, counts.rejected);
+        (self.rejected_library, self.illegible_names) =
+            (counts.rejected_library, counts.illegible_names);
     }
 
     pub(super) fn write(&mut self, answer: &Answer, ms: Millis) {
@@ -103,9 +123,11 @@ impl ConsumerLine {
             gauges,
             delivered: 0,
             requests: 0,
+            answers: BTreeMap::new(),
             refused_points: 0,
             sealed: 0,
             set_aside: 0,
+            reasons: BTreeMap::new(),
             retried: 0,
             trouble: None,
             operator_fault: false,
@@ -138,6 +160,11 @@ impl ConsumerLine {
 
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_none(number: &usize) -> bool {
     *number == 0
 }
 

@@ -1,5 +1,6 @@
 //! Requests to the destination.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 
 use futures_util::StreamExt;
@@ -92,6 +93,8 @@ pub(super) struct Report {
     pub(super) outcomes: Vec<Outcome>,
     /// How many requests it took.
     pub(super) requests: u64,
+    /// How often the destination has answered with which status.
+    pub(super) answers: BTreeMap<u16, u64>,
     /// The measurements of each request that failed.
     pub(super) failed: Vec<Vec<usize>>,
     unnamed: Option<String>,
@@ -164,6 +167,7 @@ pub(super) async fn deliver(
     });
     Report {
         requests: delivery.requests(),
+        answers: delivery.answers().clone(),
         failed: delivery.failed().to_vec(),
         unnamed,
         partial: delivery.partial().cloned(),

@@ -55,7 +55,10 @@ pub(super) enum QueueError {
 impl QueueError {
     /// Tells the two apart by the text, since the platform gives nothing else.
     fn of(error: &worker::Error) -> Self {
-        if error.to_string().to_ascii_lowercase().contains("too many requests") {
+        // The one for each queue, the other when the service itself is busy (https://github.com/cloudflare/workerd/issues/6053).
+        const WORDINGS: [&str; 2] = ["too many requests", "overloaded"];
+        let words = error.to_string().to_ascii_lowercase();
+        if WORDINGS.iter().any(|wording| words.contains(wording)) {
             Self::TooMany
         } else {
             Self::Unavailable

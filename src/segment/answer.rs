@@ -71,6 +71,13 @@ impl Answer {
     }
 }
 
+/// Returns the header without which a page that is isolated (`Cross-Origin-Embedder-Policy: require-corp`) neither shows a
+/// picture of another origin nor runs its script.
+#[must_use]
+pub fn embeddable() -> (&'static str, String) {
+    ("Cross-Origin-Resource-Policy", "cross-origin".to_owned())
+}
+
 /// An event that was refused, by its place in the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ pub mod cors;
 pub mod credential;
 pub mod event;
 pub mod health;
-pub mod library_settings;
+pub mod library;
 pub mod operator;
 pub mod payload;
 pub mod pixel;

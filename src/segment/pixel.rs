@@ -4,7 +4,7 @@
 use base64::Engine;
 use serde_json::{Map, Value};
 
-use super::answer::{Answer, ApiError, Body, ErrorCode, Result};
+use super::answer::{Answer, ApiError, Body, ErrorCode, Result, embeddable};
 use super::credential::LENIENT_BASE64;
 use super::query;
 
@@ -84,6 +84,7 @@ pub fn answer(of_event: &Answer) -> Answer {
         headers: vec![
             ("X-Event-Status", of_event.code.unwrap_or("accepted").to_owned()),
             ("Cache-Control", "no-store".to_owned()),
+            embeddable(),
         ],
         body: Body::Gif,
     }
@@ -105,7 +106,9 @@ pub fn script(of_event: Answer, callback: &str) -> Answer {
     let status = if of_event.status < 429 { 200 } else { of_event.status };
     // The comment keeps what follows from being taken for the file of another kind.
     let body = Body::Script(format!("/**/{callback}({});", of_event.text()));
-    Answer { status, body, ..of_event }
+    let mut answer = Answer { status, body, ..of_event };
+    answer.headers.push(embeddable());
+    answer
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use serde_json::Value;
 pub(crate) const WRITE_KEY: &str = "key";
 
 /// Complete settings, with some of them set otherwise.
+#[track_caller]
 pub(crate) fn settings<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> Settings {
     let pairs: Vec<_> = pairs.into_iter().collect();
     let base = [
@@ -34,6 +35,7 @@ pub(crate) fn settings<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) 
 
 /// Complete settings for an OTLP endpoint, with some of them set otherwise.
 #[allow(dead_code)]
+#[track_caller]
 pub(crate) fn otlp<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> Settings {
     let otlp = [("DESTINATION", "otlp"), ("OTLP_URL", "https://otlp.example.com/v1/metrics")];
     let pairs: Vec<_> = pairs.into_iter().collect();
@@ -44,6 +46,7 @@ pub(crate) fn otlp<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> S
 
 /// Takes a body as if it had been posted to a path.
 #[allow(dead_code)]
+#[track_caller]
 pub(crate) fn post(
     settings: &Settings,
     path: &str,
@@ -69,6 +72,7 @@ pub(crate) fn post(
 
 /// The gauges of a request as Librato would be sent them.
 #[allow(dead_code)]
+#[track_caller]
 pub(crate) fn gauges(settings: &Settings, request: &ParsedRequest) -> Vec<Value> {
     let librato = settings.destination.as_ref().expect("complete settings");
     let oldest = i64::MIN;
@@ -82,6 +86,7 @@ pub(crate) fn gauges(settings: &Settings, request: &ParsedRequest) -> Vec<Value>
 
 /// Milliseconds of a moment such as `2026-11-23T12:00:00.250Z`.
 #[allow(dead_code)]
+#[track_caller]
 pub(crate) fn moment(text: &str) -> Millis {
     use librato_edge::json::Scalar;
     use librato_edge::time::Timestamp;

@@ -17,6 +17,7 @@ use super::settings;
 /// The time of the tests.
 pub(crate) const NOW: Millis = 1_795_435_200_000;
 
+#[track_caller]
 pub(crate) fn librato() -> Box<dyn Destination> {
     settings([]).destination.unwrap()
 }
@@ -61,6 +62,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
+    #[track_caller]
     pub(crate) fn post(&mut self, body: &[u8], weather: &Weather) -> Arrival {
         let body: Value = serde_json::from_slice(body).unwrap();
         let gauges = body["gauges"].as_array().unwrap();
@@ -128,6 +130,7 @@ pub(crate) struct Course {
 
 /// Plays a delivery through. `order` picks which of the requests under way is answered next, and how
 /// long that takes.
+#[track_caller]
 pub(crate) fn play(
     all: &[Measurement],
     model: &mut Model,

@@ -1,13 +1,13 @@
 // The answers to clients: every status and every code, in workerd, against the local Librato.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { library } from "../../scripts/lib/library.mjs";
 import { list } from "./lib/contract.mjs";
 import { batch, now, page, sized, track, tracks, userId } from "./lib/events.mjs";
 import { partly, refused, succeeded } from "./lib/expect.mjs";
 import { startLibrato } from "./lib/librato.mjs";
-import { projectPath } from "./lib/project.mjs";
+import { untold } from "./lib/plain.mjs";
 import { waitFor } from "./lib/wait.mjs";
 import { basic, startWorker, withWorker, writeKey } from "./lib/worker.mjs";
 
@@ -177,7 +177,8 @@ describe("routes: long and short, with and without /v1, with a trailing slash, w
   });
 });
 
-describe('400: a single event has the code of its fault, a batch of only such events is "invalid_event"', () => {
+// A library that keeps what was refused at the head of its queue would send it for ever, so a batch that could be read is 200.
+describe('a single event is 400 with the code of its fault, a batch of only such events 200 with "accepted": 0', () => {
   const long = new Date(Date.now() - 3 * 3600e3).toISOString();
   const soon = new Date(Date.now() + 3600e3).toISOString();
   const faults = [
@@ -209,8 +210,8 @@ describe('400: a single event has the code of its fault, a batch of only such ev
     },
     {
       code: "event_too_large",
-      event: JSON.parse(sized(40_000, (pad) => track("X", { properties: { pad } }))),
-      about: /32,?768/,
+      event: JSON.parse(sized(70_000, (pad) => track("X", { properties: { pad } }))),
+      about: /65,?536/,
     },
   ];
 
@@ -221,8 +222,8 @@ describe('400: a single event has the code of its fault, a batch of only such ev
 
       const named = { ...event, messageId: "m-1" };
       const alone = await worker.post("/v1/batch", batch([named]));
-      const { rejected } = refused(alone, 400, "invalid_event");
-      assert.equal(rejected.length, 1);
+      partly(alone, 0, [[0, code]]);
+      const { rejected } = alone.json();
       const { message, ...rest } = rejected[0];
       assert.deepEqual(rest, { index: 0, messageId: "m-1", code });
       assert.match(message, about);
@@ -350,7 +351,7 @@ describe("403 origin_not_allowed", () => {
 });
 
 describe("404 not_found, 405 method_not_allowed", () => {
-  for (const path of ["/", "/v1", "/v1/", "/v1/purchase", "/v2/track", "/v1/track/x", "/track/v1", "/favicon.ico"]) {
+  for (const path of ["/", "//", "/v1/purchase", "/v2/track", "/v1/track/x", "/track/v1", "/favicon.ico"]) {
     it(`404: ${path}`, async () => {
       for (const method of ["GET", "POST"]) {
         refused(await worker.fetch(path, { method }), 404, "not_found", /./);
@@ -358,13 +359,19 @@ describe("404 not_found, 405 method_not_allowed", () => {
     });
   }
 
-  for (const path of ["/v1/track", "/v1/p", "/v1/batch", "/v1/import/", "/v1/identify", "/v1/m"]) {
-    it(`405: ${path} takes POST`, async () => {
-      for (const method of ["GET", "PUT", "PATCH", "DELETE"]) {
+  const wrong = {
+    ...Object.fromEntries(["/v1/track", "/v1/p", "/v1/identify", "/v1/m"].map((path) => [path, ["PUT", "PATCH"]])),
+    // RudderStack's webhook destination may be told to use these.
+    ...Object.fromEntries(["/v1", "/v1/batch", "/v1/b", "/v1/import/"].map((path) => [path, []])),
+  };
+  for (const [path, more] of Object.entries(wrong)) {
+    it(`405: ${path} takes POST${more.length > 0 ? "" : ", PUT and PATCH"}`, async () => {
+      for (const method of ["GET", "DELETE", ...more]) {
         const answer = await worker.fetch(path, { method, body: method === "GET" ? undefined : "{}" });
         refused(answer, 405, "method_not_allowed", /POST/);
         const allowed = list(answer.headers.get("allow"));
         assert.ok(allowed.includes("post") && allowed.includes("options"), allowed.join());
+        for (const other of ["put", "patch"]) assert.equal(allowed.includes(other), more.length === 0, allowed.join());
         assert.ok(!allowed.includes(method.toLowerCase()), allowed.join());
       }
     });
@@ -474,20 +481,20 @@ describe("what analytics.js loads", () => {
       const settings = await response.json();
       // Any other key has analytics.js load a script from elsewhere; without `metrics` it reports to elsewhere.
       assert.deepEqual(Object.keys(settings).sort(), ["integrations", "metrics"]);
-      assert.deepEqual(Object.keys(settings.integrations), ["Segment.io"]);
       assert.equal(settings.metrics.sampleRate, 0);
-      const { apiKey, apiHost, protocol } = settings.integrations["Segment.io"];
-      assert.deepEqual({ apiKey, apiHost, protocol }, { apiKey: writeKey, apiHost: `${host}/v1`, protocol: "http" });
+      // The libraries of Customer.io and Hightouch send nothing unless they find themselves.
+      const own = { apiKey: writeKey, apiHost: `${host}/v1`, protocol: "http" };
+      const names = ["Segment.io", "Customer.io Data Pipelines", "Hightouch.io"];
+      assert.deepEqual(settings.integrations, Object.fromEntries(names.map((name) => [name, own])));
     }
   });
 
-  it("GET /analytics.js/v1/{writeKey}/analytics.min.js: the library of the npm package", async () => {
+  it("GET /analytics.js/v1/{writeKey}/analytics.min.js: the library of the npm package, told where it came from", async () => {
     const response = await get(`/analytics.js/v1/${writeKey}/analytics.min.js`);
     assert.equal(response.status, 200);
     assert.match(response.headers.get("content-type"), /^(text|application)\/javascript\b/);
     assert.equal(response.headers.get("access-control-allow-origin"), "https://shop.example");
-    const packaged = projectPath("node_modules/@segment/analytics-next/dist/umd/standalone.js");
-    assert.equal(await response.text(), readFileSync(packaged, "utf8"));
+    assert.equal(untold(await response.text()), untold(await library()));
   });
 
   it("404 for an unknown key, 405 for another method", async () => {

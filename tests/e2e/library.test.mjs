@@ -3,16 +3,18 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { chunks, library } from "../../scripts/lib/library.mjs";
 import { startChromium } from "./lib/chromium.mjs";
+import { checkSourceConfig } from "./lib/contract.mjs";
 import { startDev } from "./lib/dev.mjs";
 import { track, userId } from "./lib/events.mjs";
-import { refused } from "./lib/expect.mjs";
+import { refused, succeeded } from "./lib/expect.mjs";
 import { startLibrato } from "./lib/librato.mjs";
-import { base64url, get, getAs } from "./lib/plain.mjs";
+import { base64url, get, getAs, readableFrom, untold } from "./lib/plain.mjs";
 import { projectPath } from "./lib/project.mjs";
 import { startSite } from "./lib/site.mjs";
 import { waitFor } from "./lib/wait.mjs";
-import { startWorker, withWorker, writeKey } from "./lib/worker.mjs";
+import { basic, startWorker, withWorker, writeKey } from "./lib/worker.mjs";
 
 const PREFIX = "/in/here";
 
@@ -37,15 +39,23 @@ after(async () => {
   await secure?.stop();
 });
 
+/** Libraries of others send nothing unless they find themselves. */
+const INTEGRATIONS = ["Segment.io", "Customer.io Data Pipelines", "Hightouch.io"];
+
 /** The whole document, to the byte. */
-const document = (apiHost, protocol = "http", key = writeKey) =>
-  `{"integrations":{"Segment.io":{"apiKey":"${key}","apiHost":"${apiHost}","protocol":"${protocol}"}},` +
-  '"metrics":{"sampleRate":0}}';
+function document(apiHost, protocol = "http", key = writeKey) {
+  const target = `{"apiKey":"${key}","apiHost":"${apiHost}","protocol":"${protocol}"}`;
+  const integrations = INTEGRATIONS.map((name) => `"${name}":${target}`);
+  return `{"integrations":{${integrations.join(",")}},"metrics":{"sampleRate":0}}`;
+}
 
 describe("GET /v1/projects/{writeKey}/settings", () => {
   it("byte for byte, on every spelling of its path", async () => {
     const { host } = new URL(worker.url);
-    for (const path of ["/v1/projects/KEY/settings", "/projects/KEY/settings", "/v1/projects/KEY/settings/?a=b"]) {
+    for (const path of [
+      ...["/v1/projects/KEY/settings", "/projects/KEY/settings", "/v1/projects/KEY/settings/?a=b"],
+      ...["//v1/projects/KEY/settings", "/v1//projects//KEY//settings//", "/v1/v1/projects/KEY/settings"],
+    ]) {
       const answer = await get(worker, path.replace("KEY", writeKey), { origin: "https://shop.example" });
       assert.equal(answer.status, 200);
       assert.match(answer.headers.get("content-type"), /^application\/json\b/);
@@ -85,8 +95,9 @@ describe("GET /v1/projects/{writeKey}/settings", () => {
       assert.equal(segment.protocol, "http");
     });
 
-    it("a second integration: its script is fetched from Segment", () => {
-      assert.deepEqual(Object.keys(settings.integrations), ["Segment.io"]);
+    it("an integration with a type of its own: its script is fetched; those for others have none", () => {
+      assert.deepEqual(Object.keys(settings.integrations), INTEGRATIONS);
+      for (const one of Object.values(settings.integrations)) assert.deepEqual(one, segment);
     });
 
     it("no metrics, or a sample rate: figures about the library go to Segment every half minute", () => {
@@ -145,24 +156,159 @@ describe("GET /v1/projects/{writeKey}/settings", () => {
   });
 });
 
-describe("GET /analytics.js/v1/{writeKey}/analytics.min.js", () => {
-  const packaged = readFileSync(projectPath("node_modules/@segment/analytics-next/dist/umd/standalone.js"));
+describe("PUBLIC_URL: where clients reach the Worker, if something stands before it", () => {
+  const outside = [
+    ["https://shop.example", "shop.example"],
+    ["https://shop.example/", "shop.example"],
+    ["https://shop.example/collect", "shop.example/collect"],
+    ["https://shop.example/collect/", "shop.example/collect"],
+    ["http://shop.example:8080/a/b", "shop.example:8080/a/b"],
+    ["https://[2001:db8::1]:8443/in", "[2001:db8::1]:8443/in"],
+  ];
+  for (const [url, host] of outside) {
+    it(`${url} is what the settings, the library and /health tell`, async () => {
+      const settings = { PUBLIC_URL: url, PATH_PREFIX: PREFIX };
+      await withWorker({ librato: librato.url, settings }, async (behind) => {
+        const protocol = url.split(":")[0];
+        const ask = async (path) => (await get(behind, `${path}/v1/projects/${writeKey}/settings`)).text;
+        assert.equal(await ask(""), document(`${host}/v1`, protocol));
+        assert.equal(await ask(PREFIX), document(`${host}${PREFIX}/v1`, protocol));
+        // Whatever a proxy says of itself, or a client of the Worker.
+        const forwarded = { "x-forwarded-host": "evil.example", "x-forwarded-proto": "http", forwarded: "host=evil" };
+        const other = await get(behind, `/v1/projects/${writeKey}/settings`, forwarded);
+        assert.equal(other.text, document(`${host}/v1`, protocol));
+        const { publicUrl } = (await get(behind, "/health")).json();
+        assert.equal(publicUrl, `${protocol}://${host}`);
+      });
+    });
+  }
 
-  it("the very bytes of the npm package, as a script that may be kept", async () => {
+  it("unset, it is the request's own URL, and never what a header says of another one", async () => {
+    const { host } = new URL(worker.url);
+    for (const headers of [
+      { "x-forwarded-host": "evil.example" },
+      { "x-forwarded-host": "evil.example", "x-forwarded-proto": "https", "x-forwarded-port": "444" },
+      { "x-forwarded-prefix": "/evil" },
+      { forwarded: "host=evil.example;proto=https" },
+      { "x-original-host": "evil.example", "x-original-url": "/evil" },
+    ]) {
+      const answer = await get(worker, `/v1/projects/${writeKey}/settings`, headers);
+      assert.equal(answer.text, document(`${host}/v1`));
+      assert.equal((await get(worker, "/health", headers)).json().publicUrl, worker.url);
+    }
+  });
+
+  it("malformed, it stops what needs it, and nothing else", async () => {
+    for (const url of [
+      "shop-4711.example",
+      "//shop.example/4711",
+      "ftp://shop.example/4711",
+      "https://",
+      "https://a b/",
+    ]) {
+      await withWorker({ librato: librato.url, settings: { PUBLIC_URL: url } }, async (broken) => {
+        const path = `/v1/projects/${writeKey}/settings`;
+        refused(await broken.fetch(path), 503, "misconfigured", /PUBLIC_URL/);
+        const health = await get(broken, "/health");
+        assert.deepEqual([health.status, /PUBLIC_URL/.test(health.text)], [503, true]);
+        assert.doesNotMatch(health.text, /4711/, "a value is shown");
+        succeeded(await broken.post("/v1/track", track("Anyway")));
+        succeeded(await broken.post("/v1/track", track("Anyway"), { origin: "https://shop.example" }));
+      });
+    }
+  });
+});
+
+describe("GET /sourceConfig: what RudderStack's mobile libraries ask first", () => {
+  const paths = [
+    ...["/sourceConfig", "/sourceConfig/", "/v1/sourceConfig", "//sourceConfig", "/v1//sourceConfig"],
+    ...["/sourceConfig?p=android&v=1.28.0&bv=35", "/sourceConfig?p=ios&v=1.31.0", "/sourceConfig/?p=kotlin&v=1.6.0"],
+  ];
+  const withKey = (path, key) => `${path}${path.includes("?") ? "&" : "?"}writeKey=${encodeURIComponent(key)}`;
+
+  for (const path of paths) {
+    it(path, async () => {
+      for (const [at, authorization] of [
+        [path, basic(writeKey)],
+        [withKey(path, writeKey), undefined],
+        // A Bearer token is nobody's name.
+        [withKey(path, writeKey), "Bearer abc"],
+      ]) {
+        const answer = await get(worker, at, authorization ? { authorization } : {});
+        assert.equal(answer.status, 200, answer.text);
+        assert.match(answer.headers.get("content-type"), /^application\/json\b/);
+        checkSourceConfig(answer.json(), writeKey);
+      }
+    });
+  }
+
+  it("an unknown key is 400 with the words at which they stop", async () => {
+    for (const [path, headers] of [
+      ["/sourceConfig", { authorization: null }],
+      ["/sourceConfig", { authorization: basic("other") }],
+      [withKey("/sourceConfig", "other"), { authorization: null }],
+      // The header has the first say.
+      [withKey("/sourceConfig", writeKey), { authorization: basic("other") }],
+    ]) {
+      refused(await worker.fetch(path, { headers }), 400, "invalid_write_key", /invalid write key/i);
+    }
+  });
+
+  it("each of several keys has its own, and a browser may ask too", async () => {
+    await withWorker({ librato: librato.url, settings: { WRITE_KEYS: "shop, blog" } }, async (several) => {
+      for (const key of ["shop", "blog"]) {
+        const headers = { authorization: basic(key), origin: "https://shop.example" };
+        checkSourceConfig((await get(several, "/sourceConfig", headers)).json(), key);
+      }
+    });
+  });
+
+  it("takes GET", async () => {
+    for (const method of ["POST", "PUT", "DELETE"]) {
+      refused(await worker.fetch("/sourceConfig", { method, body: "{}" }), 405, "method_not_allowed", /GET/);
+    }
+  });
+});
+
+describe("GET /analytics.js/v1/{writeKey}/analytics.min.js", () => {
+  it("the npm package's, told where it came from, as a script that may be kept and embedded", async () => {
     for (const path of ["/analytics.js/v1/KEY/analytics.min.js", "/analytics.js/v1/KEY/analytics.min.js?a=b"]) {
       const answer = await get(worker, path.replace("KEY", writeKey), { origin: "https://shop.example" });
       assert.equal(answer.status, 200);
       assert.match(answer.headers.get("content-type"), /^(text|application)\/javascript\b/);
       assert.match(answer.headers.get("cache-control") ?? "", /\bpublic\b/);
       assert.ok(Number(/\bmax-age=(\d+)/.exec(answer.headers.get("cache-control"))?.[1]) >= 60);
-      assert.ok(answer.bytes.equals(packaged), `${answer.bytes.length} bytes, in the package ${packaged.length}`);
+      assert.equal(answer.headers.get("cross-origin-resource-policy"), "cross-origin");
+      assert.equal(untold(answer.text), untold(await library()));
     }
   });
 
   it("under the prefix too", async () => {
     const response = await secure.fetch(`${PREFIX}/analytics.js/v1/${writeKey}/analytics.min.js`);
     assert.equal(response.status, 200);
-    assert.ok(Buffer.from(await response.arrayBuffer()).equals(packaged));
+    assert.equal(untold(await response.text()), untold(await library()));
+  });
+
+  it("under the prefix by the write key alone, which no blocker knows", async () => {
+    for (const path of [`${PREFIX}/${writeKey}.js`, `${PREFIX}/${writeKey}.js?a=b`, `/${PREFIX}//${writeKey}.js`]) {
+      const response = await secure.fetch(path);
+      assert.equal(response.status, 200, path);
+      assert.match(response.headers.get("content-type"), /javascript/);
+      assert.equal(response.headers.get("cross-origin-resource-policy"), "cross-origin");
+      assert.equal(untold(await response.text()), untold(await library()));
+    }
+    const none = ["other.js", `${writeKey}`, `${writeKey}.js/x`, `x/${writeKey}.js`, `${writeKey}.mjs`, ".js"];
+    for (const path of [...none.map((name) => `${PREFIX}/${name}`), `/${writeKey}.js`, `/v1/${writeKey}.js`]) {
+      assert.equal((await secure.fetch(path)).status, 404, path);
+    }
+  });
+
+  it("names no other host", async () => {
+    const { text } = await get(worker, `/analytics.js/v1/${writeKey}/analytics.min.js`);
+    // A link to documentation in a warning, and a pattern for what a page names itself.
+    const harmless = /https:\/\/(segment\.com\/docs\/|cdn\.segment\.\(com\|build\))/g;
+    const named = text.replace(harmless, "").match(/[\w.-]+\.(com|io\/|net|org|build)\b[\w./-]*/g);
+    assert.deepEqual(named, null);
   });
 
   it("404 for an unknown key, and nothing else of the assets is served", async () => {
@@ -173,6 +319,10 @@ describe("GET /analytics.js/v1/{writeKey}/analytics.min.js", () => {
       `/analytics.js/v1/${writeKey}/`,
       "/analytics.min.js",
       "/index.js",
+      "/analytics-next/bundles/",
+      "/analytics-next/bundles/analytics.min.js",
+      "/analytics-next/bundles/..%2f..%2fanalytics.min.js",
+      "/analytics-next/bundles/auto-track.bundle.00000000000000000000.js",
       "/",
     ]) {
       refused(await worker.fetch(path, { headers: { origin: "https://shop.example" } }), 404, "not_found");
@@ -186,6 +336,73 @@ describe("GET /analytics.js/v1/{writeKey}/analytics.min.js", () => {
     assert.match(response.headers.get("content-type"), /javascript/);
     assert.equal((await response.arrayBuffer()).byteLength, 0);
   });
+});
+
+describe("GET /analytics-next/bundles/{file}: the lazy parts of the library", () => {
+  const packaged = (name) => readFileSync(projectPath(`node_modules/@segment/analytics-next/dist/umd/${name}`));
+
+  it("are all that a page of the Worker's settings can want", () => {
+    const wanted = [
+      "ajs-destination",
+      "auto-track",
+      "queryString",
+      "remoteMiddleware",
+      "schemaFilter",
+      "tsub-middleware",
+    ];
+    assert.deepEqual(
+      chunks().map((name) => name.split(".")[0]),
+      wanted,
+    );
+  });
+
+  for (const name of chunks()) {
+    it(`${name}: the very bytes of the npm package, for ever`, async () => {
+      const origin = "https://shop.example";
+      for (const path of [`/analytics-next/bundles/${name}`, `//analytics-next//bundles/${name}?a=b`]) {
+        const answer = await get(worker, path, { origin });
+        assert.equal(answer.status, 200, answer.text.slice(0, 200));
+        assert.match(answer.headers.get("content-type"), /^(text|application)\/javascript\b/);
+        assert.equal(answer.headers.get("cross-origin-resource-policy"), "cross-origin");
+        // Its name has a hash of its content in it.
+        assert.match(answer.headers.get("cache-control"), /\bpublic\b/);
+        assert.match(answer.headers.get("cache-control"), /\bimmutable\b/);
+        assert.ok(Number(/\bmax-age=(\d+)/.exec(answer.headers.get("cache-control"))?.[1]) >= 31_536_000);
+        assert.ok(answer.bytes.equals(packaged(name)));
+        readableFrom(origin, answer);
+      }
+      const below = await secure.fetch(`${PREFIX}/analytics-next/bundles/${name}`);
+      assert.equal(below.status, 200);
+      assert.ok(Buffer.from(await below.arrayBuffer()).equals(packaged(name)));
+    });
+  }
+
+  it("need no write key, and no other setting", async () => {
+    const [name] = chunks();
+    await withWorker({ settings: { WRITE_KEYS: null, LIBRATO_TOKEN: null } }, async (broken) => {
+      assert.equal((await get(broken, `/analytics-next/bundles/${name}`)).status, 200);
+    });
+  });
+});
+
+describe("Cross-Origin-Resource-Policy, without which a page that asks for it shows and runs nothing", () => {
+  const data = () => base64url(track("Embedded", { writeKey }));
+  const embedded = {
+    "the library": () => `/analytics.js/v1/${writeKey}/analytics.min.js`,
+    "a lazy part": () => `/analytics-next/bundles/${chunks()[0]}`,
+    "a pixel": () => `/v1/pixel/track?data=${data()}`,
+    "a pixel whose event is refused": () => "/v1/pixel/track?event=X",
+    "RudderStack's pixel": () => `/pixel/v1/page?data=${data()}`,
+    "a script with a callback": () => `/v1/t?data=${data()}&callback=f`,
+    "a script whose event is refused": () => "/v1/t?data=e30&callback=f",
+  };
+  for (const [what, path] of Object.entries(embedded)) {
+    it(what, async () => {
+      const { status, headers } = await get(worker, path());
+      assert.equal(status, 200);
+      assert.equal(headers.get("cross-origin-resource-policy"), "cross-origin");
+    });
+  }
 });
 
 describe("a page of another origin, in Chromium", () => {
@@ -241,6 +458,8 @@ describe("a page of another origin, in Chromium", () => {
     await librato.counted("Signed-Up", 1);
     assert.deepEqual(await librato.totals(), expected);
     assert.deepEqual([...new Set(asked(requests))].filter((line) => !line.startsWith("OPTIONS ")).sort(), [
+      // It looks whether one of the integrations that it finds has a script, and none has.
+      `GET ${base}/analytics-next/bundles/${chunks()[0]}`,
       `GET ${base}/analytics.js/v1/${writeKey}/analytics.min.js`,
       `GET ${base}/v1/projects/${writeKey}/settings`,
       `POST ${base}/v1/p`,
@@ -252,7 +471,7 @@ describe("a page of another origin, in Chromium", () => {
 
   it("whose only host is the Worker, on plain HTTP", async () => {
     const { requests, complaints, close } = await open(`
-      <script>analytics = []; analytics._cdn = "${worker.url}"; ${calls}</script>
+      <script>analytics = []; ${calls}</script>
       <script async src="${worker.url}/analytics.js/v1/${writeKey}/analytics.min.js"></script>`);
     await librato.counted("Viewed-Docs-Home-Page", 1);
     await librato.counted("Signed-Up", 1);
@@ -266,16 +485,17 @@ describe("a page of another origin, in Chromium", () => {
   it("with an unknown key does not start", async () => {
     const { page, requests, close } = await open(`
       <script>
-        analytics = []; analytics._cdn = "${worker.url}"; analytics._writeKey = "other"; ${calls}
+        analytics = []; analytics._writeKey = "other"; ${calls}
       </script>
       <script async src="${worker.url}/analytics.js/v1/${writeKey}/analytics.min.js"></script>`);
     await waitFor("the settings", () => requests.some((request) => request.url().endsWith("/settings")));
     // What it would do next, it would have begun when the page comes to rest.
     await page.waitForLoadState("networkidle");
-    const own = asked(requests).filter((line) => line.includes(worker.url));
-    assert.deepEqual(own, [
+    assert.deepEqual(asked(requests), [
       `GET ${worker.url}/analytics.js/v1/${writeKey}/analytics.min.js`,
       `GET ${worker.url}/v1/projects/other/settings`,
+      // It counts its own failure: where it came from, and no longer at Segment.
+      `POST ${worker.url}/v1/m`,
     ]);
     assert.equal((await librato.state()).requests, 0);
     await close();

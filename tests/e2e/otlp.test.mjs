@@ -153,7 +153,9 @@ describe("the official messages: what is sent is what was measured", () => {
       }
       assert.equal(new Set(sent.map(({ instance }) => instance)).size, 1, "one request of a client, one writer");
     }
-    for (const { body } of way.requests) assert.ok(body.length <= 100_000, `${body.length} bytes`);
+    for (const body of runs.flatMap(({ bodies }) => bodies)) {
+      assert.ok(body.length <= 100_000, `${body.length} bytes`);
+    }
   });
 });
 
@@ -345,7 +347,7 @@ describe("VictoriaMetrics, a store, with the gauge profile", () => {
     { status: 401 },
   ];
 
-  it(`has the exact totals of ${EVENTS.toLocaleString("en")} events of real clients, through faults`, async () => {
+  it(`has the exact totals of ${EVENTS.toLocaleString("en")} events of real clients, through faults`, async (t) => {
     let turn = 0;
     way.play([], ({ body }) => {
       // The question about the credentials is no delivery.
@@ -409,7 +411,7 @@ describe("VictoriaMetrics, a store, with the gauge profile", () => {
     }
     const instances = new Set(all.map(({ instance }) => instance));
     assert.ok(instances.size > 5, `${instances.size} writers of one second`);
-    console.log(`${came.length} requests, ${all.length} points, ${instances.size} writers`);
+    t.diagnostic(`${came.length} requests, ${all.length} points, ${instances.size} writers`);
     const sealed = worker.lines.filter(({ event }) => event === "consume").reduce((n, { sealed = 0 }) => n + sealed, 0);
     assert.ok(sealed > 0, "nothing was sealed");
   });

@@ -118,6 +118,76 @@ describe("ALLOWED_ORIGINS", () => {
     }
   });
 
+  // Each name of a host stands by itself: a star is one label or more, at the left and with nothing beside it.
+  describe("a star as the leftmost label, and origins that are none of a host", () => {
+    const stars =
+      "https://*.shop.example, https://*.pages.dev:8443, http://*.local, null, file://, https://one.example";
+    const known = [
+      ...["https://a.shop.example", "https://a.b.shop.example", "https://x-1.shop.example", "https://A.SHOP.example"],
+      ...["https://a.pages.dev:8443", "http://printer.local", "null", "file://", "https://one.example"],
+    ];
+    const unknown = [
+      ...["https://shop.example", "https://evil-shop.example", "https://shop.example.evil.example"],
+      ...["http://a.shop.example", "https://a.shop.example:8443", "https://.shop.example", "https://a..shop.example"],
+      ...["https://a.pages.dev", "https://pages.dev:8443", "http://local", "https://printer.local"],
+      ...["https://two.one.example", "https://evil.example/.shop.example", "https://evil.example#.shop.example"],
+      ...["file:///etc", "file://host", "nul", "https://*.shop.example", "chrome-extension://a.shop.example"],
+    ];
+    let wild;
+    before(async () => {
+      wild = await startWorker({ librato: librato.url, settings: { ALLOWED_ORIGINS: stars } });
+    });
+    after(() => wild?.stop());
+
+    for (const origin of known) {
+      it(`${origin} gets in`, async () => {
+        succeeded(await wild.post("/v1/track", track("Origin"), { origin }));
+        const preflight = await wild.fetch("/v1/t", { method: "OPTIONS", headers: { origin, authorization: null } });
+        assert.equal(preflight.headers.get("access-control-allow-credentials"), "true");
+      });
+    }
+    for (const origin of unknown) {
+      it(`${origin} does not`, async () => {
+        refused(await wild.post("/v1/track", track("Origin"), { origin }), 403, "origin_not_allowed", /origin/i);
+        await nothingMeasured();
+      });
+    }
+    it("none at all does, as ever", async () => succeeded(await wild.post("/v1/track", track("Origin"))));
+
+    for (const value of ["file://", "null", "https://*.a.example", "file:// , null,"]) {
+      it(`"${value}" is a setting that is good`, async () => {
+        await withSettings({ ALLOWED_ORIGINS: value }, async (good) => {
+          assert.equal((await get(good, "/health")).status, 200);
+          succeeded(await good.post("/v1/track", track("Origin")));
+        });
+      });
+    }
+  });
+
+  it("malformed, it stops what comes from a page, and nothing else", async () => {
+    const malformed = [
+      ...["shop-4711.example", "https://shop-4711.example/path", ",", "https://shop.*.4711.example", "https://*"],
+      ...["https://sh*p-4711.example", "https://*.*.4711.example", "https://shop.example,4711", "*.shop-4711.example"],
+      ...["https://*4711.example", "file:///4711", "https://user@4711.example"],
+    ];
+    for (const value of malformed) {
+      await withSettings({ ALLOWED_ORIGINS: value }, async (broken) => {
+        const health = await get(broken, "/health");
+        assert.equal(health.status, 503, value);
+        assert.match(health.text, /ALLOWED_ORIGINS/);
+        assert.doesNotMatch(health.text, /4711/, "a value is shown");
+        // A server has no origin.
+        succeeded(await broken.post("/v1/track", track("Server")));
+        succeeded(await broken.post("/v1/batch", batch([track("Server")])));
+        const answer = await broken.post("/v1/track", track("Page"), { origin: "https://shop.example" });
+        refused(answer, 503, "misconfigured", /ALLOWED_ORIGINS/);
+        assert.doesNotMatch(answer.text, /4711/, "a value is shown");
+        assert.deepEqual(Object.keys(await librato.totals()), ["Server Server"]);
+        await librato.reset();
+      });
+    }
+  });
+
   it("unset, or with a star: any origin", async () => {
     for (const origin of others) succeeded(await worker.post("/v1/track", track("Origin"), { origin }));
     for (const value of ["*", "https://shop.example,*", ""]) {
@@ -564,10 +634,7 @@ describe("GET /health", () => {
     ["METRIC_PERIOD", "on"],
     ["PATH_PREFIX", "/a b/4711"],
     ["PATH_PREFIX", "/a?4711"],
-    // Lists that would never match, or that name nothing: open to everybody is not what was meant.
-    ["ALLOWED_ORIGINS", "shop-4711.example"],
-    ["ALLOWED_ORIGINS", "https://shop-4711.example/path"],
-    ["ALLOWED_ORIGINS", ","],
+    // Lists that name nothing: open to everybody is not what was meant. ALLOWED_ORIGINS stops pages only, see above.
     ["ALLOWED_EVENTS", ","],
     ["CONSENT_CATEGORIES", ","],
   ];
@@ -771,6 +838,7 @@ describe("GET /health?deep=1: whether Librato takes the credentials", () => {
       it(`${what}: ${code}`, async () => {
         scripted.play([], () => answer);
         ill(await deep(other), code, /LIBRATO_/);
+        assert.notEqual(scripted.requests.length, 0);
         assert.ok(scripted.requests.every(({ path }) => path.startsWith("/v1/metrics")));
       });
     }

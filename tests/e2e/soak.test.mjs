@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
+import { table } from "../../bench/lib/figures.mjs";
 import { events, sendByAll } from "./lib/crowd.mjs";
 import { startLibrato } from "./lib/librato.mjs";
 import { operatorToken } from "./lib/platform.mjs";
@@ -98,7 +99,7 @@ async function letters() {
   }
 }
 
-it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout: 3_600_000 }, async () => {
+it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout: 3_600_000 }, async (t) => {
   const started = Date.now();
   // What a gauge is called that Librato knows as a counter will never be taken.
   const counter = { name: "Soak-poison-0", source: "nobody", value: 1 };
@@ -169,20 +170,22 @@ it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout
   const seconds = (Date.now() - started) / 1000;
   const messages = sum(worker.lines.filter(({ event }) => event === "request").map(({ messages }) => messages));
   const perThousand = (count) => Math.round((count / EVENTS) * 10_000) / 10;
-  console.log(
-    `\n${EVENTS.toLocaleString("en")} events in ${Math.round(seconds)} s, by the fault during which they were sent`,
+  t.diagnostic(
+    `${EVENTS.toLocaleString("en")} events in ${Math.round(seconds)} s, by the fault during which they were sent:\n` +
+      table(
+        ["fault", ...Object.keys([...rows][0][1])],
+        [...rows].map(([fault, row]) => [fault, ...Object.values(row)]),
+      ),
   );
-  // A number for a name would be put first.
-  console.table(Object.fromEntries([...rows].map(([fault, row]) => [`fault ${fault}`, row])));
-  console.log("For 1,000 events, all faults and repetitions included");
-  console.table({
-    "this Worker": {
-      "Librato requests": perThousand(requests),
-      gauges: perThousand(gauges),
-      "queue messages": perThousand(messages),
-    },
-    "the original destination": { "Librato requests": ORIGINAL, gauges: ORIGINAL, "queue messages": 0 },
-  });
+  t.diagnostic(
+    `For 1,000 events, all faults and repetitions included:\n${table(
+      ["", "Librato requests", "gauges", "queue messages"],
+      [
+        ["this Worker", perThousand(requests), perThousand(gauges), perThousand(messages)],
+        ["the original destination", ORIGINAL, ORIGINAL, 0],
+      ],
+    )}`,
+  );
 
   for (const [wave, row] of rows) {
     const { twice, lost, requests } = row;

@@ -31,13 +31,11 @@ const bySnippet = (snippet) => async (edge, options) => ({
  * @param {Function} client.page
  * @param {string[]} client.routes where its calls arrive when all goes well, sorted
  * @param {object} [client.options] what the library is loaded with
- * @param {boolean} [client.timestamps] whether it sends the time of a call where Segment's protocol has it
  * @param {"all" | "few" | "none"} [client.retries] what it sends again when Librato is down for 10 s
  */
 function inBrowser(definition) {
   const { package: of, page, options, ...client } = definition;
   return {
-    timestamps: true,
     retries: "all",
     ...client,
     version: installedVersion(of),
@@ -72,7 +70,6 @@ const rudderstack = {
   name: "RudderStack, JavaScript",
   package: "@rudderstack/analytics-js",
   page: bundled("rudderstack"),
-  timestamps: false,
 };
 
 /** analytics.js in both of its strategies. */

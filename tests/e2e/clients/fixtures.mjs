@@ -33,6 +33,8 @@ function read(file) {
     client: about.client,
     version: about.version,
     target: head[0].split(" ")[1],
+    first: about.first && JSON.parse(about.first),
+    needs: about.needs && JSON.parse(about.needs),
     gauges: JSON.parse(about.gauges),
     request: Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), body]),
   };
@@ -51,6 +53,9 @@ function chunked(body) {
  * @property {string} client
  * @property {string} version of the source that it was taken from
  * @property {string} target path and query
+ * @property {{ target: string, headers: Record<string, string> }} [first] what it asks before it sends anything
+ * @property {object} [needs] what the answer to that must hold, or it never begins: a value, or the type of one by its
+ *   name; an array only has to be one
  * @property {object[]} gauges what has to come of it; `age` is by how many milliseconds it happened before it was sent
  * @property {Buffer} request the bytes
  */

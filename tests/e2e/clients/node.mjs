@@ -60,7 +60,6 @@ const inNode = (id, name, of, send, retries = "all") => ({
   version: installedVersion(of),
   send,
   retries,
-  timestamps: true,
 });
 
 const rudderstack = legacy(RudderAnalytics, { logLevel: "none" });

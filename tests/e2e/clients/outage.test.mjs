@@ -28,7 +28,6 @@ let browser;
 let site;
 
 before(async () => {
-  for (const client of clients) client.prepare?.();
   [browser, site] = await Promise.all([startChromium(), new Site().start()]);
 });
 after(async () => {

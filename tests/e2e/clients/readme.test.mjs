@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { after, before, beforeEach, describe, it } from "node:test";
+import { pythonEnvironment } from "../../../scripts/lib/python.mjs";
 import { startChromium } from "../lib/chromium.mjs";
 import { track } from "../lib/events.mjs";
 import { startLibrato } from "../lib/librato.mjs";
@@ -16,17 +16,11 @@ import { startWorker, writeKey } from "../lib/worker.mjs";
 import { browserClients } from "./browser.mjs";
 import { fixtures } from "./fixtures.mjs";
 import { nodeClients } from "./node.mjs";
-import { pythonClients, pythonEnvironment } from "./python.mjs";
+import { pythonClients } from "./python.mjs";
+import { filledIn as filled, HOST, KEY, readme, snippets } from "./readme.mjs";
 import { bundle, html, Site, Visit } from "./site.mjs";
 
-const HOST = "https://edge.example.com";
-const KEY = "YOUR_WRITE_KEY";
 const WEBHOOK_SECRET = "shared-with-segment";
-
-const readme = ["README.md", "docs/clients.md"].map((file) => readFileSync(projectPath(file), "utf8")).join("\n");
-const snippets = new Map(
-  [...readme.matchAll(/<!-- snippet: ([\w-]+) -->\n```\w+\n([\s\S]*?)\n```\n/g)].map(([, name, code]) => [name, code]),
-);
 
 let librato;
 let worker;
@@ -51,11 +45,7 @@ after(async () => {
 });
 
 /** An example with the host and the write key of the test in it. */
-function filledIn(name, host) {
-  const code = snippets.get(name);
-  assert.ok(code.includes(HOST) && code.includes(KEY), `${HOST} and ${KEY} in ${name}`);
-  return code.replaceAll(HOST, host).replaceAll(KEY, writeKey);
-}
+const filledIn = (name, host) => filled(name, host, writeKey);
 
 /** Runs a program to its end. Returns what it has printed. */
 async function run([command, ...args], env = process.env) {

@@ -29,6 +29,15 @@ function split(answer) {
   return end < 0 ? [answer] : [answer.slice(0, end), answer.slice(end + 4)];
 }
 
+/** An answer holds what a library needs; what else it holds is not the library's business. */
+function holds(answer, needs, where = "the answer") {
+  if (Array.isArray(needs)) return assert.ok(Array.isArray(answer), where);
+  if (typeof needs === "string") return assert.equal(typeof answer, needs, where);
+  if (typeof needs !== "object") return assert.equal(answer, needs, where);
+  assert.equal(typeof answer, "object", where);
+  for (const [key, needed] of Object.entries(needs)) holds(answer[key], needed, `${where}: ${key}`);
+}
+
 describe("requests as the source of the client has them", () => {
   let librato;
   let worker;
@@ -40,6 +49,14 @@ describe("requests as the source of the client has them", () => {
     await librato?.stop();
     await worker?.stop();
   });
+
+  for (const { client, version, first, needs } of fixtures.filter(({ first }) => first)) {
+    it(`${client} ${version}: what it asks first, and needs of the answer`, async () => {
+      const response = await fetch(worker.url + first.target, { headers: first.headers });
+      assert.equal(response.status, 200, await response.clone().text());
+      holds(await response.json(), needs);
+    });
+  }
 
   for (const { client, version, gauges, request } of fixtures) {
     it(`${client} ${version}`, async () => {

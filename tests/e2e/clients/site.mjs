@@ -36,7 +36,7 @@ export class Site {
   #files = new Map();
   #server = createServer(({ url }, response) => {
     const file = this.#files.get(new URL(url, this.url).pathname);
-    response.writeHead(file ? 200 : 404, { "content-type": file?.type ?? "text/plain" }).end(file?.text);
+    response.writeHead(file ? 200 : 404, { "content-type": "text/plain", ...file?.headers }).end(file?.text);
   });
 
   async start() {
@@ -46,10 +46,11 @@ export class Site {
     return this;
   }
 
-  /** Puts a page there, and its script beside it. Returns the URL of the page. */
-  put(name, document, script = "") {
-    this.#files.set(`/${name}/`, { type: "text/html; charset=utf-8", text: document });
-    this.#files.set(`/${name}/script.js`, { type: "text/javascript; charset=utf-8", text: script });
+  /** Puts a page there, with these headers, and its script beside it. Returns the URL of the page. */
+  put(name, document, script = "", headers = {}) {
+    const file = (type, text) => ({ headers: { "content-type": `${type}; charset=utf-8`, ...headers }, text });
+    this.#files.set(`/${name}/`, file("text/html", document));
+    this.#files.set(`/${name}/script.js`, file("text/javascript", script));
     return `${this.url}/${name}/`;
   }
 
@@ -62,7 +63,7 @@ export class Site {
 
 /** One visitor, with a storage of his own. */
 export class Visit {
-  /** What his pages asked for: the URL, and the status once there is one. */
+  /** What his pages asked for: the URL, what they posted, and the status once there is one. */
   requests = [];
   #context;
   #errors = [];
@@ -77,13 +78,18 @@ export class Visit {
   }
 
   #asked(request) {
-    const asked = { method: request.method(), url: new URL(request.url()) };
+    const asked = { method: request.method(), url: new URL(request.url()), body: request.postData() };
     this.requests.push(asked);
     const answered = (response) => {
       asked.status = response?.status();
     };
     // A page that is left hears of no answer.
     request.response().then(answered, () => {});
+  }
+
+  /** Has `filter` see to every page of his, which gets a context of Playwright's. */
+  filtered(filter) {
+    return filter(this.#context);
   }
 
   /** Opens a page in a tab of its own, and waits until its scripts have run. It may ask its own origin, and `edge`. */

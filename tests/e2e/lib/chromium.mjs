@@ -1,12 +1,12 @@
 // A Chromium that this machine has, without a way to any other machine.
 
 import { chromium } from "playwright-core";
-import { chromium as find } from "../../../scripts/lib/chromium.mjs";
+import { findChromium } from "../../../scripts/lib/chromium.mjs";
 
 /** Starts it without a window. It can reach nothing but this machine, so the certificate of a Worker need not be signed. */
 export async function startChromium() {
   return chromium.launch({
-    executablePath: await find(),
+    executablePath: findChromium(),
     args: [
       "--no-sandbox",
       "--ignore-certificate-errors",

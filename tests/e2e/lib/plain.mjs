@@ -59,3 +59,8 @@ export function base64(event) {
 export function base64url(event) {
   return base64(event).replaceAll("+", "-").replaceAll("/", "_");
 }
+
+/** The library without what the Worker may have told it: its address, and the write key. */
+export function untold(script) {
+  return script.replace(/^!function\(\)\{var publicUrl="[^"]*",writeKey="[^"]*",/, "");
+}

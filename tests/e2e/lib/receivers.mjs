@@ -6,9 +6,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pythonEnvironment, pythonPackages } from "../../../scripts/lib/python.mjs";
 import { Service } from "../../../scripts/lib/services.mjs";
-import { PATHS, victoriaMetrics, victoriaMetricsCommand } from "../../../scripts/lib/victoria-metrics.mjs";
-import { installed, pythonEnvironment } from "../clients/python.mjs";
+import { findVictoriaMetrics, PATHS, victoriaMetricsCommand } from "../../../scripts/lib/victoria-metrics.mjs";
 import { freePort } from "./net.mjs";
 import { projectPath } from "./project.mjs";
 import { waitFor } from "./wait.mjs";
@@ -18,7 +18,7 @@ export async function startVictoriaMetrics() {
   const folder = await mkdtemp(join(tmpdir(), "librato-edge-vm-"));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const service = new Service("VictoriaMetrics", victoriaMetricsCommand(await victoriaMetrics(), port, folder));
+  const service = new Service("VictoriaMetrics", victoriaMetricsCommand(findVictoriaMetrics(), port, folder));
   await service.answers(`${url}/health`);
   return {
     url: url + PATHS.otlp,
@@ -42,9 +42,7 @@ export async function startVictoriaMetrics() {
 
 /** rotel, a collector, which prints every point that it takes. */
 export async function startRotel() {
-  // Built for one version of Python, of which it uses nothing.
-  const anyPython = ["--only-binary=:all:", "--implementation", "cp", "--python-version", "3.11"];
-  const program = join(installed("rotel-0.0.1a15", anyPython), "rotel", "rotel-agent");
+  const program = join(pythonPackages("rotel-0.0.1a15"), "rotel", "rotel-agent");
   const [http, grpc] = [await freePort(), await freePort()];
   const flags = ["--otlp-http-endpoint", `127.0.0.1:${http}`, "--otlp-grpc-endpoint", `127.0.0.1:${grpc}`];
   flags.push("--exporter", "blackhole", "--debug-log", "metrics", "--debug-log-verbosity", "detailed");

@@ -8,7 +8,14 @@ import json
 import sys
 from datetime import datetime
 
-task = json.load(sys.stdin)
+
+
+def number(value):
+    """A number that JSON does not have, which is described as {"float": "nan"}."""
+    return float(value["float"]) if list(value) == ["float"] else value
+
+
+task = json.load(sys.stdin, object_hook=number)
 errors = []
 analytics = importlib.import_module(task["module"]).Client(
     task["writeKey"],

@@ -1,4 +1,4 @@
-//! What analytics.js and the mobile libraries load before they send anything.
+//! What client libraries load before they send anything: analytics.js itself, and where to send.
 
 use serde::Serialize;
 
@@ -41,6 +41,15 @@ struct Metrics {
     sample_rate: u8,
 }
 
+/// Returns analytics.js with what it is told where something stands before the Worker: the write key of its path, and where
+/// the Worker is reached. `script` has placeholders for both (`scripts/lib/library-prefix.js`).
+#[must_use]
+pub fn told(script: &str, write_key: &str, public_url: &str) -> String {
+    let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
+    let told = script.replacen(r#""__WRITE_KEY__""#, &quoted(write_key), 1);
+    told.replacen(r#""__PUBLIC_URL__""#, &quoted(public_url), 1)
+}
+
 /// Returns settings that point a library back to this host and to nothing else.
 ///
 /// Each part prevents something: a second integration would make the browser fetch a script from Segment, an absent
@@ -49,7 +58,7 @@ struct Metrics {
 ///
 /// `root` is scheme, host and path under which clients reach our routes.
 #[must_use]
-pub fn answer(write_key: &str, root: &str) -> Answer {
+pub fn settings(write_key: &str, root: &str) -> Answer {
     let (protocol, host) = root.split_once("://").unwrap_or(("https", root));
     let api_host = format!("{host}/v1");
     let target = Target { api_key: write_key, api_host: &api_host, protocol };
