@@ -440,7 +440,9 @@ mod tests {
                 }
             }
             for mut seconds in deliveries {
-                seconds.iter_mut().for_each(|second| *second += now * 3_600);
+                for second in &mut seconds {
+                    *second += now * 3_600;
+                }
                 ledger.ask(&Question::AllocateWriter(seconds), now);
             }
             let log: Vec<_> = ledger.records().collect();
