@@ -52,9 +52,12 @@ export default {
       accepted: 0,
       measured: 0,
       rejected: {},
+      rejectedLibrary: undefined,
+      illegibleNames: undefined,
       messages: 0,
       gauges: 0,
       libratoRequests: 0,
+      answers: undefined,
       trouble: undefined,
       ms: 0,
     };

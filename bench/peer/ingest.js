@@ -49,7 +49,7 @@ export function take(body, type, { settings, receivedAt, headerKey, queryKey }) 
     throw new Failure("payload_too_large", `batch: expected at most ${MAX_EVENTS} events`);
   }
   const writeKey = headerKey ?? authenticate(text(json.writeKey) ?? keyIn(batch) ?? queryKey(), settings);
-  const intake = new Intake(true, writeKey, body);
+  const intake = new Intake(true, writeKey, body, json.context);
   const oversized = body.bytes.length > MAX_EVENT ? tooLargeMembers(body.bytes, batch === json) : undefined;
   const sentAt = sentAtOf(json.sentAt);
   call.context = Section.of(json.context);
@@ -106,20 +106,35 @@ function keyIn(batch) {
   return undefined;
 }
 
+const LIBRARY_PART = /^[A-Za-z0-9@/._+-]{1,64}$/;
+const libraryPart = (field) => (typeof field === "string" && LIBRARY_PART.test(field) ? field : undefined);
+
+/** Name and version of a client library, where they are what libraries write: nothing else of an event is logged. */
+function libraryOf(library) {
+  const name = libraryPart(library?.name);
+  const version = libraryPart(library?.version);
+  return name === undefined || version === undefined ? name : `${name}/${version}`;
+}
+
 /** What became of the events of a request. */
 export class Intake {
   /** The measurements, in the order of the events. */
   measured = [];
   events = 0;
   rejected = [];
+  #illegibleNames = 0;
+  /** The client library of the first refused event. */
+  #rejectedLibrary;
   #seen = new Set();
   #body;
+  #context;
   #numericIds;
 
-  constructor(isBatch, writeKey, body) {
+  constructor(isBatch, writeKey, body, context) {
     this.isBatch = isBatch;
     this.writeKey = writeKey;
     this.#body = body;
+    this.#context = context;
   }
 
   add(event, verdict) {
@@ -129,6 +144,7 @@ export class Intake {
     const id = event?.messageId;
     const messageId = typeof id === "number" ? this.#numericId(index) : text(id);
     if (verdict instanceof Rejection) {
+      this.#rejectedLibrary ??= libraryOf(event?.context?.library ?? this.#context?.library);
       this.rejected.push({ index, messageId: messageId ?? null, code: verdict.code, message: verdict.message });
       return;
     }
@@ -137,6 +153,7 @@ export class Intake {
       const before = this.#seen.size;
       if (this.#seen.add(messageId).size === before) return;
     }
+    if (!verdict.name.isLegible) this.#illegibleNames += 1;
     verdict.index = index;
     verdict.messageId = messageId;
     this.measured.push(verdict);
@@ -180,6 +197,8 @@ export class Intake {
     line.events = this.events;
     line.accepted = isKept ? this.events - this.rejected.length : 0;
     line.measured = this.measured.length;
+    line.rejectedLibrary = this.#rejectedLibrary;
+    line.illegibleNames = this.#illegibleNames || undefined;
     for (const { code } of this.rejected) line.rejected[code] = (line.rejected[code] ?? 0) + 1;
   }
 }

@@ -113,7 +113,7 @@ async function post(gauges, delivery) {
   for (let tries = 1; ; tries += 1) {
     line.libratoRequests += 1;
     const timeLeft = deadline - Date.now();
-    const reply = await exchange(settings, body, Math.min(TIMEOUT, timeLeft));
+    const reply = await exchange(settings, body, Math.min(TIMEOUT, timeLeft), line);
     if (reply === DELIVERED) return;
     if (reply.isTooLarge && gauges.length > 1) return halve(gauges, delivery);
     if (reply.refusal !== undefined) {
@@ -144,7 +144,7 @@ async function halve(gauges, delivery) {
 const DELIVERED = {};
 
 /** Sends a request, reads all of its answer, and judges it. */
-async function exchange(settings, body, timeout) {
+async function exchange(settings, body, timeout, line) {
   let response;
   let text;
   try {
@@ -156,6 +156,8 @@ async function exchange(settings, body, timeout) {
   } catch {
     return unavailable("no answer in time, or the connection failed");
   }
+  line.answers ??= {};
+  line.answers[response.status] = (line.answers[response.status] ?? 0) + 1;
   return judge(response, text);
 }
 

@@ -10,6 +10,7 @@ const MAGNITUDE_LIMIT = 1e127;
 
 export const TYPES = new Set(["track", "page", "identify", "group", "alias", "screen"]);
 const NUMERIC = /^\s*(?:\$[+-]?|[+-]?\$?)(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/;
+const LETTER_OR_DIGIT = /[A-Za-z0-9]/;
 const NOT_OF_A_NAME = /[^A-Za-z0-9._-]/g;
 const NOT_OF_A_SOURCE = /[^A-Za-z0-9.:_-]/g;
 
@@ -42,6 +43,8 @@ class Name {
     /** As JSON has what was written, and by how many bytes that is longer in UTF-8 than it has units. */
     this.json = JSON.stringify(this.written);
     this.extraBytes = encoder.encode(this.json).length - this.json.length;
+    /** Whether a letter or a digit is left by cleaning: otherwise all names of one length are one metric. */
+    this.isLegible = LETTER_OR_DIGIT.test(text);
   }
 
   static of(text, { names, settings }) {

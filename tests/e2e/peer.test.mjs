@@ -253,6 +253,7 @@ const time = fc.oneof(
 );
 const source = texts("web", "WEB", "all", "a b:c", 7, 1.5e300);
 const entry = mostly(fc.oneof(fc.boolean(), fc.record({ source }, { requiredKeys: [] })));
+const libraryPart = mostly(fc.constantFrom("@segment/analytics-node", "1.84.3", "a b", "x".repeat(65)));
 const key = (...keys) => fc.constantFrom(...keys);
 const section = mostly(
   fc
@@ -262,6 +263,7 @@ const section = mostly(
         fc.tuple(key("All", "all", "ALL"), mostly(fc.boolean())),
         fc.tuple(key("source", "Source"), source),
         fc.tuple(key("providers", "Providers"), fc.dictionary(key("All", "Librato", "librato"), entry)),
+        fc.tuple(key("library"), mostly(fc.record({ name: libraryPart, version: libraryPart }))),
         fc.tuple(key("page", "locale", "Segment.io", "__proto__"), anything),
       ),
       { maxLength: 3 },
