@@ -46,7 +46,7 @@ impl Timestamp {
                 let value = number(text);
                 date(if value < SECONDS_BELOW { value * 1e3 } else { value })
             }
-            Scalar::Text(text) => read_text(&with_ascii_digits(text), native),
+            Scalar::Text(text) => read_text(&plain(text), native),
             _ => None,
         };
         moment.map_or(Self::Invalid, Self::At)
@@ -66,13 +66,32 @@ fn read_text(text: &str, native: NativeDate) -> Option<Millis> {
     }
 }
 
-/// Returns a text with its decimal digits of any script as those of ASCII: a phone that is set to Arabic writes the digits
-/// of its dates in Arabic.
-fn with_ascii_digits(text: &str) -> Cow<'_, str> {
+/// Returns a date's text as it would be written in ASCII, as far as that says the same.
+///
+/// A phone that is set to Arabic writes digits in Arabic, engines put a narrow space before `AM` and marks of direction
+/// around everything, ISO 8601 prefers the minus sign to the hyphen, and what stands in parentheses is the zone's name in
+/// the visitor's language.
+fn plain(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().map(|c| decimal(c).unwrap_or(c)).collect())
+    let mut depth = 0_usize;
+    let kept = text.chars().filter_map(|c| match c {
+        '(' => {
+            depth += 1;
+            None
+        }
+        ')' => {
+            depth = depth.saturating_sub(1);
+            None
+        }
+        _ if depth > 0 => None,
+        '\u{2212}' => Some('-'),
+        c if c.is_whitespace() => Some(' '),
+        c if c.general_category() == GeneralCategory::Format => None,
+        c => Some(decimal(c).unwrap_or(c)),
+    });
+    Cow::Owned(kept.collect())
 }
 
 /// Returns the ASCII digit that a decimal digit of another script is. Digits stand in tens, and the zero stands first
@@ -110,6 +129,9 @@ fn parse_int(text: &str) -> Option<f64> {
 /// Reads the ISO 8601 forms of npm `@segment/isodate`: `2014`, `2014-05`, `201405`, `2014-05-13`,
 /// `20140513`, each with an optional time (`T16:53`, ` 16:53:20`, `.5`, `,5`) and zone (`Z`,
 /// `+02:00`, `-05`). Without a zone it is UTC. Months and days beyond the calendar roll over.
+///
+/// And two that others make of them: `T4:53:20 PMZ`, where a phone's owner prefers twelve hours, and the zone's name
+/// behind the offset, `[Europe/Paris]` (RFC 9557).
 fn iso(text: &str) -> Option<Millis> {
     let mut rest = Reader(text.as_bytes());
     let year = rest.digits(4)?;
@@ -122,19 +144,32 @@ fn iso(text: &str) -> Option<Millis> {
     }
     let (mut minutes, mut seconds, mut millis) = (0, 0, 0);
     if rest.take(" T").is_some() {
-        minutes = rest.digits(2)? * 60 + rest.skip(":").digits(2)?;
+        let two = rest.digits(2);
+        let hours = match two {
+            Some(hours) => hours,
+            None => rest.digits(1)?,
+        };
+        minutes = rest.skip(":").digits(2)?;
         if let Some(value) = rest.optional(|r| r.skip(":").digits(2)) {
             seconds = value;
             if rest.take(".,").is_some() {
                 millis = rest.fraction()?;
             }
         }
-        if rest.take("Z").is_none()
-            && let Some(sign) = rest.take("+-")
-        {
+        minutes += 60
+            * match rest.optional(Reader::half_of_day) {
+                Some(_) if hours > 12 => return None,
+                Some(half) => hours % 12 + half,
+                // One digit alone is no hour.
+                None => two?,
+            };
+        if rest.take("Z").is_some() {
+            rest.skip_names();
+        } else if let Some(sign) = rest.take("+-") {
             let hours = rest.digits(2)?;
             let offset = hours * 60 + rest.optional(|r| r.skip(":").digits(2)).unwrap_or(0);
             minutes += if sign == b'+' { -offset } else { offset };
+            rest.skip_names();
         }
     }
     if !rest.0.is_empty() {
@@ -224,6 +259,21 @@ impl Reader<'_> {
         Some(value)
     }
 
+    /// `AM` or `PM`: the hours before that half.
+    fn half_of_day(&mut self) -> Option<i64> {
+        let half = self.skip(" ").take("AaPp")?;
+        self.take("Mm")?;
+        Some(if half.eq_ignore_ascii_case(&b'P') { 12 } else { 0 })
+    }
+
+    /// Names in brackets, which say no more than the offset before them.
+    fn skip_names(&mut self) {
+        while let Some(behind) = self.0.strip_prefix(b"[") {
+            let Some(end) = behind.iter().position(|byte| *byte == b']') else { return };
+            self.0 = behind.get(end + 1..).unwrap_or_default();
+        }
+    }
+
     /// Reads all of a part, or nothing.
     fn optional<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         let before = *self;
@@ -290,12 +340,56 @@ mod tests {
         ] {
             assert_eq!(read(text), moment, "{text}");
         }
-        for text in ["²⁰²⁶-11-29", "Ⅻ", "二〇二六-11-29"] {
+        for text in ["²⁰²⁶-11-29", "Ⅻ", "二〇二六-11-29", "(2026) é"] {
             assert_eq!(
                 Timestamp::read(&Scalar::Text(text.into()), |_| Some(0)),
                 Timestamp::Invalid,
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn what_engines_and_phones_put_into_dates() {
+        let moment = read("2026-11-29T22:48:29Z");
+        for text in [
+            "2026-11-29T10:48:29 PMZ",
+            "2026-11-29T10:48:29 pm",
+            "2026-11-30T12:48:29 AM+0200",
+            "2026-11-29T17:48:29\u{2212}05:00",
+            "\u{200e}2026\u{200e}-11-29T22:48:29Z",
+            "2026-11-29\u{a0}22:48:29Z\u{feff}",
+            "2026-11-29T22:48:29Z[UTC]",
+            "2026-11-29T23:48:29+01:00[Europe/Berlin][u-ca=gregory]",
+        ] {
+            assert_eq!(read(text), moment, "{text}");
+        }
+        assert_eq!(read("2026-11-29T9:48:29.5 AMZ"), read("2026-11-29T09:48:29.5Z"));
+        for text in [
+            "2026-11-29T9:48:29Z",
+            "2026-11-29T13:48:29 PMZ",
+            "2026-11-29T10:48:29 P",
+            "2026-11-29T10:48:29 XMZ",
+            "2026-11-29T22:48:29[Europe/Berlin]",
+            "2026-11-29T22:48:29Z[UTC",
+            "2026-11-29[UTC]",
+        ] {
+            assert_eq!(read(text), Timestamp::Invalid, "{text}");
+        }
+        let asked = |text: &str| {
+            Timestamp::read(&Scalar::Text(text.into()), |text| {
+                ["Sun Nov 29 2026 23:48:29 GMT+0100 ", "11/29/2026, 10:48:29 PM"]
+                    .contains(&text)
+                    .then_some(1)
+            })
+        };
+        for text in [
+            "Sun Nov 29 2026 23:48:29 GMT+0100 (Mitteleuropäische Normalzeit)",
+            "Sun Nov 29 2026 23:48:29 GMT+0100 (中国标准时间)",
+            "11/29/2026, 10:48:29\u{202f}PM",
+            "\u{200e}11\u{200e}/29/2026, 10:48:29 PM",
+        ] {
+            assert_eq!(asked(text), Timestamp::At(1), "{text}");
         }
     }
 

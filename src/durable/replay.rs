@@ -182,7 +182,7 @@ mod tests {
         let original = Parcel::pack(&[(&measurement("m", NOW), None)], NOW, &mut || 5).remove(0);
         let moved = DeadLetter::read(&original, 0);
         let again = Replay::pack(&[(7, moved.clone())], None, NOW, &mut || 6).messages;
-        assert_ne!(again, std::slice::from_ref(&original));
+        assert_ne!(again[0], original);
         assert_eq!(Parcel::read(&again[0]), Parcel::read(&original));
         let moved_again = DeadLetter::read(&again[0], 0);
         assert_ne!(moved_again.letter_id, moved.letter_id);

@@ -14,10 +14,8 @@ use super::stop;
 use crate::Millis;
 use crate::durable::dead_letter::DeadLetter;
 
-/// How long the object is waited for by the consumer, which has time.
-const KEEP_TIMEOUT: Millis = 10_000;
-/// How long by an operator's request, which is answered within seven seconds and may ask twice.
-const OPERATOR_TIMEOUT: Millis = 3_000;
+/// How long the object is waited for; by a request, until its deadline.
+const TIMEOUT: Millis = 10_000;
 
 /// Most bytes of letters in one request, but for one that is longer: in JSON it takes a megabyte at most, since a
 /// message has 128 KB (<https://developers.cloudflare.com/queues/platform/limits/>).
@@ -106,11 +104,7 @@ async fn ask(
     let silent = || StorageError::new("LETTERS does not answer");
     let namespace = platform.letters().ok_or_else(silent)?;
     let question = serde_json::to_vec(request).map_err(|_| silent())?;
-    let timeout = match request {
-        DeadLetterRequest::Keep(_) => KEEP_TIMEOUT,
-        _ => OPERATOR_TIMEOUT,
-    };
-    let answer = object::ask(&namespace, "letters", &question, timeout).await;
+    let answer = object::ask(&namespace, "letters", &question, TIMEOUT).await;
     serde_json::from_slice(&answer.ok_or_else(silent)?).map_err(|_| silent())
 }
 

@@ -14,6 +14,7 @@ use crate::destination::{
 };
 use crate::measurement::{MAX_NAME, Measurement};
 use crate::secret::Secret;
+use crate::segment::credential::basic_pair;
 use crate::{Millis, USER_AGENT};
 use encode::Format;
 
@@ -78,12 +79,14 @@ impl Otlp {
             Some(host) if host.ends_with(WANTS_UNITS) => "{value}",
             _ => "",
         };
-        // A token stands behind its scheme; a backend may quote it with or without.
+        // A token stands behind its scheme, and in Basic behind a user; a backend may quote it with or without.
         let mut secrets: Vec<Secret> = Vec::new();
         for (_, value) in &given {
             let whole = value.expose();
             let token = whole.split_once(' ').map_or("", |(_, token)| token);
-            for part in [whole, token] {
+            let pair = basic_pair(whole).unwrap_or_default();
+            let password = pair.split_once(':').map_or("", |(_, password)| password);
+            for part in [whole, token, &pair, password] {
                 if part.len() >= SHORTEST_SECRET {
                     let place = secrets.partition_point(|other| other.expose().len() >= part.len());
                     secrets.insert(place, Secret::new(part.to_owned()));

@@ -47,15 +47,17 @@ impl<'a> Origin<'a> {
 /// libraries let their users add headers, and a star never covers `Authorization`.
 #[must_use]
 pub fn preflight_headers(requested: Option<&str>) -> Vec<(&'static str, String)> {
-    let is_header_list = |list: &&str| {
-        list.len() <= 1_024
-            && list.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_, ".contains(&b))
+    let is_short = |list: &&str| list.len() <= 1_024;
+    // What may stand in a header's name (RFC 9110, "Tokens").
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
     };
     let mut allowed = "Authorization, Content-Type, X-Retry-Count".to_owned();
-    for name in requested.filter(is_header_list).unwrap_or_default().split(',').map(str::trim) {
+    for name in requested.filter(is_short).unwrap_or_default().split(',').map(str::trim) {
         let is_listed =
             allowed.split(',').map(str::trim).any(|listed| listed.eq_ignore_ascii_case(name));
-        if !name.is_empty() && !is_listed {
+        if is_name(name) && !is_listed {
             allowed.push_str(", ");
             allowed.push_str(name);
         }
@@ -65,4 +67,25 @@ pub fn preflight_headers(requested: Option<&str>) -> Vec<(&'static str, String)>
         ("Access-Control-Allow-Headers", allowed),
         ("Access-Control-Max-Age", "86400".to_owned()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_may_add_any_header_whatever_else_it_asks_for() {
+        for (requested, added) in [
+            ("", ""),
+            ("authorization,content-type", ""),
+            ("baggage,sentry-trace,traceparent", ", baggage, sentry-trace, traceparent"),
+            ("x-b3.traceid, newrelic", ", x-b3.traceid, newrelic"),
+            ("x-ok, x bad, x-\u{e9}, x-more", ", x-ok, x-more"),
+            ("*", ", *"),
+        ] {
+            let headers = preflight_headers(Some(requested));
+            let allowed = format!("Authorization, Content-Type, X-Retry-Count{added}");
+            assert!(headers.contains(&("Access-Control-Allow-Headers", allowed)), "{headers:?}");
+        }
+    }
 }

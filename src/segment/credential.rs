@@ -12,15 +12,21 @@ pub(super) const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The user name of HTTP Basic. The password is ignored, and so is the colon's absence, which
-/// Segment forgives; another scheme, such as `Bearer`, names no key.
+/// User name and password of HTTP Basic, as they stand in it; `None` for another scheme, such as `Bearer`.
 #[must_use]
-pub fn basic_user(authorization: &str) -> Option<String> {
+pub(crate) fn basic_pair(authorization: &str) -> Option<String> {
     let (scheme, encoded) = authorization.trim().split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let decoded = String::from_utf8(LENIENT_BASE64.decode(encoded.trim()).ok()?).ok()?;
+    String::from_utf8(LENIENT_BASE64.decode(encoded.trim()).ok()?).ok()
+}
+
+/// The user name of HTTP Basic, which is the write key. The password is ignored, and so is the colon's absence, which
+/// Segment forgives.
+#[must_use]
+pub fn basic_user(authorization: &str) -> Option<String> {
+    let decoded = basic_pair(authorization)?;
     let user = decoded.split(':').next()?;
     (!user.is_empty()).then(|| user.to_owned())
 }

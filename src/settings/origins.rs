@@ -1,8 +1,9 @@
 //! The browser origins that may send (`ALLOWED_ORIGINS`).
 
 /// What was expected of the setting.
-pub(super) const EXPECTED: &str = "`*`, or origins such as `https://www.example.com` or `https://*.example.com`, \
-                                   `null` and `file://`, separated by commas";
+pub(super) const EXPECTED: &str = "`*`, or origins such as `https://www.example.com` or `https://*.example.com`, as \
+                                   browsers send them (`xn--…` for other letters), `null` and `file://`, separated by \
+                                   commas";
 
 /// A list of origins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,9 @@ impl Pattern {
         let text = normal(text);
         let (scheme, host) = text.split_once("://")?;
         let is_host = |host: &str| {
+            // Browsers send the names of hosts in ASCII; what is not is never met.
             !host.is_empty()
+                && host.is_ascii()
                 && !host.starts_with(['.', ':'])
                 && !host.contains(['/', '?', '#', '@', ' ', '*'])
         };
@@ -87,9 +90,16 @@ fn is_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// Returns an origin in lower case and without slashes at its end, as people write them.
+/// Returns an origin in lower case and without slashes at its end, as people write them, and without its scheme's own
+/// port, which browsers leave out.
 fn normal(origin: &str) -> String {
-    origin.trim_end_matches('/').to_ascii_lowercase()
+    let mut origin = origin.trim_end_matches('/').to_ascii_lowercase();
+    for (scheme, port) in [("https://", ":443"), ("http://", ":80")] {
+        if origin.starts_with(scheme) && origin.ends_with(port) {
+            origin.truncate(origin.len() - port.len());
+        }
+    }
+    origin
 }
 
 #[cfg(test)]
@@ -132,6 +142,33 @@ mod tests {
     }
 
     #[test]
+    fn a_schemes_own_port_says_nothing() {
+        let list = "https://a.example:443, http://b.example:80/, https://*.c.example:443, http://d.example:443";
+        let origins = origins(list).unwrap();
+        for (origin, is_allowed) in [
+            ("https://a.example", true),
+            ("https://a.example:443", true),
+            ("http://b.example", true),
+            ("https://x.c.example", true),
+            ("http://d.example:443", true),
+            ("http://d.example", false),
+            ("https://a.example:4443", false),
+            ("https://a.example:80", false),
+            ("http://a.example", false),
+        ] {
+            assert_eq!(origins.allow(origin), is_allowed, "{origin}");
+        }
+        for origin in [
+            "capacitor://localhost",
+            "chrome-extension://abcdefghijklmnop",
+            "tauri://localhost",
+            "http://[::1]:8787",
+        ] {
+            assert!(self::origins(origin).unwrap().allow(origin), "{origin}");
+        }
+    }
+
+    #[test]
     fn what_is_no_origin_is_malformed() {
         for text in [
             "",
@@ -145,6 +182,8 @@ mod tests {
             "://a.example",
             "https://a b",
             "https://user@a.example",
+            "https://müller.example",
+            "https://*.müller.example",
             "https://a.example, *.b",
         ] {
             assert_eq!(origins(text), None, "{text}");
