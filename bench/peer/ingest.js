@@ -30,13 +30,13 @@ const isEvent = (value) => typeof value === "object" && value !== null && !Array
  */
 export function take(body, type, { settings, receivedAt, headerKey, queryKey }) {
   // A key in the header is judged before anything of the body is looked at.
-  if (headerKey !== undefined) authenticate(headerKey, settings);
+  const keyOfHeader = headerKey === undefined ? undefined : authenticate(headerKey, settings);
   const json = parse(body);
   const call = { settings, receivedAt, names: new Map(), context: NONE, integrations: NONE };
   const isBatch = type === undefined && (json.batch !== undefined || Array.isArray(json) || !TYPES.has(json.type));
   if (!isBatch) {
     if (Array.isArray(json)) throw noJsonObject();
-    const writeKey = headerKey ?? authenticate(text(json.writeKey) ?? queryKey(), settings);
+    const writeKey = keyOfHeader ?? authenticate(text(json.writeKey) ?? queryKey(), settings);
     const intake = new Intake(false, writeKey, body);
     const isTooLarge = body.bytes.length > MAX_EVENT && encoder.encode(body.text.trim()).length > MAX_EVENT;
     intake.add(json, isTooLarge ? tooLarge : judge(json, type, call, sentAtOf(json.sentAt)));
@@ -48,7 +48,7 @@ export function take(body, type, { settings, receivedAt, headerKey, queryKey }) 
   if (batch.length > MAX_EVENTS) {
     throw new Failure("payload_too_large", `batch: expected at most ${MAX_EVENTS} events`);
   }
-  const writeKey = headerKey ?? authenticate(text(json.writeKey) ?? keyIn(batch) ?? queryKey(), settings);
+  const writeKey = keyOfHeader ?? authenticate(text(json.writeKey) ?? keyIn(batch) ?? queryKey(), settings);
   const intake = new Intake(true, writeKey, body, json.context);
   const oversized = body.bytes.length > MAX_EVENT ? tooLargeMembers(body.bytes, batch === json) : undefined;
   const sentAt = sentAtOf(json.sentAt);
@@ -89,7 +89,9 @@ function parse(body) {
   return json;
 }
 
-function authenticate(key, { writeKeys }) {
+/** A write key that is accepted. White space around it is none of it. */
+function authenticate(given, { writeKeys }) {
+  const key = given?.trim();
   if (key !== undefined && writeKeys.has(key)) return key;
   const message =
     key === undefined

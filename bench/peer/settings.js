@@ -20,7 +20,12 @@ function pattern(item) {
  */
 function originsOf(items) {
   if (items.length === 0 || items.includes("*")) return () => true;
-  const normal = (origin) => origin.replace(/\/+$/, "").toLowerCase();
+  // Browsers leave out the port that is the scheme's own.
+  const normal = (origin) =>
+    origin
+      .replace(/\/+$/, "")
+      .toLowerCase()
+      .replace(/^(?:(https:.*):443|(http:.*):80)$/, "$1$2");
   const exact = new Set(items.map(normal));
   const subdomains = items.map(normal).flatMap((item) => {
     const [scheme, host] = item.split("://*.");
