@@ -1,4 +1,4 @@
-// From the text of a request to measurements, and from their fate to the answer.
+// Turns the text of a request into measurements, and their outcome into the answer.
 
 import { Failure, failure } from "./answer.js";
 import { judge, Rejection, Section, TYPES } from "./mapping.js";
@@ -8,10 +8,10 @@ const MAX_EVENT = 65_536;
 const MAX_EVENTS = 2_500;
 const NONE = Section.of(undefined);
 
-/** A field that is text and not empty. Half a surrogate pair in it is U+FFFD, as in UTF-8. */
+/** Returns a field that is a string and not empty. Lone surrogates in it become U+FFFD, as in UTF-8. */
 const text = (field) => (typeof field === "string" && field !== "" ? field.toWellFormed() : undefined);
 
-/** `sentAt`; what is no date counts as absent. */
+/** Reads `sentAt`. An invalid one counts as absent. */
 function sentAtOf(field) {
   const sentAt = moment(field);
   return Number.isNaN(sentAt) ? undefined : sentAt;
@@ -29,7 +29,7 @@ const isEvent = (value) => typeof value === "object" && value !== null && !Array
  * @throws {Failure}
  */
 export function take(body, type, { settings, receivedAt, headerKey, queryKey }) {
-  // A key in the header is judged before anything of the body is looked at.
+  // A key in the header is checked before the body is parsed.
   const keyOfHeader = headerKey === undefined ? undefined : authenticate(headerKey, settings);
   const json = parse(body);
   const call = { settings, receivedAt, names: new Map(), context: NONE, integrations: NONE };
@@ -67,16 +67,16 @@ const tooLarge = new Rejection("event_too_large", `event: expected at most ${MAX
 const noObject = new Rejection("invalid_event", "event: expected an object");
 const noJsonObject = () => new Failure("invalid_event", "body: expected a JSON object");
 
-/** Strings, which are left alone, and the words that Python's `json.dumps` writes for numbers that JSON does not have. */
+/** Matches strings, and the words that Python's `json.dumps` writes for numbers that JSON does not have. */
 const STRING_OR_WORD = /"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity/gs;
 
-/** An object or an array. Words that JSON does not have are put in quotation marks, in the body as well. */
+/** Parses an object or an array. Words that JSON does not have are quoted, in the body as well. */
 function parse(body) {
   let json;
   try {
     json = JSON.parse(body.text);
   } catch {
-    // Looked for only now, since no other client writes such words.
+    // Searched only now, since few clients write such words.
     body.text = body.text.replace(STRING_OR_WORD, (found) => (found[0] === '"' ? found : `"${found}"`));
     body.bytes = encoder.encode(body.text);
     try {
@@ -89,7 +89,7 @@ function parse(body) {
   return json;
 }
 
-/** A write key that is accepted. White space around it is none of it. */
+/** Returns the write key if it is accepted. White space around it is ignored. */
 function authenticate(given, { writeKeys }) {
   const key = given?.trim();
   if (key !== undefined && writeKeys.has(key)) return key;
@@ -111,14 +111,14 @@ function keyIn(batch) {
 const LIBRARY_PART = /^[A-Za-z0-9@/._+-]{1,64}$/;
 const libraryPart = (field) => (typeof field === "string" && LIBRARY_PART.test(field) ? field : undefined);
 
-/** Name and version of a client library, where they are what libraries write: nothing else of an event is logged. */
+/** Returns name and version of a client library, if they look like those: nothing else of an event may be logged. */
 function libraryOf(library) {
   const name = libraryPart(library?.name);
   const version = libraryPart(library?.version);
   return name === undefined || version === undefined ? name : `${name}/${version}`;
 }
 
-/** What became of the events of a request. */
+/** The events of a request and their outcomes. */
 export class Intake {
   /** The measurements, in the order of the events. */
   measured = [];
@@ -150,7 +150,7 @@ export class Intake {
       this.rejected.push({ index, messageId: messageId ?? null, code: verdict.code, message: verdict.message });
       return;
     }
-    // Only an event that counts makes the next one with its id a repetition.
+    // Only a measured event makes the next one with its id a duplicate.
     if (this.isBatch && messageId !== undefined) {
       const before = this.#seen.size;
       if (this.#seen.add(messageId).size === before) return;
@@ -162,8 +162,8 @@ export class Intake {
   }
 
   /**
-   * A `messageId` that is a number, as it was written. `JSON.parse` rounds long ones, two of which may then be the same,
-   * so that these bodies, which are rare, are read once more.
+   * Returns a numeric `messageId` as it was written. `JSON.parse` rounds long ones, which may make two of them equal,
+   * so that these bodies, which are rare, are parsed again.
    */
   #numericId(index) {
     if (this.#numericIds === undefined) {
@@ -175,7 +175,7 @@ export class Intake {
     return this.#numericIds[index].messageId;
   }
 
-  /** Takes over that the destination refused some measurements. */
+  /** Marks measurements as refused by the destination. */
   refuse(measurements, message) {
     const gone = new Set(measurements);
     this.measured = this.measured.filter((measurement) => !gone.has(measurement));
@@ -185,7 +185,7 @@ export class Intake {
     this.rejected.sort((one, other) => one.index - other.index);
   }
 
-  /** The answer when everything that can be kept is kept. A batch that could be read is always 200. */
+  /** Returns the answer after delivery. A batch that could be read is always 200. */
   answer() {
     const { rejected } = this;
     if (rejected.length === 0) return SUCCESS;
@@ -194,7 +194,7 @@ export class Intake {
     return { status: 200, body: JSON.stringify({ success: true, accepted, rejected }) };
   }
 
-  /** Figures for the log. */
+  /** Sets the figures of the log line. */
   count(line, isKept) {
     line.events = this.events;
     line.accepted = isKept ? this.events - this.rejected.length : 0;
@@ -219,12 +219,12 @@ const CLOSING = 0x7d;
 const BATCH = [...encoder.encode('"batch"')];
 
 /**
- * The members of `batch`, or of a bare array, that are longer than an event may be, in bytes as they were sent:
- * `JSON.parse` does not tell. `undefined` where there are none. The text is known to be JSON.
+ * Finds the members of `batch`, or of a bare array, that are longer than an event may be, in bytes as they were sent,
+ * since `JSON.parse` does not report lengths. Returns `undefined` if there are none. The text is known to be JSON.
  */
 function tooLargeMembers(bytes, isBare) {
   const { length } = bytes;
-  /** How deep a member's commas stand. */
+  /** Depth of the commas between members. */
   const level = isBare ? 1 : 2;
   let found;
   let depth = 0;
@@ -251,7 +251,7 @@ function tooLargeMembers(bytes, isBare) {
       } else if (depth === level && !isBare) {
         isInBatch = BATCH.every((wanted, place) => bytes[key + place] === wanted);
         if (isInBatch) {
-          // Of repeated keys the last counts.
+          // The last of repeated keys counts.
           found = undefined;
           member = 0;
         }
