@@ -1,4 +1,4 @@
-//! A batch of realistic events, and its way through the core, for the benchmark and the count of allocations.
+//! A batch of realistic events and its processing by the core, for the benchmark and the count of allocations.
 
 use librato_edge::Millis;
 use librato_edge::destination::WriterId;
@@ -20,7 +20,7 @@ const NAMES: [&str; 8] = [
     "Coupon Applied",
 ];
 
-/// Complete settings, all others at their defaults.
+/// Returns the required settings, with all others at their defaults.
 pub(crate) fn settings() -> Settings {
     Settings::read(|name| {
         let text = match name {
@@ -34,8 +34,8 @@ pub(crate) fn settings() -> Settings {
     })
 }
 
-/// A batch of so many events of 1.2 KB, as analytics.js 1.84 sends them: eight names, 25 events a second, and
-/// a `messageId` each.
+/// Returns a batch of events of 1.2 KB, as analytics.js 1.84 sends them: eight names, 25 events a
+/// second, and a `messageId` each.
 pub(crate) fn batch(count: usize) -> String {
     let pretty: String = include_str!("event.json").lines().map(str::trim_start).collect();
     let event =
@@ -55,7 +55,7 @@ pub(crate) fn batch(count: usize) -> String {
     format!("{{\"batch\":[{}],\"sentAt\":\"2026-11-23T12:00:00.400Z\"}}", events.join(","))
 }
 
-/// From the text of a batch to the body of the request to Librato, as direct delivery does it.
+/// Processes the text of a batch up to the body of the request to Librato, as direct delivery does.
 pub(crate) fn deliver(body: &str, settings: &Settings) -> Vec<u8> {
     let call = Call {
         settings,

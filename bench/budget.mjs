@@ -1,13 +1,13 @@
-// How large what is deployed is: the script and its WebAssembly, packed as tightly as gzip packs. It is told and never
-// fails: the platform allows megabytes, and what a visitor waits for is the start, which `npm run bench -- startup` has.
+// Size of the deployed Worker: its script and WebAssembly, by gzip at its best. It is reported and never fails: the
+// platform allows megabytes, and visitors wait for the start-up, which `npm run bench -- startup` measures.
 
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
-/** So many bytes of both together that somebody should look what has come in. */
+/** Total size in bytes above which the report asks for a look at what was added. */
 export const NOTABLE = 400_000;
 
-/** The packed size of each deployed file, in bytes. */
+/** Returns the compressed size of each deployed file, in bytes. */
 export function sizes() {
   const packed = (file) => gzipSync(readFileSync(new URL(`../build/${file}`, import.meta.url)), { level: 9 }).length;
   const script = packed("index.js");

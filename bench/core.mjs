@@ -1,4 +1,4 @@
-// The core by itself, natively: `benches/core.rs` and `tests/allocations.rs`, and what they say.
+// Native benchmarks of the core: runs `benches/core.rs` and `tests/allocations.rs`, and reads their results.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { median, spread, table } from "./lib/figures.mjs";
 
 const GROUP = join(process.env.CARGO_TARGET_DIR ?? inProject("target"), "criterion/batch of 100");
 
-/** The median of each turn of a benchmark, in microseconds. */
+/** Returns the median of each run of a benchmark, in microseconds. */
 function turnsOf(name) {
   return readdirSync(GROUP)
     .filter((folder) => folder.startsWith(`${name}-`))
@@ -18,7 +18,7 @@ function turnsOf(name) {
     });
 }
 
-/** Runs both, and returns their table. */
+/** Runs both and returns a table. */
 export async function core() {
   await run(["cargo", "bench", "--locked", "--bench", "core"]);
   const [deliver, skip] = [turnsOf("deliver"), turnsOf("skip")];

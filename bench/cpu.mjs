@@ -1,4 +1,4 @@
-// What a request costs in CPU time of the process: the Worker, its peer in JavaScript and the floor, by turns.
+// CPU time of a request: the Worker, its peer in JavaScript and the floor, measured alternately.
 
 import { batch, single } from "./lib/events.mjs";
 import { digits, median, spread, table } from "./lib/figures.mjs";
@@ -6,16 +6,16 @@ import { startLoad, startSink } from "./lib/outside.mjs";
 import { cpuOf } from "./lib/usage.mjs";
 import { settings, startWorkers } from "./lib/workers.mjs";
 
-/** Connections with a request under way. */
+/** Concurrent connections. */
 const CONNECTIONS = 8;
-/** How long one of the three runs before the next one's turn, in milliseconds. */
+/** Length of a turn, in milliseconds. */
 const TURN = 150;
-/** How long each runs before anything counts: the engine compiles what is hot. */
+/** Warm-up of each, in which the engine compiles hot code, in milliseconds. */
 const WARM_UP = 2_500;
 
 const authorization = `Basic ${Buffer.from(`${settings.WRITE_KEYS}:`).toString("base64")}`;
 
-/** What is sent. Headers are those of analytics.js 1.84 in Chrome. */
+/** Requests to send. The headers are those of analytics.js 1.84 in Chrome. */
 export const workloads = {
   single: {
     title: "one Track event",
@@ -45,11 +45,11 @@ export const headers = [
 /**
  * Measures workloads.
  *
- * @param {object} wish
- * @param {string[]} wish.chosen of `workloads`
- * @param {string[]} wish.deliveries "direct", "durable"
- * @param {number} wish.seconds how long each workload is measured, the warm-up not counted
- * @param {string[]} [wish.names] the Workers that are compared
+ * @param {object} options
+ * @param {string[]} options.chosen of `workloads`
+ * @param {string[]} options.deliveries "direct", "durable"
+ * @param {number} options.seconds duration of each workload, without the warm-up
+ * @param {string[]} [options.names] Workers to compare
  */
 export async function measure({ chosen, deliveries, seconds, names = ["rust", "peer", "floor"] }) {
   const sink = await startSink();
@@ -76,7 +76,7 @@ export async function measure({ chosen, deliveries, seconds, names = ["rust", "p
 }
 
 /**
- * Lets Workers take turns with the same requests.
+ * Sends the same requests to Workers in turns.
  *
  * @returns {Promise<Record<string, { cpu: number, requests: number, bytes: number }[]>>} the turns of each: CPU
  *   milliseconds a request, requests, and bytes of a request to the sink
@@ -99,18 +99,18 @@ export async function byTurns({ path, bodies, delivery, seconds, names, workers,
   const rounds = Math.max(3, Math.round((seconds * 1000) / (TURN * names.length)));
   const turns = Object.fromEntries(names.map((name) => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
-    // Whoever comes first in one round comes last in the next.
+    // The order is reversed in each round.
     for (const name of round % 2 ? names.toReversed() : names) turns[name].push(await turn(name, TURN));
   }
   return turns;
 }
 
-/** Ratios round by round: a machine that is slower for a while is so for both. */
+/** Returns the ratios by round, since a machine that is slower for a while is so for both. */
 export const ratios = (turns, one, other) => turns[one].map(({ cpu }, round) => cpu / turns[other][round].cpu);
 
 export const cpus = (turns, name) => turns[name].map(({ cpu }) => cpu);
 
-/** The table of CPU milliseconds a request, and the rows of the summary. */
+/** Returns the table of CPU milliseconds a request, and the rows of the summary. */
 export function report(results) {
   const rows = results.map(({ workload, delivery, turns }) => {
     const over = (name) => median(cpus(turns, name)) - median(cpus(turns, "floor"));

@@ -1,4 +1,4 @@
-// How the cost of a request grows: with the events of a batch, and with the bytes of an event.
+// Cost of a request by the number of events in a batch, and by the size of an event.
 
 import { byTurns, cpus, ratios } from "./cpu.mjs";
 import { batchOf, sized, slim } from "./lib/events.mjs";

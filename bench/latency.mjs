@@ -1,4 +1,4 @@
-// How long an answer takes under a fixed rate of requests: each begins when it is due, whatever became of those before.
+// Latency under a fixed rate of requests: each begins when it is due, also when those before are still unanswered.
 
 import { headers, workloads } from "./cpu.mjs";
 import { digits, quantile, table } from "./lib/figures.mjs";
@@ -6,17 +6,17 @@ import { startLoad, startSink, startWatch } from "./lib/outside.mjs";
 import { startWorkers } from "./lib/workers.mjs";
 
 const NAMES = ["rust", "peer", "floor"];
-/** Requests a second: about a third of what one core can do. And how many are measured of each. */
+/** Requests a second, about a third of what one core can do, and the number of requests to each Worker. */
 const LOADS = { single: { rate: 200, count: 20_000 }, batch: { rate: 60, count: 3_000 } };
 const TURN = 4_000;
 const WARM_UP = 5_000;
 
-/** An answer is late that took so many times the median, and at least so many milliseconds. */
+/** A late answer takes at least this many times the median, and this many milliseconds. */
 const LATE = { times: 4, millis: 5 };
-/** So many late ones in a row are a pause, and not each slow by itself; a quick one or two may stand between. */
+/** Late answers in a row that make a pause; one or two quick ones may be among them. */
 const PAUSE = { answers: 3, between: 2 };
 
-/** The pauses among latencies that are in the order in which their requests were due. */
+/** Returns the pauses among latencies, which are in the order in which their requests were due. */
 function pausesOf(latencies) {
   const limit = Math.max(LATE.millis, LATE.times * quantile(latencies, 0.5));
   const pauses = [];
@@ -29,7 +29,7 @@ function pausesOf(latencies) {
   return pauses.filter(({ from, to }) => to - from + 1 >= PAUSE.answers);
 }
 
-/** What one Worker's answers took: all of them, those outside pauses, and the pauses. */
+/** Returns the latencies of one Worker: all, those outside pauses, and the pauses. */
 async function judged({ latencies, due }, watch) {
   const pauses = pausesOf(latencies);
   const isInPause = (place) => pauses.some(({ from, to }) => place >= from && place <= to);
@@ -78,7 +78,7 @@ function rowsOf(label, found) {
 /**
  * Measures all three, in direct delivery, and returns the table.
  *
- * @param {string[]} v8Flags for the engine: to find out what of it makes pauses
+ * @param {string[]} v8Flags flags of the engine, to find the cause of pauses
  */
 export async function latency(v8Flags = []) {
   const sink = await startSink();

@@ -1,4 +1,4 @@
-// The memory of an isolate: after 10,000 requests it has all that it ever needs.
+// Memory of an isolate: after 10,000 requests it no longer grows.
 
 import { headers, workloads } from "./cpu.mjs";
 import { table } from "./lib/figures.mjs";
@@ -7,11 +7,11 @@ import { startLoad, startSink } from "./lib/outside.mjs";
 import { memoryOf } from "./lib/usage.mjs";
 import { startWorkers } from "./lib/workers.mjs";
 
-/** Kilobytes by which the heap may differ from one look to the next: code that was compiled, caches of the engine. */
+/** Tolerated difference of the heap between two readings, in kilobytes: compiled code and caches of the engine. */
 const SLACK = 256;
 const STOPS = [10_000, 25_000, 50_000, 100_000];
 
-/** Sends 100,000 requests to the Worker, looks at its memory in between, and returns the table. */
+/** Sends 100,000 requests to the Worker, reads its memory in between, and returns the table. */
 export async function memory() {
   const sink = await startSink();
   const load = startLoad();
@@ -47,10 +47,10 @@ export async function memory() {
   }
 }
 
-/** What is held once the garbage is gone. The inspector is there only then: it would keep what is logged. */
+/** Returns the memory after garbage collection. The inspector is attached only then, as it retains logged values. */
 async function held({ inspector: host, pid, urls }) {
   const inspector = await Inspector.of(host, "rust");
-  // workerd looks at what the inspector says only when there is something else to do.
+  // workerd handles messages of the inspector only together with other work.
   const awake = setInterval(() => fetch(`${urls.rust}/health`).catch(() => {}), 50);
   try {
     for (let times = 0; times < 3; times += 1) await inspector.send("HeapProfiler.collectGarbage");

@@ -7,18 +7,18 @@ import { Inspector } from "./lib/inspector.mjs";
 import { startLoad, startSink } from "./lib/outside.mjs";
 import { startWorkers } from "./lib/workers.mjs";
 
-/** Microseconds between samples. */
+/** Sampling interval, in microseconds. */
 const INTERVAL = 100;
 const WARM_UP = 3_000;
 const MOST_ROWS = 45;
 
 /**
- * @param {object} wish
- * @param {string} wish.workload
- * @param {string} wish.delivery
- * @param {string} wish.name "rust", "peer" or "floor"
- * @param {number} wish.seconds
- * @param {string} [wish.file] where the profile is kept, for Chrome's developer tools
+ * @param {object} options
+ * @param {string} options.workload
+ * @param {string} options.delivery
+ * @param {string} options.name "rust", "peer" or "floor"
+ * @param {number} options.seconds
+ * @param {string} [options.file] file for the profile, which Chrome's developer tools can open
  */
 export async function profile({ workload, delivery, name, seconds, file }) {
   const sink = await startSink();

@@ -1,4 +1,4 @@
-// `npm run bench`, once everything is built: the parts of the command line, or all of them, and one table at the end.
+// `npm run bench`, after the build: runs the parts that the command line names, or all, and prints a summary.
 
 import { parseArgs } from "node:util";
 import { main, Problem, step } from "../scripts/lib/console.mjs";
@@ -25,7 +25,7 @@ const { values, positionals } = parseArgs({
 const seconds = Number(values.seconds);
 const v8Flags = values.v8.split(" ").filter(Boolean);
 
-/** Those of the known words that were given, or all. */
+/** Returns the given words that are known, or all. */
 function chosen(known) {
   const found = known.filter((word) => positionals.includes(word));
   return found.length > 0 ? found : known;
@@ -34,7 +34,7 @@ function chosen(known) {
 const CPU_WORDS = [...Object.keys(workloads), "direct", "durable"];
 const cpu = { chosen: chosen(Object.keys(workloads)), deliveries: chosen(["direct", "durable"]) };
 
-/** The parts, each with its own tables and what it has for the one at the end. */
+/** The parts: each prints its tables and returns its rows of the summary. */
 const PARTS = {
   cpu: { title: "CPU time of a request", work: async () => report(await measure({ ...cpu, seconds })) },
   latency: { title: "latency", work: async () => ({ text: await latency(v8Flags) }) },

@@ -1,8 +1,8 @@
-// What starting costs: CPU time of a fresh workerd while it loads and runs a Worker's global scope, against a `worker`
-// program that does nothing.
+// Start-up time: CPU time of a fresh workerd while it loads a Worker and runs its global scope, compared with a program
+// on the crate `worker` that does nothing.
 //
-// As `wrangler check startup`, which lets a first request import the Worker and takes a profile of it; here the CPU time
-// is taken instead, since a profile's samples are coarser than the whole.
+// It imports the Worker in a first request, like `wrangler check startup`, but measures CPU time in place of a profile,
+// whose sampling interval is longer than a start-up.
 
 import { digits, median, spread, table } from "./lib/figures.mjs";
 import { cpuOf } from "./lib/usage.mjs";
@@ -25,17 +25,17 @@ async function start(name) {
   }
 }
 
-/** Starts each often, by turns, and returns the table's row. */
+/** Starts each Worker repeatedly, in turns, and returns a row of the table. */
 export async function startup() {
   const taken = Object.fromEntries(NAMES.map((name) => [name, []]));
   for (let round = -1; round < ROUNDS; round += 1) {
     for (const name of round % 2 ? NAMES.toReversed() : NAMES) {
       const cpu = await start(name);
-      // The first round only fills the system's caches.
+      // The first round warms up the system's caches.
       if (round >= 0) taken[name].push(cpu);
     }
   }
-  // What a request and a module cost that does nothing is no part of either.
+  // The cost of a request to an empty module is subtracted.
   const base = median(taken.nothing);
   const own = (name) => taken[name].map((cpu) => cpu - base);
   const value = median(own("rust")) / median(own("bare"));

@@ -1,4 +1,4 @@
-// What a figure was measured with.
+// Versions and hardware of a measurement.
 
 import { readFileSync } from "node:fs";
 import { cpus, release } from "node:os";
@@ -9,7 +9,7 @@ import { startWorkers } from "./lib/workers.mjs";
 const versionOf = (name) =>
   JSON.parse(readFileSync(new URL(`../node_modules/${name}/package.json`, import.meta.url), "utf8")).version;
 
-/** One line with the versions of everything. */
+/** Returns them in one line. */
 export async function versions() {
   const [{ model }] = cpus();
   return [
@@ -25,7 +25,7 @@ export async function versions() {
   ].join(", ");
 }
 
-/** The version of V8 in workerd, which only its inspector tells. */
+/** Returns the version of V8 in workerd, which only its inspector has. */
 async function engine() {
   const workers = await startWorkers({ librato: "http://127.0.0.1:1", names: ["floor"], inspected: true });
   try {

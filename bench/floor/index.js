@@ -1,5 +1,4 @@
-// The least that a Worker in this place can do: it reads the body, passes a fixed one on, and answers. What it costs is
-// the platform's own.
+// The least that a Worker must do here: read the body, send a fixed one on, and answer. Its cost is the platform's own.
 
 const GAUGES = '{"gauges":[{"name":"floor","value":1,"source":"floor"}]}';
 const MESSAGE = '{"v":1,"o":"0000000000000000","r":0,"n":["floor"],"m":[[0,0,0,1,null]]}';

@@ -1,4 +1,4 @@
-// The events that are sent: as analytics.js 1.84 makes them, from a shop.
+// Events of an online shop, as analytics.js 1.84 sends them.
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -17,7 +17,7 @@ const NAMES = [
 
 const template = JSON.parse(readFileSync(new URL("../event.json", import.meta.url), "utf8"));
 
-/** A Track call of about 1.3 KB, the `index`th of its kind. */
+/** Returns the `index`th Track call, of about 1.3 KB. */
 export function track(index, now = Date.now(), more = {}) {
   return {
     ...template,
@@ -31,7 +31,7 @@ export function track(index, now = Date.now(), more = {}) {
   };
 }
 
-/** A Track call as a server sends it: with what it needs and no more, under 200 bytes. */
+/** Returns a Track call as a server sends it: only the required fields, less than 200 bytes. */
 export const slim = (index) => ({
   type: "track",
   event: NAMES[index % NAMES.length],
@@ -41,14 +41,14 @@ export const slim = (index) => ({
   properties: { value: index % 10 },
 });
 
-/** The body of a request with one event. */
+/** Returns the body of a request with one event. */
 export const single = (index) => JSON.stringify(track(index));
 
-/** The body of a request with these events, as `/v1/b` of analytics.js has it. */
+/** Returns the body of a batch of these events, as analytics.js posts it to `/v1/b`. */
 export const batchOf = (events, now = Date.now()) =>
   JSON.stringify({ writeKey: settings.WRITE_KEYS, batch: events, sentAt: new Date(now).toISOString() });
 
-/** The body of a request with many. */
+/** Returns the body of a batch of `count` events. */
 export function batch(count, first = 0) {
   const now = Date.now();
   return batchOf(
@@ -57,11 +57,11 @@ export function batch(count, first = 0) {
   );
 }
 
-/** The body of a request with one event of so many bytes: what is beyond the usual is a list of products. */
+/** Returns the body of a request with one event of this size, which a list of products fills up. */
 export function sized(bytes) {
   const { context, ...event } = track(0);
   const products = [];
-  // Less than a kilobyte and a half leaves no room for the page.
+  // Small events have no room for the page.
   const { page, ...rest } = context;
   const made = () =>
     JSON.stringify({

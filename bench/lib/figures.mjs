@@ -1,6 +1,6 @@
 // Medians, spreads and tables.
 
-/** The value below which a share of a list lies, between neighbours in proportion. */
+/** Returns a quantile of a list, interpolated linearly. */
 export function quantile(values, share) {
   const sorted = [...values].sort((one, other) => one - other);
   const at = (sorted.length - 1) * share;
@@ -11,18 +11,18 @@ export function quantile(values, share) {
 
 export const median = (values) => quantile(values, 0.5);
 
-/** A number with a sensible count of digits. */
+/** Formats a number with three significant digits or so. */
 export function digits(value, places = 3) {
   if (!Number.isFinite(value)) return "–";
   const whole = Math.max(0, places - 1 - Math.floor(Math.log10(Math.abs(value) || 1)));
   return value.toFixed(Math.min(whole, places));
 }
 
-/** Median, and the quarters below and above. */
+/** Returns the median and both quartiles. */
 export const spread = (values, places = 3) =>
   `${digits(median(values), places)} (${digits(quantile(values, 0.25), places)}–${digits(quantile(values, 0.75), places)})`;
 
-/** A table in Markdown, padded to be read as it is. */
+/** Returns a Markdown table, padded to be legible as plain text. */
 export function table(head, rows) {
   const lines = [head, ...rows].map((row) => row.map(String));
   const widths = head.map((_, column) => Math.max(...lines.map((row) => row[column].length)));

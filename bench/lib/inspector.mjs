@@ -1,6 +1,6 @@
-// The Chrome DevTools Protocol of a Worker in workerd.
+// Client of the Chrome DevTools Protocol of a Worker in workerd.
 
-/** How long an answer is waited for, in milliseconds. */
+/** Time-out of a call, in milliseconds. */
 const PATIENCE = 30_000;
 
 /** A connection to a Worker's inspector. */
@@ -8,7 +8,7 @@ export class Inspector {
   #socket;
   #next = 1;
   #waiting = new Map();
-  /** What the code of the Worker runs in, once `Runtime.enable` is answered. */
+  /** Execution context of the Worker, once `Runtime.enable` has been answered. */
   context;
 
   constructor(socket) {
@@ -40,7 +40,7 @@ export class Inspector {
     return new Inspector(socket);
   }
 
-  /** Calls a method and waits for what it gives. */
+  /** Calls a method and waits for its result. */
   send(method, params = {}) {
     const id = this.#next;
     this.#next += 1;

@@ -1,4 +1,4 @@
-// The clients: a process of its own, with connections that stay open and requests that are bytes already.
+// Load generator: a separate process, with persistent connections and requests that are serialised in advance.
 
 import { connect } from "node:net";
 
@@ -28,9 +28,9 @@ class Client {
     this.#socket = socket;
   }
 
-  /** Sends a request and waits for all of its answer. */
+  /** Sends a request and waits for its whole answer. */
   send(request) {
-    // The other side closes what has been idle for seconds.
+    // The server closes connections that have been idle for seconds.
     if (!this.#socket.writable) this.#connect();
     return new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
@@ -59,7 +59,7 @@ class Client {
   }
 }
 
-/** Each client sends its next request as soon as it has an answer: for so long, or so many in all. */
+/** Closed loop: each connection sends its next request once it has an answer, for a time or a number of requests. */
 async function closedLoop(clients, requests, { millis = Number.POSITIVE_INFINITY, count = Number.POSITIVE_INFINITY }) {
   let sent = 0;
   const until = performance.now() + millis;
@@ -76,8 +76,8 @@ async function closedLoop(clients, requests, { millis = Number.POSITIVE_INFINITY
 }
 
 /**
- * Requests begin at a fixed rate, whether those before have been answered or not. A latency counts from when its request
- * was due, so that a Worker that falls behind cannot hide it.
+ * Open loop: requests begin at a fixed rate, whether those before have been answered or not. Latency is measured from
+ * when a request was due, which avoids coordinated omission.
  */
 async function openLoop(clients, requests, { millis, rate }) {
   const idle = [...clients];
@@ -109,7 +109,7 @@ async function openLoop(clients, requests, { millis, rate }) {
       }
       begin();
       if (next === total) return;
-      // A timer comes a millisecond late or so: the last moments are waited for without one.
+      // Timers are late by a millisecond or so: the last part of the time is spent without one.
       const pause = dueAt(next) - performance.now() - 2;
       if (pause > 0) setTimeout(tick, pause);
       else setImmediate(tick);
@@ -121,7 +121,7 @@ async function openLoop(clients, requests, { millis, rate }) {
   return { requests: total, latencies, due };
 }
 
-/** Connections and requests of each target: both are made once. */
+/** Connections and requests by target, which are made once. */
 const targets = new Map();
 
 function targetOf({ url, path, headers, bodies, connections }) {

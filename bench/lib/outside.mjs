@@ -1,4 +1,4 @@
-// The processes around the one that is measured.
+// Processes around the measured one.
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
@@ -31,37 +31,37 @@ class Neighbour {
   }
 }
 
-/** Where everything is sent to. */
+/** Starts the mock of Librato. */
 export async function startSink() {
   const sink = new Neighbour("sink.mjs");
   const { port } = await sink.heard();
   return {
     url: `http://127.0.0.1:${port}`,
-    /** Requests and bytes of bodies since it was asked last. */
+    /** Returns the requests, and the bytes of their bodies, since the last call. */
     counted: () => sink.ask({}),
     stop: () => sink.stop(),
   };
 }
 
-/** Who looks whether a process gets a processor. */
+/** Starts a process that watches how long another one waits for a processor. */
 export function startWatch(pid) {
   const watch = new Neighbour("watch.mjs", [String(pid)]);
   return {
-    /** For how many milliseconds of each span it was kept waiting; not a number where nobody tells. */
+    /** Returns for how many milliseconds of each span it has waited; `NaN` where that is unknown. */
     waited: async (spans) => (await watch.ask(spans)).waits.map((waited) => waited ?? Number.NaN),
     stop: () => watch.stop(),
   };
 }
 
-/** Where requests come from. */
+/** Starts the load generator. */
 export function startLoad() {
   const load = new Neighbour("load.mjs");
   return {
-    /** Sets, under a name, where requests go and what they are. */
+    /** Sets the URL and the requests of a named target. */
     aim: (id, target) => load.ask({ id, target }),
-    /** Sends them for so long: one after another on each connection, or so many a second. */
+    /** Sends requests for a time: one after another on each connection, or at a rate. */
     run: (id, millis, rate) => load.ask({ id, millis, rate }),
-    /** Sends so many, one after another on each connection. */
+    /** Sends a number of requests, one after another on each connection. */
     send: (id, count) => load.ask({ id, count }),
     stop: () => load.stop(),
   };

@@ -1,5 +1,5 @@
-// A Librato that takes everything at once: a process of its own, and as little work for each request as can be. It
-// counts, so that no figure is of requests that were never sent.
+// Mock of Librato that accepts everything at once: a separate process, with as little work for each request as
+// possible. It counts requests, so that a result is never of requests that were not sent.
 
 import { createServer } from "node:net";
 
@@ -12,7 +12,7 @@ const HEAD_END = Buffer.from("\r\n\r\n");
 let requests = 0;
 let bytes = 0;
 
-/** The length of a body, by its request's head. */
+/** Returns the length of a body by its request's head. */
 function lengthOf(head) {
   const found = /\r\ncontent-length: *(\d+)/i.exec(head.toString("latin1"));
   if (!found) throw new Error("a request without Content-Length");

@@ -1,13 +1,13 @@
-// What a process has used of the processor.
+// CPU time and memory of a process.
 
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
-/** CPU time of a process so far, all its threads together, user and system, in milliseconds. */
+/** Returns the CPU time of a process and all its threads so far, user and system, in milliseconds. */
 export function cpuOf(pid) {
   if (process.platform !== "linux") return fromPs(pid);
   try {
-    // In nanoseconds, where `stat` counts in hundredths of a second. workerd's threads live as long as it does.
+    // In nanoseconds, while `stat` counts hundredths of a second. workerd's threads live as long as it does.
     const threads = readdirSync(`/proc/${pid}/task`);
     return threads.reduce((sum, thread) => sum + nanoseconds(`/proc/${pid}/task/${thread}/schedstat`) / 1e6, 0);
   } catch {
@@ -24,7 +24,7 @@ function fromPs(pid) {
   return time.split(/[-:]/).reduce((sum, part) => sum * 60 + Number(part), 0) * 1000;
 }
 
-/** Memory that a process holds, in kilobytes. */
+/** Returns the resident memory of a process, in kilobytes. */
 export function memoryOf(pid) {
   return Number(execFileSync("ps", ["-o", "rss=", "-p", String(pid)], { encoding: "utf8" }));
 }

@@ -1,26 +1,26 @@
-// How long the thread that serves requests was ready to run and had no processor: what a pause owes to the machine and
-// to whoever else is on it. A process of its own, so that what it does is not measured.
+// Measures how long the thread that serves requests was ready to run without a processor: the part of a pause that is
+// due to the machine and its other processes. A separate process, so that its own work is not measured.
 
 import { readFileSync } from "node:fs";
 
 const pid = process.argv[2];
-/** Milliseconds between two looks. */
+/** Time between two samples, in milliseconds. */
 const STEP = 2;
 
-/** When, by the clock that all processes have, and how long it had waited until then; both in milliseconds. */
+/** Samples: the time by the clock of all processes, and the total wait until then, both in milliseconds. */
 const looks = [];
 
 function look() {
   try {
-    // Of the first thread: in workerd that one serves.
+    // Of the first thread, which serves requests in workerd.
     const [, waited] = readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ");
     looks.push({ at: performance.timeOrigin + performance.now(), waited: Number(waited) / 1e6 });
   } catch {
-    // Only Linux tells, and only while the process is there.
+    // Linux has this, and only while the process lives.
   }
 }
 
-/** How long it had waited at a moment, by the first look after it. */
+/** Returns the total wait at a moment, by the first sample after it. */
 function waitedAt(moment) {
   let [below, above] = [0, looks.length - 1];
   while (below < above) {

@@ -1,6 +1,6 @@
-// The Workers that are compared, in one workerd process: the artefact in `build/`, its peer in JavaScript, and the floor.
+// Runs the compared Workers in one workerd process: the artefact in `build/`, its peer in JavaScript, and the floor.
 //
-// Nothing else is in that process: Miniflare would put Workers of its own before and behind each of them.
+// Without Miniflare, which would add Workers of its own.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -17,14 +17,14 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 /** The path of workerd itself. */
 export const workerd = createRequire(import.meta.url)("workerd").default;
 
-/** What all Workers are given. */
+/** Settings of all Workers. */
 export const settings = {
   LIBRATO_EMAIL: "metrics@example.com",
   LIBRATO_TOKEN: "a-token-of-the-usual-length-0123456789abcdef0123456789abcdef01234",
   WRITE_KEYS: "fj8Ts0Dk6cVrXuYdhGq3Lm2nWb7pZaKe",
 };
 
-/** A queue that takes everything and keeps nothing. */
+/** A queue that discards everything. */
 const NULL_QUEUE = `
   import { WorkerEntrypoint } from "cloudflare:workers";
   export class Queue extends WorkerEntrypoint {
@@ -57,11 +57,11 @@ const loader = (name) => `
   };
 `;
 
-/** A text as the configuration's language writes it; JSON's escapes are among its own. */
+/** Returns a text as a Cap'n Proto literal, whose escapes include JSON's. */
 const quoted = (text) => JSON.stringify(text);
 const list = (items) => `[${items.join(", ")}]`;
 
-/** A Worker, as workerd's configuration has it. */
+/** Returns a Worker in workerd's configuration. */
 function worker(modules, bindings = []) {
   return `(
     modules = ${list(modules)},
@@ -70,7 +70,7 @@ function worker(modules, bindings = []) {
     bindings = ${list(bindings)})`;
 }
 
-/** The modules of a folder, of which `index.js` is the main one. Workerd embeds files relative to the configuration. */
+/** Returns the modules of a folder, `index.js` first. workerd embeds files relative to the configuration. */
 function modulesOf(folder, from) {
   const files = readdirSync(join(root, folder)).filter((file) => file !== "index.js" && /\.(js|wasm)$/.test(file));
   return ["index.js", ...files].map((file) => {
@@ -85,15 +85,15 @@ function modulesOf(folder, from) {
  * @param {object} options
  * @param {string | ((name: string) => string)} options.librato base URL of the Librato that they send to, or each
  * @param {(keyof typeof folders)[]} [options.names]
- * @param {boolean} [options.durable] a queue is bound, so that delivery is durable
+ * @param {boolean} [options.durable] binds a queue, so that delivery is durable
  * @param {string} [options.queue] the module that makes the queue, with the class `Queue`; it finds the Worker's
  *   Librato in its `props`
  * @param {Record<string, string>} [options.more] further variables
  * @param {string[]} [options.v8Flags] for the engine, such as `--trace-gc`
- * @param {boolean} [options.inspected] with an inspector
- * @param {boolean} [options.lazily] the first request loads the Worker, and does nothing else with it: as
- *   `wrangler check startup` does it
- * @param {(line: string) => void} [options.onLog] gets each line that they print
+ * @param {boolean} [options.inspected] starts an inspector
+ * @param {boolean} [options.lazily] loads the Worker in the first request, which does nothing else with it, like
+ *   `wrangler check startup`
+ * @param {(line: string) => void} [options.onLog] receives each line of output
  */
 export async function startWorkers({
   librato,

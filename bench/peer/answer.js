@@ -1,4 +1,4 @@
-// What clients are told.
+// Answers to clients.
 
 const STATUS = {
   not_found: 404,
@@ -9,7 +9,7 @@ const STATUS = {
   upstream_unavailable: 503,
 };
 
-/** Why a whole request failed. */
+/** Failure of a whole request. */
 export class Failure {
   constructor(code, message, { retryAfter = 10, rejected = [], methods } = {}) {
     this.code = code;
@@ -20,7 +20,7 @@ export class Failure {
   }
 }
 
-/** Its answer. A refusal of events is always 400, and what should be sent again is 429 or 503. */
+/** Returns the answer to a failure: 400 for refused events, 429 or 503 for requests that should be sent again. */
 export function failure({ code, message, retryAfter, rejected, methods }) {
   const status = STATUS[code] ?? 400;
   const answer = { success: false, code, message, error: message };

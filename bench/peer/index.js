@@ -1,6 +1,6 @@
-// The Worker's hot path in JavaScript: what `npm run bench` measures the Rust one against. The same routes for events,
-// the same rules, limits and answers (`tests/e2e/peer.test.mjs` compares them), written for speed. Only a limit on nesting
-// is not here, since `JSON.parse` does not recurse.
+// The Worker's hot path in JavaScript, with which `npm run bench` compares the one in Rust: the same routes for events,
+// rules, limits and answers (`tests/e2e/peer.test.mjs` compares them), written for speed. Only the limit on nesting is
+// missing, since `JSON.parse` does not recurse.
 
 import { Failure, failure } from "./answer.js";
 import { take } from "./ingest.js";
@@ -10,13 +10,13 @@ import { settingsOf } from "./settings.js";
 import { within } from "./within.js";
 
 const MAX_REQUEST = 1_048_576;
-/** What is too large is read up to here, so that whoever sends it is still there for the answer. */
+/** Longest body that is read to its end, so that the sender of one that is too large gets the answer. */
 const MAX_READ = 8_000_000;
 const BODY_TIMEOUT = 5_000;
 
 const POST = ["POST"];
 const BATCH = { type: undefined, label: "batch", methods: ["POST", "PUT", "PATCH"] };
-/** Each name of a route, and the type of its events; a batch names none. */
+/** Routes by name, with the type of their events; batches have none. */
 const NAMES = new Map();
 for (const name of ["batch", "b", "import", "beacon/v1/batch"]) NAMES.set(name, BATCH);
 for (const [type, names] of [
@@ -27,7 +27,7 @@ for (const [type, names] of [
 ]) {
   for (const name of names) NAMES.set(name, { type, label: type, methods: POST });
 }
-/** The usual spellings of a path, which are found without taking it apart. */
+/** Routes by the usual spellings of their paths, which need not be split. */
 const PATHS = new Map();
 for (const [name, route] of NAMES) PATHS.set(`/v1/${name}`, route).set(`/${name}`, route);
 
@@ -52,9 +52,12 @@ export default {
       accepted: 0,
       measured: 0,
       rejected: {},
+      rejectedLibrary: undefined,
+      illegibleNames: undefined,
       messages: 0,
       gauges: 0,
       libratoRequests: 0,
+      answers: undefined,
       trouble: undefined,
       ms: 0,
     };
@@ -73,8 +76,8 @@ export default {
 };
 
 /**
- * The route of a path. Clients disagree about slashes and about `/v1`: repeated slashes are one, one at the end is none,
- * and `/v1` may be missing or come again.
+ * Finds the route of a path. Clients disagree about slashes and about `/v1`: repeated slashes count as one, one at the
+ * end as none, and `/v1` may be missing or be repeated.
  */
 function routeOf(path, { prefix }) {
   const usual = PATHS.get(path);
@@ -120,13 +123,13 @@ async function visit(request, env, { settings, route, isAllowed, startedAt, line
   return intake.answer();
 }
 
-/** Asks the rate limiter, where one is bound. One that fails limits nobody. */
+/** Asks the rate limiter, if one is bound. One that fails limits nobody. */
 async function limit(limiter, key) {
   const outcome = await limiter.limit({ key }).catch(() => undefined);
   if (outcome?.success === false) throw new Failure("rate_limited", "there are too many requests");
 }
 
-/** The user name of HTTP Basic. */
+/** Returns the user name of HTTP Basic. */
 function basicUser(authorization) {
   const encoded = authorization && /^\s*basic\s+(\S+)\s*$/i.exec(authorization)?.[1];
   if (!encoded) return undefined;
@@ -148,7 +151,7 @@ function queryParameter(query, name) {
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 const tooLarge = () => new Failure("payload_too_large", `body: expected at most ${MAX_REQUEST} bytes`);
 
-/** The bytes of a body and their text. */
+/** Returns the bytes of a body and their text. */
 async function bodyOf(request) {
   let bytes = await received(request);
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) bytes = await unzip(bytes);
@@ -163,7 +166,7 @@ async function bodyOf(request) {
   }
 }
 
-/** The bytes that were sent. Of what is too large nothing is held. */
+/** Returns the bytes as they were sent. Nothing is kept of a body that is too large. */
 async function received(request) {
   if (request.body === null) return new Uint8Array();
   const length = request.headers.get("Content-Length");
@@ -180,7 +183,7 @@ async function received(request) {
 
 const all = async (request) => new Uint8Array(await request.arrayBuffer());
 
-/** All of a stream up to the limit. What goes beyond is read on, as far as `most`, and thrown away. */
+/** Reads a stream up to the limit. Beyond it, up to `most`, chunks are read and discarded. */
 async function read(stream, most) {
   const parts = [];
   let length = 0;
@@ -219,13 +222,16 @@ function respond({ status, body, headers }, origin, isAllowed) {
   return new Response(body, { status, headers: all });
 }
 
+/** A token of RFC 9110. */
+const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
+
 function preflight(headers, origin, isAllowed) {
   const allowed = ["Authorization", "Content-Type", "X-Retry-Count"];
   const requested = headers.get("Access-Control-Request-Headers") ?? "";
-  if (/^[A-Za-z0-9_, -]{0,1024}$/.test(requested)) {
-    const known = new Set(allowed.map((name) => name.toLowerCase()));
+  if (requested.length <= 1_024) {
     for (const name of requested.split(",").map((name) => name.trim())) {
-      if (name !== "" && !known.has(name.toLowerCase())) allowed.push(name);
+      const isListed = allowed.some((listed) => listed.toLowerCase() === name.toLowerCase());
+      if (HEADER_NAME.test(name) && !isListed) allowed.push(name);
     }
   }
   const own = {

@@ -1,4 +1,4 @@
-// From the text of a request to measurements, and from their fate to the answer.
+// Turns the text of a request into measurements, and their outcome into the answer.
 
 import { Failure, failure } from "./answer.js";
 import { judge, Rejection, Section, TYPES } from "./mapping.js";
@@ -8,10 +8,10 @@ const MAX_EVENT = 65_536;
 const MAX_EVENTS = 2_500;
 const NONE = Section.of(undefined);
 
-/** A field that is text and not empty. Half a surrogate pair in it is U+FFFD, as in UTF-8. */
+/** Returns a field that is a string and not empty. Lone surrogates in it become U+FFFD, as in UTF-8. */
 const text = (field) => (typeof field === "string" && field !== "" ? field.toWellFormed() : undefined);
 
-/** `sentAt`; what is no date counts as absent. */
+/** Reads `sentAt`. An invalid one counts as absent. */
 function sentAtOf(field) {
   const sentAt = moment(field);
   return Number.isNaN(sentAt) ? undefined : sentAt;
@@ -29,14 +29,14 @@ const isEvent = (value) => typeof value === "object" && value !== null && !Array
  * @throws {Failure}
  */
 export function take(body, type, { settings, receivedAt, headerKey, queryKey }) {
-  // A key in the header is judged before anything of the body is looked at.
-  if (headerKey !== undefined) authenticate(headerKey, settings);
+  // A key in the header is checked before the body is parsed.
+  const keyOfHeader = headerKey === undefined ? undefined : authenticate(headerKey, settings);
   const json = parse(body);
   const call = { settings, receivedAt, names: new Map(), context: NONE, integrations: NONE };
   const isBatch = type === undefined && (json.batch !== undefined || Array.isArray(json) || !TYPES.has(json.type));
   if (!isBatch) {
     if (Array.isArray(json)) throw noJsonObject();
-    const writeKey = headerKey ?? authenticate(text(json.writeKey) ?? queryKey(), settings);
+    const writeKey = keyOfHeader ?? authenticate(text(json.writeKey) ?? queryKey(), settings);
     const intake = new Intake(false, writeKey, body);
     const isTooLarge = body.bytes.length > MAX_EVENT && encoder.encode(body.text.trim()).length > MAX_EVENT;
     intake.add(json, isTooLarge ? tooLarge : judge(json, type, call, sentAtOf(json.sentAt)));
@@ -48,8 +48,8 @@ export function take(body, type, { settings, receivedAt, headerKey, queryKey }) 
   if (batch.length > MAX_EVENTS) {
     throw new Failure("payload_too_large", `batch: expected at most ${MAX_EVENTS} events`);
   }
-  const writeKey = headerKey ?? authenticate(text(json.writeKey) ?? keyIn(batch) ?? queryKey(), settings);
-  const intake = new Intake(true, writeKey, body);
+  const writeKey = keyOfHeader ?? authenticate(text(json.writeKey) ?? keyIn(batch) ?? queryKey(), settings);
+  const intake = new Intake(true, writeKey, body, json.context);
   const oversized = body.bytes.length > MAX_EVENT ? tooLargeMembers(body.bytes, batch === json) : undefined;
   const sentAt = sentAtOf(json.sentAt);
   call.context = Section.of(json.context);
@@ -67,16 +67,16 @@ const tooLarge = new Rejection("event_too_large", `event: expected at most ${MAX
 const noObject = new Rejection("invalid_event", "event: expected an object");
 const noJsonObject = () => new Failure("invalid_event", "body: expected a JSON object");
 
-/** Strings, which are left alone, and the words that Python's `json.dumps` writes for numbers that JSON does not have. */
+/** Matches strings, and the words that Python's `json.dumps` writes for numbers that JSON does not have. */
 const STRING_OR_WORD = /"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity/gs;
 
-/** An object or an array. Words that JSON does not have are put in quotation marks, in the body as well. */
+/** Parses an object or an array. Words that JSON does not have are quoted, in the body as well. */
 function parse(body) {
   let json;
   try {
     json = JSON.parse(body.text);
   } catch {
-    // Looked for only now, since no other client writes such words.
+    // Searched only now, since few clients write such words.
     body.text = body.text.replace(STRING_OR_WORD, (found) => (found[0] === '"' ? found : `"${found}"`));
     body.bytes = encoder.encode(body.text);
     try {
@@ -89,7 +89,9 @@ function parse(body) {
   return json;
 }
 
-function authenticate(key, { writeKeys }) {
+/** Returns the write key if it is accepted. White space around it is ignored. */
+function authenticate(given, { writeKeys }) {
+  const key = given?.trim();
   if (key !== undefined && writeKeys.has(key)) return key;
   const message =
     key === undefined
@@ -106,20 +108,35 @@ function keyIn(batch) {
   return undefined;
 }
 
-/** What became of the events of a request. */
+const LIBRARY_PART = /^[A-Za-z0-9@/._+-]{1,64}$/;
+const libraryPart = (field) => (typeof field === "string" && LIBRARY_PART.test(field) ? field : undefined);
+
+/** Returns name and version of a client library, if they look like those: nothing else of an event may be logged. */
+function libraryOf(library) {
+  const name = libraryPart(library?.name);
+  const version = libraryPart(library?.version);
+  return name === undefined || version === undefined ? name : `${name}/${version}`;
+}
+
+/** The events of a request and their outcomes. */
 export class Intake {
   /** The measurements, in the order of the events. */
   measured = [];
   events = 0;
   rejected = [];
+  #illegibleNames = 0;
+  /** The client library of the first refused event. */
+  #rejectedLibrary;
   #seen = new Set();
   #body;
+  #context;
   #numericIds;
 
-  constructor(isBatch, writeKey, body) {
+  constructor(isBatch, writeKey, body, context) {
     this.isBatch = isBatch;
     this.writeKey = writeKey;
     this.#body = body;
+    this.#context = context;
   }
 
   add(event, verdict) {
@@ -129,22 +146,24 @@ export class Intake {
     const id = event?.messageId;
     const messageId = typeof id === "number" ? this.#numericId(index) : text(id);
     if (verdict instanceof Rejection) {
+      this.#rejectedLibrary ??= libraryOf(event?.context?.library ?? this.#context?.library);
       this.rejected.push({ index, messageId: messageId ?? null, code: verdict.code, message: verdict.message });
       return;
     }
-    // Only an event that counts makes the next one with its id a repetition.
+    // Only a measured event makes the next one with its id a duplicate.
     if (this.isBatch && messageId !== undefined) {
       const before = this.#seen.size;
       if (this.#seen.add(messageId).size === before) return;
     }
+    if (!verdict.name.isLegible) this.#illegibleNames += 1;
     verdict.index = index;
     verdict.messageId = messageId;
     this.measured.push(verdict);
   }
 
   /**
-   * A `messageId` that is a number, as it was written. `JSON.parse` rounds long ones, two of which may then be the same,
-   * so that these bodies, which are rare, are read once more.
+   * Returns a numeric `messageId` as it was written. `JSON.parse` rounds long ones, which may make two of them equal,
+   * so that these bodies, which are rare, are parsed again.
    */
   #numericId(index) {
     if (this.#numericIds === undefined) {
@@ -156,7 +175,7 @@ export class Intake {
     return this.#numericIds[index].messageId;
   }
 
-  /** Takes over that the destination refused some measurements. */
+  /** Marks measurements as refused by the destination. */
   refuse(measurements, message) {
     const gone = new Set(measurements);
     this.measured = this.measured.filter((measurement) => !gone.has(measurement));
@@ -166,7 +185,7 @@ export class Intake {
     this.rejected.sort((one, other) => one.index - other.index);
   }
 
-  /** The answer when everything that can be kept is kept. A batch that could be read is always 200. */
+  /** Returns the answer after delivery. A batch that could be read is always 200. */
   answer() {
     const { rejected } = this;
     if (rejected.length === 0) return SUCCESS;
@@ -175,11 +194,13 @@ export class Intake {
     return { status: 200, body: JSON.stringify({ success: true, accepted, rejected }) };
   }
 
-  /** Figures for the log. */
+  /** Sets the figures of the log line. */
   count(line, isKept) {
     line.events = this.events;
     line.accepted = isKept ? this.events - this.rejected.length : 0;
     line.measured = this.measured.length;
+    line.rejectedLibrary = this.#rejectedLibrary;
+    line.illegibleNames = this.#illegibleNames || undefined;
     for (const { code } of this.rejected) line.rejected[code] = (line.rejected[code] ?? 0) + 1;
   }
 }
@@ -198,12 +219,12 @@ const CLOSING = 0x7d;
 const BATCH = [...encoder.encode('"batch"')];
 
 /**
- * The members of `batch`, or of a bare array, that are longer than an event may be, in bytes as they were sent:
- * `JSON.parse` does not tell. `undefined` where there are none. The text is known to be JSON.
+ * Finds the members of `batch`, or of a bare array, that are longer than an event may be, in bytes as they were sent,
+ * since `JSON.parse` does not report lengths. Returns `undefined` if there are none. The text is known to be JSON.
  */
 function tooLargeMembers(bytes, isBare) {
   const { length } = bytes;
-  /** How deep a member's commas stand. */
+  /** Depth of the commas between members. */
   const level = isBare ? 1 : 2;
   let found;
   let depth = 0;
@@ -230,7 +251,7 @@ function tooLargeMembers(bytes, isBare) {
       } else if (depth === level && !isBare) {
         isInBatch = BATCH.every((wanted, place) => bytes[key + place] === wanted);
         if (isInBatch) {
-          // Of repeated keys the last counts.
+          // The last of repeated keys counts.
           found = undefined;
           member = 0;
         }

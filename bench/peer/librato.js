@@ -1,4 +1,4 @@
-// Measurements of one metric, source and interval become one, and go to Librato.
+// Rolls up measurements of one metric, source and interval, and sends them to Librato.
 
 import { Failure } from "./answer.js";
 import { inRange } from "./mapping.js";
@@ -9,7 +9,7 @@ const MAX_BYTES = 1_000_000;
 const MAX_AT_ONCE = 6;
 const TIMEOUT = 3_000;
 const PAUSE = 150;
-/** All must be over within so many milliseconds of the delivery's beginning, and of the request's. */
+/** Time-outs of the whole delivery, from its own beginning and from that of the request, in milliseconds. */
 const DEADLINE = 6_000;
 const REQUEST_DEADLINE = 6_800;
 const SHORTEST_TRY = 250;
@@ -28,7 +28,7 @@ class Gauge {
     this.members = [measurement];
   }
 
-  /** Whether it took the value: a sum out of range would be refused with all it holds. */
+  /** Adds a value and returns whether that was possible: a sum out of range would be refused as a whole. */
   takes(measurement) {
     const { value } = measurement;
     const sum = this.sum + value;
@@ -42,7 +42,7 @@ class Gauge {
     return true;
   }
 
-  /** Metrics and sources hold nothing that JSON would escape. */
+  /** Returns the gauge as JSON. Metrics and sources need no escapes. */
   toText(creation) {
     const { count, sum } = this;
     const values = count === 1 ? `"value":${sum}` : `"count":${count},"sum":${sum},"min":${this.min},"max":${this.max}`;
@@ -52,7 +52,7 @@ class Gauge {
   }
 }
 
-/** Librato ignores case in names and sources; the first spelling is the one that is sent. */
+/** Rolls up measurements. Librato ignores the case of names and sources; the first spelling is sent. */
 export function rollUp(measured, interval, oldest) {
   const gauges = [];
   const places = new Map();
@@ -75,7 +75,7 @@ export function rollUp(measured, interval, oldest) {
  * @param {import("./ingest.js").Intake} intake learns what Librato refused
  * @param {object} settings
  * @param {number} startedAt
- * @param {object} line what the log tells
+ * @param {object} line the log line
  * @throws {Failure} when something could not be delivered now
  */
 export async function deliver(intake, settings, startedAt, line) {
@@ -98,7 +98,7 @@ export async function deliver(intake, settings, startedAt, line) {
   for (const { members, reason } of delivery.refused) intake.refuse(members, reason);
 }
 
-/** Sends a request. Once one has failed, no other is begun: the client will send all of it again. */
+/** Sends a request. Once one has failed, no other begins: the client will send all of them again. */
 async function post(gauges, delivery) {
   if (delivery.failure !== undefined) return;
   const { settings, deadline, line } = delivery;
@@ -113,7 +113,7 @@ async function post(gauges, delivery) {
   for (let tries = 1; ; tries += 1) {
     line.libratoRequests += 1;
     const timeLeft = deadline - Date.now();
-    const reply = await exchange(settings, body, Math.min(TIMEOUT, timeLeft));
+    const reply = await exchange(settings, body, Math.min(TIMEOUT, timeLeft), line);
     if (reply === DELIVERED) return;
     if (reply.isTooLarge && gauges.length > 1) return halve(gauges, delivery);
     if (reply.refusal !== undefined) {
@@ -131,7 +131,7 @@ async function post(gauges, delivery) {
   }
 }
 
-/** From what time may mend to what only an operator can. */
+/** Codes in order of severity. */
 const SEVERITY = ["upstream_unavailable", "rate_limited", "misconfigured"];
 const isWorse = (one, other) => other === undefined || SEVERITY.indexOf(one.code) > SEVERITY.indexOf(other.code);
 
@@ -143,8 +143,8 @@ async function halve(gauges, delivery) {
 
 const DELIVERED = {};
 
-/** Sends a request, reads all of its answer, and judges it. */
-async function exchange(settings, body, timeout) {
+/** Sends a request, reads the whole answer, and classifies it. */
+async function exchange(settings, body, timeout, line) {
   let response;
   let text;
   try {
@@ -156,6 +156,8 @@ async function exchange(settings, body, timeout) {
   } catch {
     return unavailable("no answer in time, or the connection failed");
   }
+  line.answers ??= {};
+  line.answers[response.status] = (line.answers[response.status] ?? 0) + 1;
   return judge(response, text);
 }
 
@@ -165,7 +167,7 @@ function judge(response, text) {
   if (ok) return hasErrors(answer) ? refused(text, true) : DELIVERED;
   const detail = `Librato answered ${status}`;
   if (status === 400) {
-    // What stands before Librato answers 400 in other forms.
+    // Gateways before Librato answer 400 in other forms.
     return hasErrors(answer) || answer?.code === 400 ? refused(text, true) : unavailable(detail, retryAfter(headers));
   }
   if (status === 413) return { isTooLarge: true, refusal: "it is too large" };
@@ -197,7 +199,7 @@ function hasErrors(answer) {
 
 const LIMIT_HEADERS = ["x-librato-ratelimit-agg", "x-librato-ratelimit-std"];
 
-/** Seconds until Librato wants to be asked again: `Retry-After`, or the latest reset of a limit that is used up. */
+/** Returns the seconds until a retry: by `Retry-After`, or by the latest reset of an exhausted limit. */
 function retryAfter(headers) {
   const text = headers.get("retry-after")?.trim() ?? "";
   if (/^\d+$/.test(text)) return Number(text);

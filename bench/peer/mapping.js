@@ -1,4 +1,4 @@
-// From an event to a measurement, by the rules of `src/mapping` and in their order.
+// Maps an event to a measurement, by the rules of `src/mapping` and in their order.
 
 import { moment } from "./time.js";
 
@@ -10,10 +10,11 @@ const MAGNITUDE_LIMIT = 1e127;
 
 export const TYPES = new Set(["track", "page", "identify", "group", "alias", "screen"]);
 const NUMERIC = /^\s*(?:\$[+-]?|[+-]?\$?)(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/;
+const LETTER_OR_DIGIT = /[A-Za-z0-9]/;
 const NOT_OF_A_NAME = /[^A-Za-z0-9._-]/g;
 const NOT_OF_A_SOURCE = /[^A-Za-z0-9.:_-]/g;
 
-/** Why an event is refused. */
+/** Refusal of an event. */
 export class Rejection {
   constructor(code, message) {
     this.code = code;
@@ -30,18 +31,20 @@ function clean(text, others) {
 
 const encoder = new TextEncoder();
 
-/** A name in its forms, each of which is made once a request: a batch has few names, and many events of each. */
+/** Forms of a name, computed once a request: a batch has few names, and many events of each. */
 class Name {
   constructor(text, prefix) {
-    /** As it was written, where half a surrogate pair is U+FFFD. */
+    /** As it was written, with U+FFFD for lone surrogates. */
     this.written = text.toWellFormed();
-    /** As the original destination cleaned it: the source, where none is given. */
+    /** As the original destination cleaned it; also the default source. */
     this.cleaned = clean(text, NOT_OF_A_NAME);
     /** The metric, with `METRIC_PREFIX`. */
     this.metric = prefix === "" ? this.cleaned : (prefix + this.cleaned).slice(0, MAX_LENGTH);
-    /** As JSON has what was written, and by how many bytes that is longer in UTF-8 than it has units. */
+    /** The written form as JSON, and by how many bytes its UTF-8 is longer than its UTF-16 units. */
     this.json = JSON.stringify(this.written);
     this.extraBytes = encoder.encode(this.json).length - this.json.length;
+    /** Whether cleaning keeps a letter or a digit; otherwise all names of one length are one metric. */
+    this.isLegible = LETTER_OR_DIGIT.test(text);
   }
 
   static of(text, { names, settings }) {
@@ -57,13 +60,13 @@ class Name {
 const cleanSource = (text) => unreserved(clean(text, NOT_OF_A_SOURCE));
 const unreserved = (source) => (source.length === 3 && source.toLowerCase() === "all" ? `${source}-` : source);
 
-// Which key goes for which: case and all but letters, digits and dots are ignored (npm `obj-case`).
+// Loose comparison of keys: case and all but letters, digits and dots are ignored (npm `obj-case`).
 
 const WANTED = new Set(["librato", "all", "source", "providers", "value"]);
 const MOST_KEYS = 1_000;
 const readings = new Map();
 
-/** The key that one goes for, or `""`. The keys of events are few, and are remembered. */
+/** Returns the wanted key that a key matches, or `""`. Events have few different keys, which are cached. */
 function reading(key) {
   let found = readings.get(key);
   if (found === undefined) {
@@ -77,7 +80,7 @@ function reading(key) {
 
 const isObject = (value) => typeof value === "object" && value !== null;
 
-/** `integrations`, `options` or `context`, as far as it is looked at. */
+/** The relevant members of `integrations`, `options` or `context`. */
 class Section {
   isTruthy = true;
   librato = undefined;
@@ -87,7 +90,7 @@ class Section {
   consent = undefined;
   personas = undefined;
 
-  /** The section of a field's value. */
+  /** Reads a section from the value of a field. */
   static of(value) {
     if (!isObject(value) || Array.isArray(value)) return value ? TRUTHY : FALSY;
     const section = new Section();
@@ -107,7 +110,7 @@ class Section {
           break;
       }
     }
-    // As written here it goes before the others, unless it holds nothing.
+    // This exact spelling has precedence, unless its value is empty.
     const exact = value.Librato;
     if (isObject(exact) || typeof exact === "boolean") section.librato = exact;
     section.consent = value.consent ?? undefined;
@@ -115,7 +118,7 @@ class Section {
     return section;
   }
 
-  /** This section with the envelope's for what is not in it. */
+  /** Returns this section, with missing members from the envelope's. */
   with(defaults) {
     if (!this.isTruthy || !defaults.isTruthy) return this.isTruthy ? this : defaults;
     const merged = new Section();
@@ -131,22 +134,22 @@ FALSY.isTruthy = false;
 
 export { Section };
 
-/** The entries of `providers`, the oldest place of `integrations`; `undefined` where there is nothing. */
+/** Returns `providers`, the oldest name of `integrations`. */
 const providersOf = (section) => (section.providers ? Section.of(section.providers) : undefined);
 
-/** An entry's options; `undefined` where it is none. */
+/** Returns the source of an entry. */
 const libratoSource = (entry) => (Array.isArray(entry) ? undefined : entry.source);
 
 /**
  * Judges one event.
  *
  * @param {object} event
- * @param {string | undefined} givenType the type that the path gives
+ * @param {string | undefined} givenType the type by the path
  * @param {{ settings: object, receivedAt: number, names: Map<string, Name>, context: Section, integrations: Section }}
  *   call with the names of the request so far and the defaults of the envelope
  * @param {number | undefined} sentAt
- * @returns {{ name: Name, source: string, time: number, value: number } | Rejection | undefined} `undefined` for what is
- *   accepted and not measured
+ * @returns {{ name: Name, source: string, time: number, value: number } | Rejection | undefined} `undefined` for an
+ *   event that is accepted and not measured
  */
 export function judge(event, givenType, call, sentAt) {
   const { settings } = call;
@@ -199,8 +202,8 @@ export function judge(event, givenType, call, sentAt) {
 }
 
 /**
- * The second that an event counts for. Where a pipeline has added `originalTimestamp` and `receivedAt`, it has corrected
- * `timestamp` already.
+ * Returns the second of an event. A pipeline that has added `originalTimestamp` and `receivedAt` has already corrected
+ * the `timestamp`.
  */
 function timeOf({ timestamp, originalTimestamp, receivedAt: isForwarded }, { settings, receivedAt }, sentAt) {
   const now = Math.floor(receivedAt / 1000);
@@ -219,7 +222,7 @@ function timeOf({ timestamp, originalTimestamp, receivedAt: isForwarded }, { set
 
 const isPresent = (field) => field !== undefined && field !== null;
 
-/** By the metric's name, or by what it is without `METRIC_PREFIX`. */
+/** Returns whether a metric may be created, by its name with or without `METRIC_PREFIX`. */
 function isAllowed(metric, { allowedEvents, metricPrefix }) {
   const event = metric.slice(metricPrefix.length);
   return allowedEvents.some((pattern) => pattern.test(metric) || pattern.test(event));
@@ -236,7 +239,7 @@ function pageName({ name, category }) {
   return category ? `Viewed ${concatenated(category)} ${concatenated(name)} Page` : `Viewed ${concatenated(name)} Page`;
 }
 
-/** What JavaScript's `+` makes of a value, whatever a payload calls `toString`. */
+/** Converts a value to text as `+` does, without calling a `toString` of the payload. */
 function concatenated(value) {
   if (Array.isArray(value)) return value.map((member) => (member === null ? "" : concatenated(member))).join(",");
   return isObject(value) ? "[object Object]" : String(value);
@@ -244,7 +247,7 @@ function concatenated(value) {
 
 const identifies = (id) => (typeof id === "string" ? id !== "" : typeof id === "number");
 
-/** What an Engage computation's Identify call measures. */
+/** Returns the measurement of an Identify call by Engage. */
 function engage({ traits }, { personas }) {
   const key = personas?.computation_key;
   if (typeof key !== "string" || key === "") return undefined;
@@ -269,7 +272,7 @@ function isEnabled(options, integrations) {
   return alls.find((all) => typeof all === "boolean") !== false;
 }
 
-/** `NaN` for what is no number. */
+/** Returns `properties.value`; `NaN` if it is no number. */
 function magnitude(properties) {
   if (!isObject(properties) || Array.isArray(properties)) return 1;
   let value;

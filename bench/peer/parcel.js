@@ -1,4 +1,4 @@
-// What goes through the queue, in the format of `src/durable/parcel.rs`.
+// Messages to the queue, in the format of `src/durable/parcel.rs`.
 
 import { Failure } from "./answer.js";
 import { digest96 } from "./sha1.js";
@@ -10,7 +10,7 @@ const MAX_CALL_BYTES = 250_000;
 const STORE_TIMEOUT = 5_000;
 const OPTIONS = { contentType: "text", delaySeconds: 0 };
 
-/** Stores a request's measurements, and tells how many messages it took. */
+/** Stores the measurements of a request, and returns the number of messages. */
 export async function store(queue, { measured, writeKey }, receivedAt) {
   const messages = pack(measured, writeKey, Math.floor(receivedAt / 1000));
   try {
@@ -25,7 +25,7 @@ export async function store(queue, { measured, writeKey }, receivedAt) {
   return messages.length;
 }
 
-/** Messages in as few calls as the platform's limits allow. */
+/** Groups messages into as few calls as the limits of the platform allow. */
 function* calls(messages) {
   let call = [];
   let bytes = 0;
@@ -49,8 +49,8 @@ function pack(measured, writeKey, receivedAt) {
 }
 
 /**
- * A message, and its length in bytes. Metrics, sources and ids hold nothing that JSON would escape. Names as they were
- * written stand by the place of their metric, where they differ from it; of several the least.
+ * Returns a message and its length in bytes. Metrics, sources and ids need no escapes. A name as it was written is
+ * stored by the index of its metric if it differs from that; of several names the least one.
  */
 function write(measured, writeKey, receivedAt) {
   const places = new Map();
@@ -86,7 +86,7 @@ function write(measured, writeKey, receivedAt) {
   return { body, bytes: body.length + extraBytes };
 }
 
-/** Whether a text comes before another by their code points, as in UTF-8. */
+/** Returns whether a text sorts before another by code points, as in UTF-8. */
 function isBefore(one, other) {
   const length = Math.min(one.length, other.length);
   for (let at = 0; at < length; at += 1) {
@@ -96,12 +96,12 @@ function isBefore(one, other) {
   return one.length < other.length;
 }
 
-/** Surrogates stand for what is beyond 0xFFFF, and so behind all other units. */
+/** Ranks UTF-16 units by code points: surrogates, which encode those beyond 0xFFFF, come last. */
 function rank(unit) {
   if (unit < 0xd800) return unit;
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
-/** Sixty-four random bits: no two messages share them. */
+/** Returns 64 random bits, which identify a message. */
 const owner = () => half() + half();
 const half = () => ((Math.random() * 0x1_0000_0000) >>> 0).toString(16).padStart(8, "0");

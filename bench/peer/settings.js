@@ -1,26 +1,31 @@
 // The peer's settings: the same variables and secrets, read once an isolate.
 
-/** A list's items. */
+/** Returns the items of a list. */
 const list = (text = "") =>
   text
     .split(",")
     .map((item) => item.trim())
     .filter((item) => item !== "");
 
-/** A pattern of `ALLOWED_EVENTS`: it names a metric, `*` matches any run of characters, case does not matter. */
+/** Compiles a pattern of `ALLOWED_EVENTS`: a metric in any case, in which `*` matches any run of characters. */
 function pattern(item) {
   const parts = item.split("*").map((part) => part.replace(/[^A-Za-z0-9._-]/g, "-").replaceAll(".", "\\."));
   return new RegExp(`^${parts.join(".*")}$`, "i");
 }
 
 /**
- * Whether pages of an origin may send. `*` stands for any, and before a host for one label of its name or more.
+ * Returns a test of whether pages of an origin may send. `*` matches any origin, and before a host one label or more.
  *
  * @param {string[]} items of `ALLOWED_ORIGINS`
  */
 function originsOf(items) {
   if (items.length === 0 || items.includes("*")) return () => true;
-  const normal = (origin) => origin.replace(/\/+$/, "").toLowerCase();
+  // Browsers leave out the port that is the scheme's own.
+  const normal = (origin) =>
+    origin
+      .replace(/\/+$/, "")
+      .toLowerCase()
+      .replace(/^(?:(https:.*):443|(http:.*):80)$/, "$1$2");
   const exact = new Set(items.map(normal));
   const subdomains = items.map(normal).flatMap((item) => {
     const [scheme, host] = item.split("://*.");
@@ -34,7 +39,7 @@ function originsOf(items) {
 
 let known;
 
-/** The settings of the environment, which does not change while the isolate lives. */
+/** Returns the settings of the environment, which does not change while the isolate lives. */
 export function settingsOf(env) {
   known ??= read(env);
   return known;
@@ -56,11 +61,11 @@ function read(env) {
       "User-Agent": "librato-edge-peer",
     },
     allowsOrigin: originsOf(list(env.ALLOWED_ORIGINS)),
-    // Null allows any.
+    // `null` allows any.
     allowedEvents: allowed.length === 0 || allowed.includes("*") ? null : allowed.map(pattern),
     lateCountNow: env.LATE_EVENTS === "now",
     rollupSeconds: Number(env.ROLLUP_SECONDS ?? 1),
-    // What makes a new metric one whose gauges are summed, as it stands in each gauge.
+    // Properties of a new metric, which make Librato sum its gauges.
     creation: period === "off" ? "" : `,"period":${period},"attributes":{"aggregate":true,"summarize_function":"sum"}`,
     prefix: (env.PATH_PREFIX ?? "").split("/").filter((segment) => segment !== ""),
     metricPrefix: (env.METRIC_PREFIX ?? "").trim(),

@@ -1,4 +1,4 @@
-// SHA-1 of short texts, without a call into the platform, which would cost more than the digest itself.
+// SHA-1 of short texts, without a call into the platform, which would cost more than the digest.
 
 const encoder = new TextEncoder();
 const BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -6,7 +6,7 @@ const words = new Int32Array(80);
 let bytes = new Uint8Array(1024);
 let view = new DataView(bytes.buffer);
 
-/** The first 96 bits of a text's digest, in base64url. */
+/** Returns the first 96 bits of the digest of a text, in base64url. */
 export function digest96(text) {
   if (text.length * 3 + 72 > bytes.length) {
     bytes = new Uint8Array(text.length * 3 + 72);
@@ -76,7 +76,7 @@ export function digest96(text) {
   return base64url(h0, h1, h2);
 }
 
-/** Ninety-six bits are four times four characters. */
+/** Encodes 96 bits as four times four characters. */
 function base64url(h0, h1, h2) {
   return (
     four(h0 >>> 8) +

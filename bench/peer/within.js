@@ -1,4 +1,4 @@
-/** What a promise gives, or a rejection after so many milliseconds. */
+/** Waits for a promise, and rejects after a time-out in milliseconds. */
 export async function within(millis, promise) {
   let timer;
   const late = new Promise((_, reject) => {

@@ -249,10 +249,15 @@ const time = fc.oneof(
     "2026-02-30T00:00:00.000Z",
     new Date(now).toISOString().replace(/\d/g, (digit) => String.fromCodePoint(0x0660 + Number(digit))),
     "二〇二六年11月29日",
+    new Date(now).toISOString().replace("Z", "\u221205:00"),
+    new Date(now).toISOString().replace(/T\d\d/, "T1").replace("Z", " PM+02[Europe/Paris]"),
+    new Date(now).toISOString().replace(/T\d\d/, "T1"),
+    `${new Date(now).toUTCString()} (Mitteleuropäische Zeit)`,
   ),
 );
 const source = texts("web", "WEB", "all", "a b:c", 7, 1.5e300);
 const entry = mostly(fc.oneof(fc.boolean(), fc.record({ source }, { requiredKeys: [] })));
+const libraryPart = mostly(fc.constantFrom("@segment/analytics-node", "1.84.3", "a b", "x".repeat(65)));
 const key = (...keys) => fc.constantFrom(...keys);
 const section = mostly(
   fc
@@ -262,6 +267,7 @@ const section = mostly(
         fc.tuple(key("All", "all", "ALL"), mostly(fc.boolean())),
         fc.tuple(key("source", "Source"), source),
         fc.tuple(key("providers", "Providers"), fc.dictionary(key("All", "Librato", "librato"), entry)),
+        fc.tuple(key("library"), mostly(fc.record({ name: libraryPart, version: libraryPart }))),
         fc.tuple(key("page", "locale", "Segment.io", "__proto__"), anything),
       ),
       { maxLength: 3 },
@@ -427,6 +433,9 @@ describe("the peer in JavaScript gives what the Worker gives", () => {
       ["/v1/track", good, { authorization: basic("another") }],
       ["/v1/track", withKey, { authorization: basic("another") }],
       ["/v1/track", withKey, { authorization: "Bearer x" }],
+      ["/v1/track", good, { authorization: basic(`${settings.WRITE_KEYS}\n`) }],
+      ["/v1/track", { ...good, writeKey: ` ${settings.WRITE_KEYS}\r\n` }, none],
+      ["/v1/track", { ...good, writeKey: " " }, none],
       [`/v1/track?writeKey=${settings.WRITE_KEYS}`, good, none],
       ["/v1/track?writeKey=another", good, none],
       ["/v1/batch", { batch: [withKey] }, none],
@@ -512,6 +521,8 @@ describe("the peer in JavaScript gives what the Worker gives", () => {
         ["https://A.b.pages.dev", 200],
         ["https://pages.dev", 403],
         ["https://x-pages.dev", 403],
+        ["https://shop.example:443", 200],
+        ["https://shop.example:80", 403],
       ]) {
         const { answer } = await pair.compare({ path: "/a//b/v1/t", body, headers: { origin } });
         assert.equal(answer.status, status, origin);
