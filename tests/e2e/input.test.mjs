@@ -173,7 +173,11 @@ describe("NaN, Infinity and -Infinity without quotation marks are texts", () => 
     ]) {
       refused(await worker.post("/v1/track", call(`"a":${word}`)), 400, "malformed_json");
     }
-    for (const body of ['{"event":"X","userId":"u","a":NaN1}', '{"a":Infinity.5}']) {
+    for (const body of [
+      '{NaN:1,"event":"X","userId":"u"}',
+      '{"event":"X","userId":"u","a":NaN1}',
+      '{"a":Infinity.5}',
+    ]) {
       refused(await worker.post("/v1/track", body), 400, "malformed_json");
     }
     await nothingMeasured();
