@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::Millis;
+use crate::destination::Class;
 pub use crate::destination::{
     Destination, Judgement, PartialSuccess, PermanentRejection, Reply, RetryReason, RetryableError,
     WriterId,
@@ -211,7 +212,7 @@ impl<'a> Delivery<'a> {
         &self.failed
     }
 
-    /// Returns how often the destination has answered with which status.
+    /// Returns how often the destination has answered with which status, but for success.
     #[must_use]
     pub fn answers(&self) -> &BTreeMap<u16, u64> {
         &self.answers
@@ -273,7 +274,9 @@ impl<'a> Delivery<'a> {
         let (_, job) = self.in_flight.swap_remove(place);
         let judgement = match arrival {
             Arrival::Answered(reply) => {
-                *self.answers.entry(reply.status).or_default() += 1;
+                if Class::of(reply.status) != Class::Success {
+                    *self.answers.entry(reply.status).or_default() += 1;
+                }
                 self.destination.judge(reply, &self.batch(&job.members), now)
             }
             Arrival::TimedOut => unavailable("no answer in time"),

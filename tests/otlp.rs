@@ -139,6 +139,8 @@ fn solarwinds_is_told_a_unit_and_no_source_is_no_attribute() {
 }
 
 #[test]
+// It is one table.
+#[allow(clippy::too_many_lines)]
 fn every_answer_is_judged_as_the_table_says() {
     let settings = otlp([("OTLP_HEADERS", format!("Authorization=Bearer%20{TOKEN},x=1").as_str())]);
     let destination = destination(&settings);

@@ -156,8 +156,10 @@ async function exchange(settings, body, timeout, line) {
   } catch {
     return unavailable("no answer in time, or the connection failed");
   }
-  line.answers ??= {};
-  line.answers[response.status] = (line.answers[response.status] ?? 0) + 1;
+  if (!response.ok) {
+    line.answers ??= {};
+    line.answers[response.status] = (line.answers[response.status] ?? 0) + 1;
+  }
   return judge(response, text);
 }
 

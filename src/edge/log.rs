@@ -36,7 +36,7 @@ pub(super) struct Line {
     pub(super) gauges: usize,
     #[serde(rename = "libratoRequests")]
     pub(super) requests: u64,
-    /// How often the destination has answered with which status.
+    /// How often the destination has answered with which status, but for success.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) answers: BTreeMap<u16, u64>,
     #[serde(skip_serializing_if = "is_zero")]
@@ -57,7 +57,7 @@ pub(super) struct ConsumerLine {
     delivered: usize,
     #[serde(rename = "libratoRequests")]
     pub(super) requests: u64,
-    /// How often the destination has answered with which status.
+    /// How often the destination has answered with which status, but for success.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) answers: BTreeMap<u16, u64>,
     #[serde(skip_serializing_if = "is_zero")]

@@ -95,7 +95,7 @@ pub(super) struct Report {
     pub(super) outcomes: Vec<Outcome>,
     /// How many requests it took.
     pub(super) requests: u64,
-    /// How often the destination has answered with which status.
+    /// How often the destination has answered with which status, but for success.
     pub(super) answers: BTreeMap<u16, u64>,
     /// The measurements of each request that failed.
     pub(super) failed: Vec<Vec<usize>>,

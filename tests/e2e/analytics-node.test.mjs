@@ -91,12 +91,13 @@ describe("@segment/analytics-node", () => {
     assert.deepEqual(await librato.totals(), total(some));
   });
 
-  it("what is refused is dropped and reported: the library does not send it again", async () => {
+  // A batch that could be read is answered 200, so the library has nothing to report: the log line tells what was refused.
+  it("what is refused is dropped: the library does not send it again", async () => {
     const errors = await analytics({ flushAt: 1 }, (client) => {
       client.track({ userId, event: "Refused", properties: { value: "much" } });
       client.track({ userId, event: "Taken" });
     });
-    assert.equal(errors.length, 1);
+    assert.deepEqual(errors, []);
     assert.deepEqual(await librato.totals(), { "Taken Taken": { count: 1, sum: 1 } });
   });
 });

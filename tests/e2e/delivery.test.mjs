@@ -101,6 +101,7 @@ describe("the request to Librato", () => {
       gauges: [
         {
           name: "Order-Completed",
+          display_name: "Order Completed",
           source: "shop-1",
           measure_time: at,
           value: 2,
@@ -122,6 +123,7 @@ describe("the request to Librato", () => {
       gauges: [
         {
           name: "Merged",
+          display_name: "Merged",
           source: "Merged",
           measure_time: Date.parse(timestamp) / 1000,
           count: 4,
@@ -145,7 +147,8 @@ describe("the request to Librato", () => {
         succeeded(await other.post("/v1/track", track("Period", { properties: { value: 2 } })));
         const [{ measure_time, ...gauge }] = upstream.gauges;
         assert.ok(Number.isInteger(measure_time));
-        assert.deepEqual(gauge, { name: "Period", source: "Period", value: 2, ...expected });
+        const own = { name: "Period", display_name: "Period", source: "Period", value: 2 };
+        assert.deepEqual(gauge, { ...own, ...expected });
       });
     });
   }
@@ -268,8 +271,9 @@ describe("400, or 2xx with `errors`: the offender is found and set aside, the re
     "in nested objects": () => params({ gauges: { 17: { name: ["is not acceptable"] } } }),
     "in `request`": () => ({ status: 400, body: { errors: { request: ["is somehow wrong"] } } }),
     "in a bare string": () => ({ status: 400, body: { errors: { request: "is somehow wrong" } } }),
-    "in plain text": () => ({ status: 400, body: "Bad Request" }),
-    "without a word": () => ({ status: 400 }),
+    // As for a body that is no JSON: https://github.com/micrometer-metrics/micrometer/issues/1108.
+    "by a code": () => ({ status: 400, body: { code: 400, message: "Unable to process JSON" } }),
+    "without a word": () => ({ status: 400, body: { errors: [""] } }),
     "by a 200 with `errors`": () => ({ status: 200, body: { errors: ["one of them is wrong"] } }),
     "by a 202 with `errors`": () => ({ status: 202, body: { errors: [{ param: "value", message: "is wrong" }] } }),
     "by the name of another": () => params({ name: ["metric-7 is not a valid metric name"] }),
@@ -583,7 +587,7 @@ describe("413: halved", () => {
 });
 
 describe("other 4xx: set aside", () => {
-  for (const status of [402, 404, 405, 409, 410, 415, 422]) {
+  for (const status of [402, 406, 409, 410, 415, 422]) {
     it(`${status}`, async () => {
       librato.play([], () => ({ status, body: { errors: { request: ["no"] } } }));
       refused(await worker.post("/v1/track", track("Aside")), 400, "refused_by_librato");
@@ -597,6 +601,55 @@ describe("other 4xx: set aside", () => {
       assert.equal(librato.requests.length, 1);
     });
   }
+});
+
+describe("400 in any other form: something on the way hiccups, and nothing is judged", () => {
+  const forms = {
+    "no body": {},
+    "a page": { body: "<html><h1>400 Bad Request</h1></html>", headers: { "content-type": "text/html" } },
+    "plain text": { body: "Bad Request" },
+    "another service's JSON": { body: { message: "Bad Request" } },
+    "empty errors": { body: { errors: [] } },
+    "an array": { body: ["Bad Request"] },
+  };
+  for (const [what, form] of Object.entries(forms)) {
+    it(`${what}: 503 after two tries, and a single one costs nothing`, async () => {
+      const answer = { status: 400, ...form };
+      librato.play([], () => answer);
+      const events = tracks(MOST_GAUGES);
+      refused(await send(events), 503, "upstream_unavailable");
+      assert.equal(librato.requests.length, 2);
+
+      librato.play([answer]);
+      succeeded(await send(events));
+      assert.equal(librato.requests.length, 2);
+      storedOnce(events);
+    });
+  }
+});
+
+describe("404, 405: the operator's fault, kept and tried again", () => {
+  for (const status of [404, 405]) {
+    for (const [what, form] of [
+      ["without a body", {}],
+      ["a page", { body: "<html>Not Found</html>", headers: { "content-type": "text/html" } }],
+      ["in JSON", { body: { errors: { request: ["Not Found"] } } }],
+    ]) {
+      it(`${status} ${what}: 503 misconfigured, which names the URL`, async () => {
+        librato.play([], () => ({ status, ...form }));
+        const answer = await send(tracks(MOST_GAUGES));
+        refused(answer, 503, "misconfigured", /LIBRATO_URL/);
+        assert.ok(librato.requests.length <= 2, `${librato.requests.length} requests`);
+      });
+    }
+  }
+
+  it("once: delivered", async () => {
+    librato.play([{ status: 404 }]);
+    const events = tracks(5);
+    succeeded(await send(events));
+    storedOnce(events);
+  });
 });
 
 describe("5xx, time-out, network fault: two tries within 6 s, then 503", () => {
@@ -766,7 +819,7 @@ describe("many requests at the same time", () => {
       [],
       strict(
         ({ name }) => name.startsWith("Bad"),
-        () => ({ status: 400 }),
+        () => ({ status: 400, body: { errors: [""] } }),
       ),
     );
     const sent = Array.from({ length: 50 }, (_, index) => index);
