@@ -338,11 +338,25 @@ pub fn is_address(url: &str) -> bool {
     host.parse::<IpAddr>().is_ok_and(|address| !address.is_loopback())
 }
 
-/// Seconds until a moment that a `Retry-After` names, as a number or as a date.
+/// Seconds until a moment that a `Retry-After` names, as a number or as a date. Many write a number with a fraction.
 #[must_use]
 pub fn retry_after(reply: &Reply, now: Millis) -> Option<u32> {
     let text = reply.retry_after.as_deref()?.trim();
-    text.parse().ok().or_else(|| seconds_until(http_date(text)?, now))
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if fraction.bytes().all(|byte| byte.is_ascii_digit())
+        && let Ok(seconds) = whole.parse::<u32>()
+    {
+        let is_more = fraction.bytes().any(|byte| byte != b'0');
+        return Some(seconds.saturating_add(is_more.into()));
+    }
+    seconds_until(http_date(text)?, now)
+}
+
+/// Returns whether an answer is a page and nothing that an API says: of a gateway, or of a site that answers 200 with its
+/// own page to every path that it does not know.
+#[must_use]
+pub fn is_page(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'<')
 }
 
 /// Whole seconds until a moment, at least one.

@@ -204,6 +204,8 @@ fn the_pause_that_librato_asks_for_is_passed_on() {
         (Some("7"), None, Some(7)),
         (Some(" 120 "), Some(5), Some(120)),
         (Some("Mon, 23 Nov 2026 12:01:40 GMT"), None, Some(100)),
+        // https://github.com/urllib3/urllib3/issues/2861
+        (Some("119.503"), None, Some(120)),
         (Some("soon"), None, None),
         (Some("soon"), Some(30), Some(30)),
         (None, Some(30), Some(30)),

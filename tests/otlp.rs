@@ -177,8 +177,16 @@ fn every_answer_is_judged_as_the_table_says() {
             "no",
         ),
         (json(r#"{"partialSuccess":{"rejectedDataPoints":2}}"#), 2, refused, ""),
-        (json("<html>Sign in</html>"), 0, other, ""),
         (json("{"), 0, other, ""),
+        (json("OK"), 0, other, ""),
+        (json("<html>Sign in</html>"), 0, other, ""),
+        (partial(-1, "below nothing"), 0, "the OTLP endpoint warns", "below nothing"),
+        (
+            json(r#"{"partialSuccess":{"rejectedDataPoints":"-2","errorMessage":"no"}}"#),
+            0,
+            "the OTLP endpoint warns",
+            "no",
+        ),
     ] {
         // Any success is one.
         for status in [200, 202, 204, 299] {
@@ -198,6 +206,16 @@ fn every_answer_is_judged_as_the_table_says() {
         (501, RetryReason::Unavailable, None, None),
         (502, RetryReason::Unavailable, None, None),
         (503, RetryReason::Unavailable, Some("Mon, 23 Nov 2026 12:01:40 GMT"), Some(100)),
+        (503, RetryReason::Unavailable, Some("Mon, 23 Nov 2020 12:01:40 GMT"), Some(1)),
+        // https://github.com/getsentry/sentry/issues/7919
+        (429, RetryReason::Throttled, Some("292.052427053"), Some(293)),
+        (429, RetryReason::Throttled, Some("2.0"), Some(2)),
+        (429, RetryReason::Throttled, Some("0.129"), Some(1)),
+        (429, RetryReason::Throttled, Some("-1.5"), None),
+        (429, RetryReason::Throttled, Some("1e3"), None),
+        (429, RetryReason::Throttled, Some("4294967296.5"), None),
+        (429, RetryReason::Throttled, Some("4294967295.5"), Some(u32::MAX)),
+        (429, RetryReason::Throttled, Some(""), None),
         (504, RetryReason::Unavailable, Some("soon"), None),
         (599, RetryReason::Unavailable, None, None),
         (301, RetryReason::Unavailable, None, None),
@@ -246,6 +264,22 @@ fn every_answer_is_judged_as_the_table_says() {
 }
 
 #[test]
+fn what_stands_in_basic_is_not_told_either() {
+    // `printf 123456:glc_hunter2 | base64`
+    let settings = otlp([("OTLP_HEADERS", "Authorization=Basic%20MTIzNDU2OmdsY19odW50ZXIy")]);
+    for (said, told) in [
+        ("invalid token glc_hunter2", "invalid token …"),
+        ("no user 123456:glc_hunter2", "no user …"),
+        ("bad Basic MTIzNDU2OmdsY19odW50ZXIy", "bad …"),
+        ("bad MTIzNDU2OmdsY19odW50ZXIy", "bad …"),
+        ("no tenant 123456", "no tenant 123456"),
+    ] {
+        let reply = Reply { status: 401, body: said.into(), ..Reply::default() };
+        assert_eq!(destination(&settings).words(&reply), told);
+    }
+}
+
+#[test]
 fn health_asks_with_an_empty_request() {
     let settings = otlp([]);
     let destination = destination(&settings);
@@ -254,7 +288,12 @@ fn health_asks_with_an_empty_request() {
     for status in [200, 202, 400] {
         assert_eq!(checked(answered(status)), Ok(()));
     }
+    let page = Reply { status: 200, body: b"<!doctype html>".to_vec(), ..Reply::default() };
     for (arrival, message) in [
+        (
+            Arrival::Answered(page),
+            "OTLP_URL: expected a URL at which the OTLP endpoint takes measurements, found none there",
+        ),
         (answered(401), "OTLP_HEADERS: expected credentials that the OTLP endpoint accepts"),
         (answered(403), "OTLP_HEADERS: expected credentials that the OTLP endpoint accepts"),
         (answered(404), "OTLP_URL: expected an answer of 200, found 404"),

@@ -36,7 +36,11 @@ pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::R
     }
     let script = match route {
         _ if !head.is_get() => None,
-        Route::Library(key) if settings.knows(key) => library::library(platform, key, origin).await,
+        Route::Library { write_key, is_prefixed } if settings.knows(write_key) => {
+            let public_url =
+                settings.public_url.as_ref().map(|_| settings.root(head.origin(), is_prefixed));
+            library::library(platform, write_key, public_url.as_deref(), origin).await
+        }
         Route::LibraryChunk(file) => library::chunk(platform, file, origin).await,
         _ => None,
     };
@@ -135,7 +139,10 @@ impl RequestHandler<'_> {
             }
             Route::Settings { write_key, is_prefixed } if self.settings.knows(write_key) => {
                 require(self.settings, Need::Library)?;
-                Ok(segment::library::settings(write_key, &self.root(is_prefixed)))
+                Ok(segment::library::settings(
+                    write_key,
+                    &self.settings.root(self.head.origin(), is_prefixed),
+                ))
             }
             Route::SourceConfig => {
                 require(self.settings, Need::Library)?;
@@ -146,7 +153,7 @@ impl RequestHandler<'_> {
             Route::SetAside | Route::Replay => self.dead_letters(route).await,
             Route::Health => self.health().await,
             Route::Settings { .. }
-            | Route::Library(_)
+            | Route::Library { .. }
             | Route::LibraryChunk(_)
             | Route::Unknown => {
                 require(self.settings, Need::Library)?;
@@ -159,7 +166,7 @@ impl RequestHandler<'_> {
     async fn health(&self) -> Result<Answer> {
         let is_deep = query::parameter(self.head.query(), "deep").is_some_and(|deep| deep == "1");
         let deployment = Deployment {
-            public_url: self.root(false),
+            public_url: self.settings.root(self.head.origin(), false),
             is_durable: self.platform.measurements().is_some(),
             missing_bindings: self.platform.missing_bindings(),
         };
@@ -292,13 +299,6 @@ impl RequestHandler<'_> {
         let seconds = seconds(gauges);
         let given = once::writer(self.platform, seconds, WRITER_TIMEOUT).await;
         given.unwrap_or_else(|| WriterId::random(random()))
-    }
-
-    /// Returns scheme, host and path at which clients reach the routes.
-    fn root(&self, is_prefixed: bool) -> String {
-        let root = self.settings.public_url.as_deref().unwrap_or_else(|| self.head.origin());
-        let prefix = if is_prefixed { self.settings.path_prefix.as_str() } else { "" };
-        format!("{root}{prefix}")
     }
 
     pub(super) fn deadline(&self) -> Millis {

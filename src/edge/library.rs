@@ -24,10 +24,11 @@ pub(super) enum Keep {
 pub(super) async fn library(
     platform: &Platform,
     write_key: &str,
+    public_url: Option<&str>,
     origin: Origin<'_>,
 ) -> Option<Response> {
     let script = asset(platform, "analytics.min.js").await?;
-    let Some(public_url) = &platform.settings().public_url else {
+    let Some(public_url) = public_url else {
         return respond(&script, origin, Keep::AnHour);
     };
     let bytes = beginning(&script, MAX_LIBRARY).await.ok()?;

@@ -244,9 +244,12 @@ pub fn with_words_quoted(text: &str) -> Option<String> {
             b'"' => in_string = !in_string,
             b'N' | b'I' | b'-' if !in_string => {
                 let rest = text.get(at..).unwrap_or_default();
-                let Some(word) = WORDS.iter().find(|word| rest.starts_with(**word)) else {
-                    continue;
+                // A value, and no key and no part of another word.
+                let is_value = |word: &&&str| {
+                    let behind = rest.strip_prefix(**word).map(str::trim_ascii_start);
+                    behind.is_some_and(|rest| rest.is_empty() || rest.starts_with([',', ']', '}']))
                 };
+                let Some(word) = WORDS.iter().find(is_value) else { continue };
                 quoted.push_str(text.get(taken..at).unwrap_or_default());
                 quoted.extend(["\"", word, "\""]);
                 taken = at + word.len();
@@ -312,6 +315,9 @@ mod tests {
             (r#"{"NaN":"NaN \" Infinity","b":-1}"#, None),
             (r#"{"a":"\\","b":NaN}"#, Some(r#"{"a":"\\","b":"NaN"}"#)),
             (r#"{"é":"é","b":NaN,"c":"NaN"}"#, Some(r#"{"é":"é","b":"NaN","c":"NaN"}"#)),
+            ("{NaN:1}", None),
+            ("[NaN1,Infinity.5]", None),
+            ("[NaN\n]", Some("[\"NaN\"\n]")),
             ("-", None),
             ("N", None),
             ("", None),

@@ -8,7 +8,7 @@ use super::proto::{ExportResponse, Status};
 use crate::Millis;
 use crate::destination::{
     Class, Judgement, PartialSuccess, PermanentRejection, Reply, RetryReason, RetryableError,
-    redact, retry_after,
+    is_page, redact, retry_after,
 };
 use crate::secret::Secret;
 
@@ -28,7 +28,7 @@ pub(super) fn reply(reply: &Reply, now: Millis, secrets: &[Secret]) -> Judgement
         // Only 200, says the protocol; the Collector takes any.
         Class::Success => taken(&reply.body, secrets),
         // A page in HTML is a gateway's.
-        Class::BadRequest if is_html(&reply.body) => later(RetryReason::Unavailable),
+        Class::BadRequest if is_page(&reply.body) => later(RetryReason::Unavailable),
         Class::BadRequest => Judgement::Refused(PermanentRejection {
             reason: refusal(),
             suspects: Vec::new(),
@@ -72,10 +72,6 @@ fn of_json(body: &Value) -> (i64, String) {
     let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
     let words = field("errorMessage").and_then(Value::as_str).unwrap_or_default();
     (field("rejectedDataPoints").and_then(number).unwrap_or_default(), words.to_owned())
-}
-
-fn is_html(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'<')
 }
 
 /// Returns the words of a refusal: of a `Status` in protobuf or JSON, or text.

@@ -63,7 +63,7 @@ pub fn preflight_headers(requested: Option<&str>) -> Vec<(&'static str, String)>
         }
     }
     vec![
-        ("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, OPTIONS".to_owned()),
+        ("Access-Control-Allow-Methods", "GET, POST, OPTIONS".to_owned()),
         ("Access-Control-Allow-Headers", allowed),
         ("Access-Control-Max-Age", "86400".to_owned()),
     ]

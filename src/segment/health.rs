@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::answer::{Answer, ApiError, ErrorBody, ErrorCode, Result};
 use crate::delivery::Arrival;
-use crate::destination::{Destination, Names};
+use crate::destination::{Destination, Names, is_page};
 use crate::settings::{Need, Problem, Settings};
 
 /// Fails a request that needs settings which are missing or malformed. Names all of them and shows no value.
@@ -55,7 +55,7 @@ pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<()> {
         return Err(ApiError::new(ErrorCode::UpstreamUnavailable, message));
     };
     if destination.is_healthy_status(reply.status) {
-        return Ok(());
+        return if is_page(&reply.body) { Err(misdirected(names)) } else { Ok(()) };
     }
     let mut failure = match reply.status {
         401 | 403 => bad_credentials(names),

@@ -54,7 +54,12 @@ pub enum Route<'a> {
     /// What `RudderStack`'s libraries load first. The write key stands elsewhere.
     SourceConfig,
     /// analytics.js itself, under the write key that it is to use.
-    Library(&'a str),
+    Library {
+        /// The write key of the path.
+        write_key: &'a str,
+        /// Whether the path begins with `PATH_PREFIX`.
+        is_prefixed: bool,
+    },
     /// A part of analytics.js that it loads when it needs it, by the name of its file.
     LibraryChunk(&'a str),
     /// What was set aside, for the operator.
@@ -88,7 +93,9 @@ impl<'a> Route<'a> {
         }
         match *rest {
             ["projects", write_key, "settings"] => Self::Settings { write_key, is_prefixed },
-            ["analytics.js", "v1", write_key, "analytics.min.js"] => Self::Library(write_key),
+            ["analytics.js", "v1", write_key, "analytics.min.js"] => {
+                Self::Library { write_key, is_prefixed }
+            }
             ["analytics-next", "bundles", file] => Self::LibraryChunk(file),
             ["sourceConfig"] => Self::SourceConfig,
             ["pixel", name] | ["pixel", "v1", name] => {
@@ -106,7 +113,10 @@ impl<'a> Route<'a> {
             ["set-aside", "replay"] => Self::Replay,
             ["health"] => Self::Health,
             // A name that no filter knows, for the library of sites that have a prefix of their own.
-            [file] if is_prefixed => file.strip_suffix(".js").map_or(Self::Unknown, Self::Library),
+            [file] if is_prefixed => match file.strip_suffix(".js") {
+                Some(write_key) => Self::Library { write_key, is_prefixed },
+                None => Self::Unknown,
+            },
             _ => Self::Unknown,
         }
     }
@@ -125,7 +135,7 @@ impl<'a> Route<'a> {
             Self::LibraryMetrics => "library-metrics",
             Self::Settings { .. } => "settings",
             Self::SourceConfig => "source-config",
-            Self::Library(_) => "library",
+            Self::Library { .. } => "library",
             Self::LibraryChunk(_) => "library-chunk",
             Self::SetAside => "set-aside",
             Self::Replay => "replay",
@@ -145,7 +155,7 @@ impl<'a> Route<'a> {
             Self::Pixel(_)
             | Self::Settings { .. }
             | Self::SourceConfig
-            | Self::Library(_)
+            | Self::Library { .. }
             | Self::LibraryChunk(_)
             | Self::Health
             | Self::Unknown => "GET, HEAD, OPTIONS",
@@ -244,12 +254,13 @@ mod tests {
 
     #[test]
     fn the_library_has_names_and_parts() {
-        for path in [
-            "/analytics.js/v1/k/analytics.min.js",
-            "/x/analytics.js/v1/k/analytics.min.js",
-            "/x/k.js",
+        for (path, is_prefixed) in [
+            ("/analytics.js/v1/k/analytics.min.js", false),
+            ("/x/analytics.js/v1/k/analytics.min.js", true),
+            ("/x/k.js", true),
         ] {
-            assert_eq!(Route::of(path, "/x"), Route::Library("k"), "{path}");
+            let library = Route::Library { write_key: "k", is_prefixed };
+            assert_eq!(Route::of(path, "/x"), library, "{path}");
         }
         for path in ["/analytics-next/bundles/a.js", "/x/analytics-next/bundles/a.js"] {
             assert_eq!(Route::of(path, "/x"), Route::LibraryChunk("a.js"), "{path}");

@@ -186,6 +186,15 @@ impl Settings {
         self.destination.as_ref().map_or(MAX_NAME, |destination| destination.max_name())
     }
 
+    /// Returns scheme, host and path at which clients reach the routes: `PUBLIC_URL`, or the request's own `origin`, and
+    /// `PATH_PREFIX` where they are to go on under it.
+    #[must_use]
+    pub fn root(&self, origin: &str, is_prefixed: bool) -> String {
+        let root = self.public_url.as_deref().unwrap_or(origin);
+        let prefix = if is_prefixed { self.path_prefix.as_str() } else { "" };
+        format!("{root}{prefix}")
+    }
+
     /// Returns whether a metric may be created: by its name, or by what it is without `METRIC_PREFIX`.
     #[must_use]
     pub fn allows(&self, metric: &str) -> bool {
