@@ -463,6 +463,8 @@ describe("the peer in JavaScript gives what the Worker gives", () => {
       ["/v1/track", ""],
       ["/v1/track", "{"],
       ["/v1/track", '{"event":NaN'],
+      ["/v1/track", '{"event":"X","userId":"u",NaN:1}'],
+      ["/v1/track", '{"event":"X","userId":"u","x":[NaN ,-Infinity\n]}'],
       ["/v1/track", "null"],
       ["/v1/track", `\ufeff ${JSON.stringify(good)} `],
       ["/v1/track", Uint8Array.of(0x7b, 0xff)],
@@ -557,6 +559,7 @@ describe("the peer in JavaScript gives what the Worker gives", () => {
       { status: 429, headers: { "x-librato-ratelimit-std": "limit=10,remaining=0,reset=4102444800" } },
       { status: 500 },
       { status: 503, headers: { "retry-after": "9" } },
+      { status: 503, headers: { "retry-after": "9.2" } },
     ]) {
       direct.play(answer);
       const { answer: told } = await direct.compare({ path: "/v1/track", body });
