@@ -1,4 +1,4 @@
-//! Heap allocations of the core: what an event more costs, once buffers have found their size.
+//! Heap allocations of the core: the cost of one more event, once buffers have grown to their size.
 
 #![allow(clippy::cast_precision_loss)]
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
@@ -6,7 +6,7 @@
 #[path = "../bench/batch.rs"]
 mod batch;
 
-/// From the text of a batch to the body of the request to Librato.
+/// Counts allocations from the text of a batch to the body of the request to Librato.
 #[test]
 fn an_event_costs_at_most_three_allocations() {
     let settings = batch::settings();

@@ -1,7 +1,7 @@
-//! The delivery, played through against a model of Librato: whatever it answers, in whatever order,
-//! everything is delivered, set aside or kept, and counts twice only where an answer was lost.
+//! Simulated deliveries to a model of Librato: for any answers in any order, every measurement is
+//! delivered, set aside or kept, and counts twice only if an answer was lost.
 
-// A test may fail by a panic; the Worker may not.
+// Tests may panic; the Worker may not.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -98,8 +98,8 @@ fn in_fair_weather_one_request_carries_three_hundred() {
 
 #[test]
 fn the_offender_is_found_and_the_rest_delivered() {
-    // How many requests it takes at most: by name it is one refusal, the others and the narrowing
-    // of the suspects; without a hint it is halving.
+    // The most requests: with a name, one refusal, the others, and the search among the suspects;
+    // without, the halving.
     for (wording, most) in [
         (Wording::NamesTheField, 3),
         (Wording::NamesTheCulprit, 15),
@@ -151,7 +151,7 @@ fn every_answer_is_judged_as_the_table_says() {
         (400, r#"{"errors":{"params":{"name":["is not present"]}}}"#, 1, set_aside()),
         (400, r#"{"errors":["Payload must include at least 1 measurement"]}"#, 1, set_aside()),
         (400, r#"{"code":400,"message":"Unable to process JSON"}"#, 1, set_aside()),
-        // What stands before Librato hiccups: https://github.com/heroku/x/pull/13.
+        // A gateway before Librato fails: https://github.com/heroku/x/pull/13.
         (400, "", 2, unavailable()),
         (400, "<html>Bad Request</html>", 2, unavailable()),
         (400, r#"{"message":"Bad Request"}"#, 2, unavailable()),
@@ -224,7 +224,7 @@ fn the_pause_that_librato_asks_for_is_passed_on() {
 
 #[test]
 fn after_a_final_failure_nothing_more_is_begun() {
-    // The client will send all of it again: what is sent now would count twice.
+    // The client will send everything again, so that points sent now would count twice.
     let course = play(
         &measurements(2_500),
         &mut model(&[], Wording::Vague),

@@ -1,8 +1,8 @@
-//! What holds for any bytes at all: the fuzz targets.
+//! Fuzz targets: properties that hold for any bytes.
 //!
 //! `cargo test` runs each of them for a second, from the seeds in `tests/fixtures/fuzz`.
-//! `cargo bolero test` runs one for as long as it is told to, and learns from the branches that an
-//! input takes. Its sanitizer is what wants `--rustc-bootstrap` on stable Rust:
+//! `cargo bolero test` runs one for a given time, guided by coverage. Its sanitizer needs
+//! `--rustc-bootstrap` on stable Rust:
 //!
 //! ```sh
 //! cargo install cargo-bolero --version 0.13.5 --locked --no-default-features --features libfuzzer
@@ -10,9 +10,9 @@
 //!     -T 10m -E tests/fixtures/fuzz/event
 //! ```
 //!
-//! What it finds lands under `tests/__fuzz__`, where `cargo test` takes it up.
+//! Its findings are stored in `tests/__fuzz__`, from where `cargo test` replays them.
 
-// A test may fail by a panic; the Worker may not.
+// Tests may panic; the Worker may not.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -43,15 +43,15 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha1::Sha1;
 
-/// A target is a test that hands whatever the engine thinks up to a function that must not panic:
-/// first as it is, then as edits to one of the target's seeds. An engine that cannot learn would
-/// not get past the first bracket by chance.
+/// Defines a fuzz target: a test that passes each input of the engine to a function that must not
+/// panic, first as it is, then as edits to one of the target's seeds. An engine without coverage
+/// would hardly get past the first bracket.
 macro_rules! targets {
     ($($name:ident: $seeds:literal, $judge:ident;)*) => {$(
         #[test]
         fn $name() {
             let seeds = Seeds::of($seeds);
-            // Shrinking would only blur what the edits have made.
+            // Shrinking would not make an edited seed any clearer.
             check!().with_shrink_time(Duration::ZERO).for_each(|input: &[u8]| {
                 let edited = seeds.edited(input);
                 for input in [input, &edited] {
@@ -75,7 +75,7 @@ targets! {
     fuzz_answer: "answer", answer_of_librato;
 }
 
-/// An input that is printed when it has led to a panic: the engine knows only what was edited.
+/// An input that is printed after a panic, since the engine only knows the edits.
 struct Shown<'a>(&'a [u8]);
 
 impl Drop for Shown<'_> {
@@ -86,7 +86,7 @@ impl Drop for Shown<'_> {
     }
 }
 
-/// What inputs that mean something are made of.
+/// Fragments of meaningful inputs.
 static PIECES: LazyLock<Vec<&str>> = LazyLock::new(|| {
     r#"{ } [ ] " \ , : null true false 0 -0 1e999 9 \ud800 \u0000 "" é 😀 & = % + . - -- Z T12:00
     \ud83d \ude00 +02:00 2026 "value": "source": "Librato": "All": "providers": "type":"track" "batch":[
@@ -95,7 +95,7 @@ static PIECES: LazyLock<Vec<&str>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Good inputs of a target.
+/// Valid inputs of a target.
 struct Seeds(Vec<Vec<u8>>);
 
 impl Seeds {
@@ -107,8 +107,8 @@ impl Seeds {
         Self(files.iter().map(|file| fs::read(file).unwrap()).collect())
     }
 
-    /// The first byte chooses a seed, the second how many edits are made to it, and each edit is
-    /// four further bytes.
+    /// Edits a seed: the first byte chooses it, the second is the number of edits, and each edit is four
+    /// further bytes.
     fn edited(&self, input: &[u8]) -> Vec<u8> {
         let (choice, edits) = input.split_at(input.len().min(2));
         let [seed, count] = [0, 1].map(|n| choice.get(n).copied().map_or(0, usize::from));
@@ -133,7 +133,7 @@ const TOKEN: &str = "hunter2-hunter2-hunter2";
 static SETTINGS: LazyLock<Settings> =
     LazyLock::new(|| settings([("LIBRATO_TOKEN", TOKEN), ("CONSENT_CATEGORIES", "a")]));
 
-/// What becomes of a request is one of few things, and what is measured is what Librato takes.
+/// Checks that a request has one of few outcomes, and that Librato accepts all measurements.
 fn check_taken(taken: &Result<ParsedRequest>) {
     let answer = match taken {
         Ok(intake) => intake.answer(),
@@ -171,14 +171,14 @@ fn is_name(text: &str, also: &[u8]) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b) || also.contains(&b))
 }
 
-/// What another reader of JSON makes of a text. In an object that begins with such a key `Value`
-/// would read the text that stands under it.
+/// Parses a text with another reader of JSON. Texts with a private key of `serde_json` are left out, as
+/// `Value` gives it a meaning.
 fn other_reader(text: &str) -> Option<Value> {
     let is_literal = !text.contains("$serde_json::private");
     serde_json::from_str(text).ok().filter(|_| is_literal && !is_too_deep(text.as_bytes()))
 }
 
-/// A string means what it means to another reader; where that takes no half of a character, something stands for it.
+/// Compares strings with another reader. A lone surrogate, which that refuses, must become U+FFFD.
 fn string(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let quoted = format!("\"{text}\"");
@@ -190,7 +190,7 @@ fn string(input: &[u8]) {
     }
 }
 
-/// Words that JSON does not have are put in quotation marks where another reader would stop at them, and nothing else is.
+/// Checks that words that JSON does not have are quoted where another reader would stop at them, and nothing else.
 fn words(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let Some(quoted) = with_words_quoted(text) else { return };
@@ -198,7 +198,7 @@ fn words(input: &[u8]) {
     assert!(serde_json::from_str::<IgnoredAny>(text).is_err(), "{text}");
 }
 
-/// An event means the same whether it comes alone or as a batch of one.
+/// Checks that an event has the same outcome alone and as a batch of one.
 fn event(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let value = other_reader(text);
@@ -217,7 +217,7 @@ fn event(input: &[u8]) {
     }
 }
 
-/// A batch has the members that any other reader of JSON finds in it; so has a webhook's array.
+/// Compares the members of a batch, and of a webhook's array, with another reader of JSON.
 fn envelope(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let value = other_reader(text);
@@ -263,7 +263,7 @@ fn envelope(input: &[u8]) {
     check_taken(&ingest::parse(text, &call));
 }
 
-/// A moment is one that JavaScript can hold, and moves by its zone.
+/// Checks that a moment is in the range of JavaScript, and shifted by its zone.
 fn timestamp(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let read = |text: &str| Timestamp::read(&Scalar::Text(text.into()), |_| None);
@@ -281,7 +281,7 @@ fn timestamp(input: &[u8]) {
         assert!(moment >= 0, "{moment}");
     }
 
-    // A run of so many digits is a count of seconds, whatever stands after it.
+    // A run of this many digits is a number of seconds, with any text after it.
     let is_count = text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 10);
     if let (Some((day, time)), Timestamp::At(utc), false) =
         (text.split_once('T'), read(&format!("{text}Z")), is_count)
@@ -293,7 +293,7 @@ fn timestamp(input: &[u8]) {
         }
     }
 
-    // Whatever it is, an event can bear it, also from a clock that is far off.
+    // An event can have any timestamp, also from a clock that is far off.
     for body in [
         json!({"event": "A", "userId": "u", "timestamp": text}),
         json!({"event": "A", "userId": "u", "timestamp": text, "sentAt": text}),
@@ -304,8 +304,8 @@ fn timestamp(input: &[u8]) {
     }
 }
 
-/// A query's event arrives as it was sent, however that was encoded; what runs in a page is a
-/// function's name.
+/// Checks that an event in a query arrives as it was sent, in any encoding, and that a callback is the
+/// name of a function.
 fn pixel_query(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(event) = pixel::event(text) {
@@ -344,8 +344,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}"))
 }
 
-/// A signature holds for the very bytes that it was made of, or for the first element of an array,
-/// and for nothing else. The input is a secret, a line break and a body.
+/// Checks that a signature is valid for the signed bytes, or for the first element of an array, and
+/// for nothing else. The input is a secret, a line break and a body.
 fn signature(input: &[u8]) {
     let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let secret = String::from_utf8_lossy(&input[..line]);
@@ -382,7 +382,7 @@ fn signature(input: &[u8]) {
     }
 }
 
-/// A header names a key or nothing, and never an empty one.
+/// Checks that a header has a key that is not empty, or none.
 fn basic(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Some(user) = credential::basic_user(text) {
@@ -400,8 +400,8 @@ fn basic(input: &[u8]) {
     }
 }
 
-/// Whatever Librato answers, it is judged, nobody is told a credential, and the delivery comes to an
-/// end. The input is a status, `Retry-After` and a rate limit, a line each, and a body.
+/// Checks for any answer of Librato that it is judged, that no credential leaks, and that the delivery
+/// ends. The input is a status, `Retry-After` and a rate limit, a line each, and a body.
 fn answer_of_librato(input: &[u8]) {
     let mut lines = input.splitn(4, |byte| *byte == b'\n');
     let mut line = || String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
@@ -446,7 +446,7 @@ fn answer_of_librato(input: &[u8]) {
         Judgement::Delivered | Judgement::TooLarge => "",
     };
     assert!(said.chars().count() < 400 && !said.contains(char::is_control), "{said:?}");
-    // Who says only a part of a token has not been told the token.
+    // A part of a token does not give the token away.
     let text: String = String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).collect();
     let (beginning, _) = TOKEN.split_at(8);
     let is_innocent = text.contains('\\') || text.replace(TOKEN, "").contains(beginning);

@@ -1,7 +1,7 @@
-//! Every rule of the mapping, by its table in `tests/fixtures/mapping`, and the recordings of the
-//! original destination in `tests/fixtures/original.jsonl`.
+//! Tests of every rule of the mapping, by its table in `tests/fixtures/mapping`, and of the
+//! recordings of the original destination in `tests/fixtures/original.jsonl`.
 
-// A test may fail by a panic; the Worker may not.
+// Tests may panic; the Worker may not.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod common;
@@ -44,7 +44,7 @@ struct Expectation {
 }
 
 thread_local! {
-    /// Whether the JavaScript engine would have been asked for a date.
+    /// Whether the JavaScript engine would have been asked to parse a date.
     static ENGINE_ASKED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -53,7 +53,7 @@ fn native_date(_: &str) -> Option<Millis> {
     None
 }
 
-/// Numbers are compared as numbers: `2` and `2.0` are the same gauge.
+/// Compares numbers as such: `2` and `2.0` are equal.
 fn same(actual: &Value, expected: &Value) -> bool {
     match (actual, expected) {
         (Value::Number(actual), Value::Number(expected)) => actual.as_f64() == expected.as_f64(),
@@ -125,7 +125,7 @@ fn every_rule_by_its_table() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let rule = path.file_stem().unwrap().to_string_lossy().into_owned();
-        // The engine's own date forms are checked where the engine is: `tests/e2e`.
+        // Dates that only the engine parses are tested with it, in `tests/e2e`.
         if rule == "timestamp-native" {
             continue;
         }
@@ -148,7 +148,7 @@ struct Recording<'a> {
     #[serde(rename = "in", borrow)]
     event: &'a RawValue,
     out: Option<Map<String, Value>>,
-    /// Its timestamp is one that only a JavaScript engine reads.
+    /// Whether only a JavaScript engine parses its timestamp.
     #[serde(default)]
     native: bool,
 }
@@ -163,7 +163,7 @@ fn names_values_sources_and_seconds_are_those_of_the_original() {
     for line in recorded.lines() {
         let recording: Recording = serde_json::from_str(line).unwrap();
         ENGINE_ASKED.with(|asked| asked.set(false));
-        // Compared in `tests/e2e`, in the engine.
+        // Compared in `tests/e2e`, with the engine.
         by_engine += usize::from(recording.native);
         let body = format!("{{\"batch\":[{}]}}", recording.event.get());
         let intake = post(&settings, "/v1/batch", &body, received_at, native_date).unwrap();

@@ -1,6 +1,6 @@
-//! The exact texts that clients are told: part of what users rely on.
+//! The exact texts of answers to clients, on which users rely.
 
-// A test may fail by a panic; the Worker may not.
+// Tests may panic; the Worker may not.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 mod common;

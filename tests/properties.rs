@@ -1,6 +1,6 @@
-//! What holds for every input.
+//! Properties that hold for every input.
 
-// A test may fail by a panic; the Worker may not.
+// Tests may panic; the Worker may not.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 // Exactness is the property.
 #![allow(clippy::float_cmp)]
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 const NOW: i64 = 1_795_435_200_250;
 
-/// Any JSON, with the field names of the protocol among the keys and its values among the values.
+/// Generates any JSON, with fields of the protocol among the keys and its values among the values.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -65,7 +65,8 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// An event that may well be measured: it has what is required, and now and then anything in its place.
+/// Generates an event that is likely to be measured: it has the required fields, and now and then
+/// anything in their place.
 fn nearly_event() -> impl Strategy<Value = Value> {
     let or_any = |usual: BoxedStrategy<Value>| prop_oneof![6 => usual, 1 => any_json()];
     let text = || "\\PC{1,300}".prop_map(Value::from).boxed();
@@ -84,7 +85,7 @@ fn nearly_event() -> impl Strategy<Value = Value> {
     )
 }
 
-/// Text that is nearly JSON: a valid one with a piece cut out, doubled or replaced.
+/// Generates almost valid JSON, with a piece removed, repeated or replaced.
 fn nearly_json() -> impl Strategy<Value = String> {
     (any_json(), any::<prop::sample::Index>(), 0_usize..8, "[\\[\\]{}\",:\\\\u0-9eE.+-]{0,6}")
         .prop_map(|(json, at, cut, put)| {
@@ -151,7 +152,7 @@ fn nothing_makes_anything_but_gauges_that_librato_takes() {
         Ok(())
     });
     checked.unwrap_or_else(|error| panic!("{error}"));
-    // What is true of no gauge at all proves nothing.
+    // A test of no gauge would prove nothing.
     for path in ["/v1/t", "/v1/p", "/v1/b"] {
         let count = measured.borrow().get(path).copied().unwrap_or_default();
         assert!(count > CASES / 10, "{path} has made {count} gauges");
@@ -182,7 +183,7 @@ proptest! {
             let members: Vec<_> = all.iter().zip(&places).filter(|(_, place)| **place == n).map(|(m, _)| m).collect();
             let samples = measurement.samples;
             prop_assert!(is_in_range(samples.sum), "a sum beyond {MAGNITUDE_LIMIT}");
-            // Added up in the order in which they came, so that there is one sum alone, to the last digit.
+            // Added up in the original order, so that the sum is exact to the last digit.
             let values = || members.iter().map(|member| member.samples.sum);
             let expected = Samples {
                 count: values().count() as u64,

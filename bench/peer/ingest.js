@@ -67,8 +67,8 @@ const tooLarge = new Rejection("event_too_large", `event: expected at most ${MAX
 const noObject = new Rejection("invalid_event", "event: expected an object");
 const noJsonObject = () => new Failure("invalid_event", "body: expected a JSON object");
 
-/** Matches strings, and the words that Python's `json.dumps` writes for numbers that JSON does not have. */
-const STRING_OR_WORD = /"[^"\\]*(?:\\.[^"\\]*)*"|NaN|-?Infinity/gs;
+/** Matches strings, and as values the words that Python's `json.dumps` writes for numbers that JSON does not have. */
+const STRING_OR_WORD = /"[^"\\]*(?:\\.[^"\\]*)*"|(?:NaN|-?Infinity)(?=\s*(?:[,\]}]|$))/gs;
 
 /** Parses an object or an array. Words that JSON does not have are quoted, in the body as well. */
 function parse(body) {

@@ -204,7 +204,7 @@ const LIMIT_HEADERS = ["x-librato-ratelimit-agg", "x-librato-ratelimit-std"];
 /** Returns the seconds until a retry: by `Retry-After`, or by the latest reset of an exhausted limit. */
 function retryAfter(headers) {
   const text = headers.get("retry-after")?.trim() ?? "";
-  if (/^\d+$/.test(text)) return Number(text);
+  if (/^\d+(\.\d*)?$/.test(text)) return Math.ceil(Number(text));
   if (text.endsWith("GMT")) return secondsUntil(Date.parse(text));
   const resets = LIMIT_HEADERS.flatMap((name) => {
     const parts = (headers.get(name) ?? "").split(",").map((part) => part.trim().split("="));

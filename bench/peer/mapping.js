@@ -10,6 +10,7 @@ const MAGNITUDE_LIMIT = 1e127;
 
 export const TYPES = new Set(["track", "page", "identify", "group", "alias", "screen"]);
 const NUMERIC = /^\s*(?:\$[+-]?|[+-]?\$?)(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/;
+const BEYOND_ASCII = /\P{ASCII}/u;
 const LETTER_OR_DIGIT = /[A-Za-z0-9]/;
 const NOT_OF_A_NAME = /[^A-Za-z0-9._-]/g;
 const NOT_OF_A_SOURCE = /[^A-Za-z0-9.:_-]/g;
@@ -42,7 +43,7 @@ class Name {
     this.metric = prefix === "" ? this.cleaned : (prefix + this.cleaned).slice(0, MAX_LENGTH);
     /** The written form as JSON, and by how many bytes its UTF-8 is longer than its UTF-16 units. */
     this.json = JSON.stringify(this.written);
-    this.extraBytes = encoder.encode(this.json).length - this.json.length;
+    this.extraBytes = BEYOND_ASCII.test(this.json) ? encoder.encode(this.json).length - this.json.length : 0;
     /** Whether cleaning keeps a letter or a digit; otherwise all names of one length are one metric. */
     this.isLegible = LETTER_OR_DIGIT.test(text);
   }

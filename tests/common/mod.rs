@@ -1,4 +1,4 @@
-//! What the native tests share.
+//! Helpers of the native tests.
 
 pub(crate) mod model;
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 /// The write key of the tests.
 pub(crate) const WRITE_KEY: &str = "key";
 
-/// Complete settings, with some of them set otherwise.
+/// Returns complete settings, some of which are overridden.
 #[track_caller]
 pub(crate) fn settings<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> Settings {
     let pairs: Vec<_> = pairs.into_iter().collect();
@@ -33,7 +33,7 @@ pub(crate) fn settings<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) 
     settings
 }
 
-/// Complete settings for an OTLP endpoint, with some of them set otherwise.
+/// Returns complete settings for an OTLP endpoint, some of which are overridden.
 #[allow(dead_code)]
 #[track_caller]
 pub(crate) fn otlp<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> Settings {
@@ -44,7 +44,7 @@ pub(crate) fn otlp<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> S
     settings(base.chain(pairs.iter().copied()).collect::<Vec<_>>())
 }
 
-/// Takes a body as if it had been posted to a path.
+/// Parses a body as if it had been posted to a path.
 #[allow(dead_code)]
 #[track_caller]
 pub(crate) fn post(
@@ -70,7 +70,7 @@ pub(crate) fn post(
     ingest::parse(body, &call)
 }
 
-/// The gauges of a request as Librato would be sent them.
+/// Returns the gauges of a request as they are sent to Librato.
 #[allow(dead_code)]
 #[track_caller]
 pub(crate) fn gauges(settings: &Settings, request: &ParsedRequest) -> Vec<Value> {
@@ -84,7 +84,7 @@ pub(crate) fn gauges(settings: &Settings, request: &ParsedRequest) -> Vec<Value>
     body["gauges"].as_array().expect("gauges").clone()
 }
 
-/// Milliseconds of a moment such as `2026-11-23T12:00:00.250Z`.
+/// Returns the epoch milliseconds of a date such as `2026-11-23T12:00:00.250Z`.
 #[allow(dead_code)]
 #[track_caller]
 pub(crate) fn moment(text: &str) -> Millis {

@@ -1,4 +1,4 @@
-//! A model of Librato that keeps what it stores, and a way to play deliveries through against it.
+//! A model of Librato that counts what it stores, and a simulation of deliveries to it.
 #![allow(dead_code)]
 
 use std::collections::{BTreeSet, HashMap};
@@ -22,10 +22,10 @@ pub(crate) fn librato() -> Box<dyn Destination> {
     settings([]).destination.unwrap()
 }
 
-/// What one request meets.
+/// Outcome of one request.
 #[derive(Debug, Clone)]
 pub(crate) enum Weather {
-    /// Librato judges it.
+    /// Librato validates it.
     Fair,
     Answer(u16, &'static str),
     Limited {
@@ -39,17 +39,17 @@ pub(crate) enum Weather {
     StoredAndLost,
 }
 
-/// How the model words a refusal.
+/// Wording of a refusal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Wording {
     NamesTheCulprit,
     NamesTheField,
     Vague,
-    /// As for a body that is no JSON.
+    /// As of a body that is not JSON.
     OnlyACode,
 }
 
-/// A Librato that keeps what it stores, and refuses a request with a bad source as a whole.
+/// A Librato that counts what it stores, and refuses a request with a bad source as a whole.
 pub(crate) struct Model {
     pub(crate) bad: BTreeSet<String>,
     pub(crate) wording: Wording,
@@ -128,8 +128,7 @@ pub(crate) struct Course {
     pub(crate) ended_at: Millis,
 }
 
-/// Plays a delivery through. `order` picks which of the requests under way is answered next, and how
-/// long that takes.
+/// Simulates a delivery. `order` picks which of the open requests is answered next, and after how long.
 #[track_caller]
 pub(crate) fn play(
     all: &[Measurement],
@@ -160,7 +159,7 @@ pub(crate) fn play(
                 let &(pick, took) = order.next().unwrap();
                 let (shipment, sent) = under_way.swap_remove(pick % under_way.len());
                 let arrival = match weather.next().unwrap() {
-                    // A time-out comes when the time is out.
+                    // A time-out takes its full time.
                     Weather::TimedOut => {
                         now = now.max(sent + shipment.timeout);
                         Arrival::TimedOut

@@ -1,4 +1,4 @@
-// Segment's own library for Node, as it comes from npm, against the Worker.
+// Segment's own library for Node, from npm, against the Worker.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
@@ -20,7 +20,7 @@ after(async () => {
   await worker?.stop();
 });
 
-/** Opens the library, lets `use` call it, and waits until all is sent. Returns what it could not deliver. */
+/** Creates a client, calls `use` with it, and waits until everything is sent. Returns the undelivered events. */
 async function analytics(settings, use) {
   const client = new Analytics({ writeKey, host: worker.url, flushInterval: 100, ...settings });
   const errors = [];
@@ -30,7 +30,7 @@ async function analytics(settings, use) {
   return errors;
 }
 
-/** What a list of calls must come to: `{ "metric source": { count, sum } }`. */
+/** Returns the expected totals of a list of calls: `{ "metric source": { count, sum } }`. */
 function total(calls) {
   const totals = {};
   for (const { metric, source, value } of calls) {
@@ -40,7 +40,7 @@ function total(calls) {
   return totals;
 }
 
-// Spread over names, sources and values so that no two gauges come to the same; halves and quarters are exact.
+// Spread over names, sources and values so that no two gauges are equal; halves and quarters add up exactly.
 const calls = Array.from({ length: 1_000 }, (_, index) => {
   const source = index % 3 === 0 ? undefined : `host-${index % 5}`;
   const options = source && { integrations: { All: true, Librato: { source } } };
@@ -81,7 +81,7 @@ describe("@segment/analytics-node", () => {
   });
 
   it("what Librato does not take for a moment is sent again, and counts once", async () => {
-    // Two tries of the Worker fail, so the library hears of it and sends its batch again.
+    // Two tries of the Worker fail, so that the library gets an error and sends its batch again.
     await librato.fault({ answer: "503", times: 2 });
     const some = calls.slice(0, 20);
     const errors = await analytics({ flushAt: 20 }, (client) => {

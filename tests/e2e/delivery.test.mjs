@@ -1,4 +1,4 @@
-// Direct delivery: what becomes of the measurements for everything that Librato may answer.
+// Direct delivery: the outcome of measurements for every answer of Librato.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -30,14 +30,14 @@ after(async () => {
 const send = (events) => worker.post("/v1/batch", batch(events));
 const names = (gauges) => gauges.map(({ name }) => name).sort();
 
-/** What was in the requests that were answered by a 2xx without errors. */
+/** Returns the gauges of requests that were answered by a 2xx without errors. */
 function stored() {
   return librato.requests
     .filter(({ answer }) => !answer.cut && (answer.status ?? 200) < 300 && !answer.body?.errors?.length)
     .flatMap(({ gauges }) => gauges);
 }
 
-/** Each of these was stored, and once. */
+/** Asserts that each of these was stored, once. */
 function storedOnce(expected) {
   assert.deepEqual(names(stored()), expected.map((event) => event.event ?? event).sort());
 }
@@ -52,7 +52,7 @@ function strict(isBad, refusal) {
 
 const params = (fields) => ({ status: 400, body: { errors: { params: fields }, request_time: now() } });
 
-/** Runs with a Librato and a Worker of its own, for rows that take their time. */
+/** Runs with a separate Librato and Worker, for slow rows. */
 async function alone(settings, use) {
   const upstream = await startScripted();
   try {
@@ -377,7 +377,7 @@ describe("400, or 2xx with `errors`: the offender is found and set aside, the re
   it("all of 300, without a word: the search ends in time", async () => {
     librato.play([], refusals["without a word"]);
     const answer = await send(tracks(MOST_GAUGES));
-    // It cannot have asked for each of them in the time that it has: what it could not judge is sent again.
+    // There is not enough time to search all of them: the rest is sent again.
     assert.ok([200, 503].includes(answer.status), answer.text);
     assert.equal(stored().length, 0);
   });
@@ -539,7 +539,7 @@ describe("403 with the API-limit text, 429: after Retry-After or the reset heade
       const seconds = Number(response.headers.get("retry-after"));
       assert.ok(seconds >= least && seconds <= most, `Retry-After: ${seconds}`);
       assert.equal(response.headers.get("x-ratelimit-reset"), String(seconds));
-      // Nobody asks again before the time that Librato gave.
+      // There is no retry before the time that Librato gave.
       if (least > 6) assert.equal(librato.requests.length, 1);
       assert.ok(librato.requests.length <= 2);
     });
@@ -721,7 +721,7 @@ describe("5xx, time-out, network fault: two tries within 6 s, then 503", () => {
 });
 
 describe("none takes longer than 7 s", { concurrency: true }, () => {
-  // That no answer took longer, the harness checks with each of them.
+  // The harness checks the time of each answer.
   it("Librato never answers: 503 upstream_unavailable", async () => {
     await alone({}, async (upstream, other) => {
       upstream.play([], () => ({ hang: "all" }));
@@ -735,7 +735,7 @@ describe("none takes longer than 7 s", { concurrency: true }, () => {
     await alone({}, async (upstream, other) => {
       upstream.play([], () => ({ hang: "body", body: '{"' }));
       const answer = await other.post("/v1/track", track("Hang"));
-      // With a 2xx the measurements are in; a body that does not end cannot say otherwise in time.
+      // After a 2xx the measurements are stored; an endless body cannot say otherwise in time.
       assert.ok([200, 503].includes(answer.status), answer.text);
       await waitFor("the connections are closed", () => upstream.open === 0);
     });
@@ -801,7 +801,7 @@ describe("none takes longer than 7 s", { concurrency: true }, () => {
       succeeded(await other.post("/v1/track", track("Cut")));
       assert.equal((await local.metric("Cut")).count, 1);
 
-      // A lost answer: the second try counts again. Librato knows no key by which it could tell.
+      // The answer is lost, so the second try counts again: Librato has no idempotency key.
       await local.fault({ answer: "reset-after" });
       succeeded(await other.post("/v1/track", track("Lost")));
       assert.equal((await local.metric("Lost")).count, 2);

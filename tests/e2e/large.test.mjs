@@ -1,6 +1,6 @@
-// Bodies that are too large, or that nobody wants, sent as ordinary clients send them: all at once. Whoever is answered
-// before his body is read may lose the answer to the reset that follows it, and the server before the Worker then says 500.
-// So what is up to 8 MB is read to its end, many times in a row.
+// Bodies that are too large or not wanted, sent all at once as by ordinary clients. A client that is answered before
+// its body is read may lose the answer to the reset that follows it, and the server before the Worker then answers 500.
+// So bodies of up to 8 MB must be read to their end, many times in a row.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -10,13 +10,13 @@ import { batch, sized, track } from "./lib/events.mjs";
 import { startScripted } from "./lib/scripted.mjs";
 import { basic, startWorker, writeKey } from "./lib/worker.mjs";
 
-/** So often in a row: once in ten times was what it took. */
+/** Repetitions: the answer was lost about once in ten times. */
 const TIMES = 20;
 const MB = 1_000_000;
 const LIMIT = 1_048_576;
 
 let librato;
-/** By what stands before it: workerd's own socket, and what `npm start` has. */
+/** Workers by the server before them: workerd's own socket, and that of `npm start`. */
 const workers = {};
 const running = [];
 
@@ -25,7 +25,7 @@ before(async () => {
   const settings = { ALLOWED_ORIGINS: "https://shop.example", WEBHOOK_SECRET: "a-shared-secret" };
   workers.workerd = await startWorker({ librato: librato.url, settings });
   workers["wrangler dev"] = await startDev({ librato: librato.url, settings });
-  // Without a write key nothing is accepted, and everything is the operator's fault.
+  // Without write keys every request is answered 503.
   workers.unset = await startWorker({ librato: librato.url, settings: { WRITE_KEYS: null } });
   running.push(...Object.values(workers));
 });
@@ -35,10 +35,10 @@ after(async () => {
 });
 
 const large = (bytes) => sized(bytes, (pad) => batch([track("Large")], { context: { pad } }));
-/** What gzip does not make smaller, so that it is as large on the wire. */
+/** Returns text that gzip does not compress, so that it is as large on the wire. */
 const noise = (bytes) => Buffer.from(Array.from({ length: bytes }, (_, index) => (index * 2_654_435_761) >>> 24));
 
-/** Sends a body all at once, and tells status and code: an answer that is lost fails the test. */
+/** Sends a body all at once, and returns status and code: a lost answer fails the test. */
 async function send(worker, path, { method = "POST", body, headers = {} }) {
   const response = await fetch(worker.url + path, {
     method,
@@ -51,7 +51,7 @@ async function send(worker, path, { method = "POST", body, headers = {} }) {
   return { status: response.status, code: JSON.parse(text).code };
 }
 
-/** The same in chunks, whose length nobody announces. */
+/** Does the same in chunks, without a length in advance. */
 function inChunks(body, size = 64_000) {
   const bytes = Buffer.from(body);
   const starts = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) => index * size);

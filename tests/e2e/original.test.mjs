@@ -1,5 +1,4 @@
-// What the original destination made of 3,000 events, recorded from its own semantics (tests/original), and what the
-// Worker makes of them.
+// Compares the Worker with the recorded results of the original destination for 3,000 events (tests/original).
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -8,10 +7,10 @@ import { projectPath } from "./lib/project.mjs";
 import { startScripted } from "./lib/scripted.mjs";
 import { startWorker } from "./lib/worker.mjs";
 
-/** The time of receipt of the recording: as `sentAt` it moves every event to now, as a sender's wrong clock would. */
+/** The recording's time of receipt: as `sentAt` it shifts every event to now, like a sender's wrong clock. */
 const RECORDED_AT = "2026-11-23T12:00:00.000Z";
 
-/** One line: `{"in":<event>,"out":<gauge or null>}`. The event is sent as it was written, repeated keys and all. */
+/** Splits a line, `{"in":<event>,"out":<gauge or null>}`. The event is sent verbatim, with its repeated keys. */
 function read(line) {
   const at = line.lastIndexOf(',"out":');
   const { in: event, out } = JSON.parse(line);
@@ -23,8 +22,8 @@ function read(line) {
 const recording = readFileSync(projectPath("tests/fixtures/original.jsonl"), "utf8").trimEnd().split("\n").map(read);
 
 /**
- * Batches in which no two events are of one name, source and second, or of neighbouring ones: each is a gauge of its
- * own then, and can be compared on its own.
+ * Makes batches in which no two events have the same name and source in one second or in neighbouring ones, so that
+ * each becomes a separate gauge, which can be compared.
  */
 function batches() {
   const all = [];
@@ -72,8 +71,7 @@ describe("3,000 events recorded from the original destination’s own mapper", (
 
       const expected = events.map(({ out }) => out).filter((out) => out !== null);
       const gauges = librato.gauges.map(({ period, attributes, ...gauge }) => gauge);
-      // The moment of receipt lies between these two; with a fraction of a second it moves an event's second by
-      // one more than without.
+      // The time of receipt is between these two. A fraction of a second may shift an event by one second more.
       const [least, most] = [before, later].map((moment) => Math.floor((moment - Date.parse(RECORDED_AT)) / 1000));
       assert.deepEqual(
         gauges.map(({ name, source, value }) => ({ name, source, value })),

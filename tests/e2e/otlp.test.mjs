@@ -1,5 +1,5 @@
-// OTLP as the destination, with real receivers: what they print, what the official messages say, and what a store has
-// in the end. A 200 alone proves nothing there.
+// OTLP as the destination, with real receivers: their output, the decoded official messages, and the data in a store. A
+// 200 alone proves nothing with OTLP.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -14,7 +14,7 @@ import { decoded, startRotel, startVictoriaMetrics, startWay } from "./lib/recei
 import { waitFor } from "./lib/wait.mjs";
 import { secrets, startWorker, withWorker } from "./lib/worker.mjs";
 
-/** The settings of an OTLP endpoint, and none of Librato's. */
+/** Returns the settings of an OTLP endpoint, without Librato's. */
 const otlp = (url, more = {}) => ({
   ...{ LIBRATO_URL: null, LIBRATO_EMAIL: null, LIBRATO_TOKEN: null },
   ...{ DESTINATION: "otlp", OTLP_URL: url, ...more },
@@ -23,7 +23,7 @@ const otlp = (url, more = {}) => ({
 const withSource = (source) => ({ integrations: { All: true, Librato: { source } } });
 const at = (second) => ({ timestamp: new Date(second * 1000).toISOString() });
 
-/** The points of a decoded request, each with what identifies it. */
+/** Returns the points of a decoded request, each with its identity. */
 function points(request) {
   const text = (attributes = []) => Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue]));
   return request.resourceMetrics.flatMap(({ resource, scopeMetrics }) =>
@@ -117,7 +117,7 @@ describe("the official messages: what is sent is what was measured", () => {
     const event = fc.record({
       name: fc.constantFrom("a", "b", "A b", "x.count", "Ünïcode", "n".repeat(300)),
       source: fc.constantFrom("web", "app", "s".repeat(60)),
-      // Halves add up exactly, in whatever order.
+      // Halves add up exactly in any order.
       value: fc.integer({ min: -1e9, max: 1e9 }).map((halves) => halves / 2),
       age: fc.integer({ min: -5, max: 3_500 }),
     });
@@ -176,7 +176,7 @@ describe("answers", () => {
   });
 
   const send = (name = "Answered") => worker.post("/v1/track", track(name, withSource("web")));
-  /** A field of protobuf that has a length. */
+  /** Encodes a length-delimited field of protobuf. */
   const field = (number, bytes) => Buffer.concat([Buffer.from([number * 8 + 2, bytes.length]), Buffer.from(bytes)]);
   const lastLine = () => worker.lines.at(-1);
 
@@ -273,7 +273,7 @@ describe("answers", () => {
   });
 
   it("a writer that is drawn is any of them", async () => {
-    // Without the object that gives numbers.
+    // Without the object that allocates writer ids.
     await withWorker({ settings: otlp(way.url), platform: { durableObjects: {} } }, async (other) => {
       for (let index = 0; index < 24; index += 1) succeeded(await other.post("/v1/track", track("Drawn")));
     });
@@ -335,7 +335,7 @@ describe("VictoriaMetrics, a store, with the gauge profile", () => {
   });
 
   const EVENTS = 10_000;
-  /** What becomes of one request after the other; in between, all is well. */
+  /** Outcomes of the requests, one after the other, with successes in between. */
   const faults = [
     { cut: "after" },
     { status: 503 },
@@ -350,7 +350,7 @@ describe("VictoriaMetrics, a store, with the gauge profile", () => {
   it(`has the exact totals of ${EVENTS.toLocaleString("en")} events of real clients, through faults`, async (t) => {
     let turn = 0;
     way.play([], ({ body }) => {
-      // The question about the credentials is no delivery.
+      // The check of the credentials is no delivery.
       if (body.length === 0) return {};
       turn += 1;
       return (turn % 2 === 1 && faults[(turn - 1) / 2]) || {};
@@ -394,14 +394,14 @@ describe("VictoriaMetrics, a store, with the gauge profile", () => {
     );
     assert.deepEqual(await stored(), expected);
 
-    // A fault's request has come again as it was.
+    // The failed request was repeated unchanged.
     const came = way.requests.filter(({ body }) => body.length > 0);
     const times = Map.groupBy(came, ({ body }) => body.toString("base64"));
     for (const { body, turn } of came.filter(({ turn }) => turn.cut || turn.status)) {
       const same = times.get(body.toString("base64"));
       assert.ok(same.length > 1, `${JSON.stringify(turn)}: ${same.length} times the same bytes`);
     }
-    // And no two others hold points of one series and second.
+    // No two other requests have points of the same series and second.
     const seen = new Set();
     const all = decoded([...times.values()].map(([{ body }]) => body)).flatMap(points);
     for (const { name, source, instance, second } of all) {

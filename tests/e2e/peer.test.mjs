@@ -1,5 +1,5 @@
-// The Worker in JavaScript that `npm run bench` measures against does the same as the Worker: both are sent the same
-// requests, and the same gauges, messages and answers must come of them.
+// Compares the Worker with its peer in JavaScript, on which `npm run bench` relies: both are sent the same requests,
+// and must give the same gauges, messages, answers and log lines.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -14,7 +14,7 @@ import { basic } from "./lib/worker.mjs";
 
 const NAMES = ["rust", "peer"];
 
-/** A queue that passes on what it is given. */
+/** A queue that forwards its messages to the sink. */
 const QUEUE = `
   import { WorkerEntrypoint } from "cloudflare:workers";
   export class Queue extends WorkerEntrypoint {
@@ -32,7 +32,7 @@ const QUEUE = `
   export default {};
 `;
 
-/** Where both send to. It keeps what each was given since it was asked last. */
+/** Mock of Librato for both. It records the requests of each. */
 class Sink {
   #taken = { rust: [], peer: [] };
   #server = createServer(async (request, response) => {
@@ -43,7 +43,7 @@ class Sink {
     const { status = 200, headers = {}, body = "" } = this.answer;
     response.writeHead(status, headers).end(body);
   });
-  /** What every request is answered. */
+  /** Answer to every request. */
   answer = {};
 
   async start() {
@@ -61,7 +61,7 @@ class Sink {
   }
 }
 
-/** Both Workers in one process, and what each makes of a request. */
+/** Both Workers in one process. */
 class Pair {
   #sink = new Sink();
   #lines = [];
@@ -70,13 +70,13 @@ class Pair {
   async start(options) {
     await this.#sink.start();
     const onLog = (line) => this.#lines.push(line);
-    // Each has its own Librato, by the path.
+    // Each has a path of its own.
     const librato = (name) => `${this.#sink.url}/${name}`;
     this.#workers = await startWorkers({ librato, names: NAMES, queue: QUEUE, onLog, ...options });
     return this;
   }
 
-  /** What every request to the sink is answered from now on. */
+  /** Sets the answer to every request to the sink. */
   play(answer) {
     this.#sink.answer = answer;
   }
@@ -93,11 +93,11 @@ class Pair {
     return {
       answer: {
         status: response.status,
-        // Those of the connection are workerd's, which closes one whose body nobody has read to its end.
+        // workerd sets those of the connection, which it closes if the body was not read to its end.
         headers: [...response.headers].filter(([header]) => !["content-length", "connection"].includes(header)),
         success,
         code,
-        // Of these words a library makes something.
+        // A client library reads this text.
         message: code === "invalid_write_key" ? message : undefined,
         accepted,
         rejected: rejected?.map(({ index, messageId, code }) => ({ index, messageId, code })),
@@ -109,9 +109,9 @@ class Pair {
   }
 
   /**
-   * Sends a request to both, and asserts that both did the same.
+   * Sends a request to both, and asserts that the results are equal.
    *
-   * @returns what they did
+   * @returns the result
    */
   async compare(request) {
     for (let tries = 1; ; tries += 1) {
@@ -120,7 +120,7 @@ class Pair {
         assert.deepEqual(peer, rust, `${request.path} ${request.body.slice(0, 2_000)}`);
         return rust;
       } catch (error) {
-        // The clock of the second may show another second than that of the first, but hardly five times in a row.
+        // The clock may tick between the two requests, but hardly five times in a row.
         if (tries === 5) throw error;
       }
     }
@@ -132,19 +132,19 @@ class Pair {
   }
 }
 
-/** What is compared of a request to Librato: everything but who says to have sent it. */
+/** Returns the compared parts of a request to Librato: all but the `User-Agent`. */
 function requestOf({ path, headers: { authorization, "content-type": type }, json }) {
   return { path, authorization, type, json };
 }
 
-/** A message but for its owner, which is random. */
+/** Returns a message without its owner, which is random. */
 function messageOf({ body, ...options }) {
   const { o: owner, ...rest } = JSON.parse(body);
   assert.match(owner, /^[0-9a-f]{16}$/);
   return { ...options, ...rest };
 }
 
-/** Runs with a pair that ends afterwards. */
+/** Runs with a pair, and stops it afterwards. */
 async function withPair(options, use) {
   const pair = await new Pair().start(options);
   try {
@@ -154,7 +154,7 @@ async function withPair(options, use) {
   }
 }
 
-/** Cases of the mapping's tables, by the settings that they want. */
+/** Returns the cases of the mapping's tables, grouped by their settings. */
 function tables() {
   const groups = new Map();
   const folder = projectPath("tests/fixtures/mapping");
@@ -162,8 +162,8 @@ function tables() {
     for (const { settings: more = {}, receivedAt, path, body, rawBody } of JSON.parse(
       readFileSync(`${folder}/${file}`, "utf8"),
     ).cases) {
-      // The table's time of receipt as `sentAt` moves every event to now, as a sender's wrong clock would; a `sentAt`
-      // of the event's own comes later and goes before it.
+      // The table's time of receipt as `sentAt` shifts every event to now, like a sender's wrong clock; an event's own
+      // `sentAt` comes later and has precedence.
       const moved = (rawBody ?? JSON.stringify(body)).replace("{", `{"sentAt":"${receivedAt}",`);
       const key = JSON.stringify(more);
       if (!groups.has(key)) groups.set(key, { more, requests: [] });
@@ -173,28 +173,28 @@ function tables() {
   return [...groups.values()];
 }
 
-/** The events that the original destination's mapper was recorded with, as batches. */
+/** Returns the events of the recording of the original destination, as batches. */
 function recordings() {
   const lines = readFileSync(projectPath("tests/fixtures/original.jsonl"), "utf8").trimEnd().split("\n");
   const events = lines.map((line) => line.slice('{"in":'.length, line.lastIndexOf(',"out":')));
   const batches = [];
-  // Few at a time: each millisecond between the two requests moves one event of a thousand into another second.
+  // Small batches: each millisecond between the two requests shifts one event of a thousand into another second.
   for (let at = 0; at < events.length; at += 25) {
     batches.push(`{"sentAt":"2026-11-23T12:00:00.000Z","batch":[${events.slice(at, at + 25)}]}`);
   }
   return batches;
 }
 
-// Events in which everything that is looked at may hold anything, with a leaning towards what makes sense.
+// Events in which any relevant field may have any value, but mostly a meaningful one.
 
 const maybe = (arbitrary) => fc.option(arbitrary, { nil: undefined, freq: 2 });
 const anything = fc.oneof(
   fc.constantFrom(null, true, false, 0, -0, 1, 1e21, 1e-7, "", [], {}, ["a", null], "é😀"),
   fc.jsonValue({ maxDepth: 1 }),
 );
-/** In nine cases of ten what it should be. */
+/** Generates a regular value in nine of ten cases. */
 const mostly = (arbitrary) => fc.oneof({ weight: 9, arbitrary }, { weight: 1, arbitrary: anything });
-/** The same for a text that is looked at, which may be no Unicode. */
+/** Does the same for a text, which may have a lone surrogate. */
 const texts = (...given) =>
   fc.oneof(
     { weight: 19, arbitrary: mostly(fc.constantFrom(...given)) },
@@ -275,7 +275,7 @@ const section = mostly(
     .map(written),
 );
 
-/** An object with these entries in this order, in which a key may be `__proto__` as in a payload. */
+/** Makes an object with these entries in this order, with `__proto__` as an ordinary key. */
 function written(entries) {
   return JSON.parse(`{${entries.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`)}}`);
 }
@@ -327,7 +327,7 @@ const envelope = fc.record(
   { requiredKeys: ["batch"] },
 );
 
-/** What is in a request only to be told apart: how many of each were seen. */
+/** Statistics of the generated requests. */
 const seen = { measured: 0, rejected: new Set(), merged: 0 };
 function note({ requests, line }) {
   seen.measured += line.measured;
@@ -335,7 +335,7 @@ function note({ requests, line }) {
   for (const { json } of requests) seen.merged += json.gauges.filter(({ count }) => count > 1).length;
 }
 
-/** A batch that does not say when it was sent: each millisecond between the two would move some of its many events. */
+/** Removes `sentAt` from a batch: each millisecond between the two requests would shift some of its many events. */
 const unsent = (body) => JSON.stringify({ ...JSON.parse(body), sentAt: undefined });
 
 describe("the peer in JavaScript gives what the Worker gives", () => {
@@ -350,7 +350,7 @@ describe("the peer in JavaScript gives what the Worker gives", () => {
     await durable?.stop();
   });
 
-  /** Compares in both deliveries. */
+  /** Compares direct and durable delivery. */
   async function compare(request) {
     const { requests, messages, ...rest } = await direct.compare(request);
     assert.equal(messages.length, 0);
@@ -463,6 +463,8 @@ describe("the peer in JavaScript gives what the Worker gives", () => {
       ["/v1/track", ""],
       ["/v1/track", "{"],
       ["/v1/track", '{"event":NaN'],
+      ["/v1/track", '{"event":"X","userId":"u",NaN:1}'],
+      ["/v1/track", '{"event":"X","userId":"u","x":[NaN ,-Infinity\n]}'],
       ["/v1/track", "null"],
       ["/v1/track", `\ufeff ${JSON.stringify(good)} `],
       ["/v1/track", Uint8Array.of(0x7b, 0xff)],
@@ -557,6 +559,7 @@ describe("the peer in JavaScript gives what the Worker gives", () => {
       { status: 429, headers: { "x-librato-ratelimit-std": "limit=10,remaining=0,reset=4102444800" } },
       { status: 500 },
       { status: 503, headers: { "retry-after": "9" } },
+      { status: 503, headers: { "retry-after": "9.2" } },
     ]) {
       direct.play(answer);
       const { answer: told } = await direct.compare({ path: "/v1/track", body });

@@ -1,4 +1,4 @@
-// What the npm commands do where something is missing, or not as it should be.
+// The npm commands when something is missing or wrong.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -17,9 +17,9 @@ before(() => {
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Runs Node to the end of the program. `null` takes a variable away. */
+/** Runs a program with Node to its end. `null` unsets a variable. */
 async function node(args, env = {}) {
-  // Neither is it a part of this run of tests, nor does it use another toolchain than the project's.
+  // It is not part of this test run, and uses the project's toolchain.
   const all = { ...process.env, NODE_TEST_CONTEXT: null, RUSTUP_TOOLCHAIN: null, CI: "true", NO_COLOR: "1", ...env };
   const child = spawn(process.execPath, args, {
     cwd: projectPath("."),
@@ -72,7 +72,7 @@ describe("on Windows", () => {
   for (const [name, command] of Object.entries(scripts)) {
     if (name === "format") continue;
     it(`${name}: a sentence says what to do`, async () => {
-      // What npm runs first is a command that Windows understands too.
+      // The command that npm runs must work on Windows too.
       const first = scripts[`pre${name}`] ?? command;
       const [, script] = /^node (scripts\/\w+\.mjs)$/.exec(first) ?? assert.fail(first);
       const { out, err, code } = await node(["--import", windows, script]);
@@ -87,10 +87,10 @@ describe("Rust by rustup", () => {
   const wanted = /^channel = "(.+)"$/m.exec(readFileSync(projectPath("rust-toolchain.toml"), "utf8"))[1];
   let tools;
   let state;
-  /** What rustup was told to do. */
+  /** Arguments of the calls of rustup. */
   const told = () => readFileSync(join(state, "told"), "utf8").split("\n").filter(Boolean);
 
-  /** A machine with a rustup that installs nothing by itself. */
+  /** Simulates a machine with a rustup that installs nothing. */
   function machine({ toolchains = [], targets = false, others = false }) {
     tools = mkdtempSync(join(folder, "bin-"));
     state = mkdtempSync(join(folder, "rustup-"));
@@ -202,7 +202,7 @@ describe("npm run deploy, with the real Wrangler before a Cloudflare of its own"
     cloudflare.listen(0, "127.0.0.1");
     await once(cloudflare, "listening");
     url = `http://127.0.0.1:${cloudflare.address().port}/client/v4`;
-    // What is deployed, without being sent anywhere: not built anew, for that is not what is tested here.
+    // A minimal Worker, which is deployed in place of the project's without a build.
     bare = join(folder, "wrangler.toml");
     writeFileSync(bare, 'name = "bare"\nmain = "bare.js"\ncompatibility_date = "2026-11-01"\n');
     writeFileSync(join(folder, "bare.js"), 'export default { fetch: () => new Response("") };');

@@ -1,7 +1,7 @@
-// A long run: clients of several kinds at once, while Librato goes through all its faults. Afterwards every event is in
-// the totals, exactly, or in the list of what was set aside.
+// Soak test: clients of several kinds at once, while Librato goes through all its faults. Afterwards the totals, with
+// the events that were set aside, must be exact.
 //
-// SOAK_EVENTS sets how many events there are, 100,000 unless given.
+// SOAK_EVENTS sets the number of events, 100,000 by default.
 
 import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
@@ -13,12 +13,12 @@ import { waitFor } from "./lib/wait.mjs";
 import { startWorker } from "./lib/worker.mjs";
 
 const EVENTS = Number(process.env.SOAK_EVENTS ?? 100_000);
-/** Events of one wave, during which Librato has one kind of fault. */
+/** Events in a wave, during which Librato has one kind of fault. */
 const WAVE = 6_250;
-/** What is sent to by the original destination for 1,000 events. */
+/** Requests, and gauges, of the original destination for 1,000 events. */
 const ORIGINAL = 1_000;
 
-/** The faults in an order in which what one of them kept can be delivered during another. */
+/** Faults, in an order in which measurements kept during one can be delivered during another. */
 const faults = [
   { answer: "reset-after", times: 2 },
   { answer: "none" },
@@ -52,7 +52,7 @@ after(async () => {
 
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
-/** Counts and sums by metric and source. */
+/** Adds up counts and sums by metric and source. */
 class Totals {
   #cells = new Map();
 
@@ -86,7 +86,7 @@ async function drained() {
   );
 }
 
-/** All that was set aside. */
+/** Returns all dead letters. */
 async function letters() {
   const all = [];
   for (let query = "?limit=500"; ; ) {
@@ -101,7 +101,7 @@ async function letters() {
 
 it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout: 3_600_000 }, async (t) => {
   const started = Date.now();
-  // What a gauge is called that Librato knows as a counter will never be taken.
+  // Librato never accepts a gauge with the name of a counter.
   const counter = { name: "Soak-poison-0", source: "nobody", value: 1 };
   await librato.api("/v1/metrics", { method: "POST", body: { counters: [counter] } });
 
@@ -109,7 +109,7 @@ it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout
   const accepted = new Totals();
   const cut = new Totals();
   let seen = 0;
-  /** Notes which faults requests have met since it was asked last. */
+  /** Records the faults that requests have met since the last call. */
   const note = async () => {
     for (;;) {
       const requests = await librato.requests({ after: seen });
@@ -127,7 +127,7 @@ it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout
   for (let left = EVENTS, wave = 0; left > 0; wave += 1) {
     const fault = faults[wave % faults.length];
     const row = rows.get(fault.answer);
-    // What this one lets count twice must not be taken for another's.
+    // Repeated points of this fault must not be attributed to another.
     if (fault.answer === "reset-after") await drained();
     if (fault.times) await librato.fault(fault);
     const list = events(fault.answer, Math.min(left, WAVE));
@@ -193,7 +193,7 @@ it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout
     if (wave !== "reset-after") assert.equal(twice, 0, `${wave}: ${twice} count twice`);
     for (const key of accepted.keys(wave)) {
       const [all, asides, expected, twices] = [arrived, aside, accepted, cut].map((totals) => totals.get(key));
-      // Where an answer was lost after storing, what was in that request counts once more, and nothing else does.
+      // Only the points of requests whose answer was lost after storing count once more.
       assert.equal(all.count + asides.count, expected.count + twices.count, `${key}: the count`);
       assert.equal(all.sum + asides.sum, expected.sum + twices.sum, `${key}: the sum`);
     }

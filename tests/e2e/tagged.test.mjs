@@ -1,4 +1,4 @@
-// LIBRATO_API=measurements: the tagged API, which takes some of a request and refuses the rest.
+// LIBRATO_API=measurements: the tagged API, which stores the valid members of a request and refuses the others.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
@@ -97,7 +97,7 @@ describe("against the local Librato", () => {
     );
     const arrived = Object.values(await gauges());
     assert.deepEqual(arrived, Array(MOST_MEMBERS - 1).fill({ count: 1, sum: 1 }));
-    // The counter, and one request: nothing that was taken is sent again.
+    // One request besides the counter's: stored measurements are not sent again.
     assert.equal((await librato.requests()).length, 2);
   });
 
@@ -178,7 +178,7 @@ describe("against a Librato that says what it is told to say", () => {
   });
   const members = ({ json }) => json.measurements;
 
-  /** Takes what is not bad and says so, as the tagged API does it. */
+  /** Stores the valid members and reports the others, like the tagged API. */
   const taking = (isBad, errors) => (request) => {
     const all = members(request);
     const bad = all.filter(isBad);
@@ -187,14 +187,14 @@ describe("against a Librato that says what it is told to say", () => {
     return { status: 202, body };
   };
 
-  /** Takes a request as a whole, or refuses it as a whole. */
+  /** Accepts or refuses a request as a whole. */
   const strict = (isBad, refusal) => (request) => {
     const bad = members(request).filter(isBad);
     request.taken = bad.length > 0 ? [] : members(request);
     return bad.length > 0 ? refusal(bad) : { status: 202, body: summary(members(request).length, 0) };
   };
 
-  /** Each of these was taken, and once. */
+  /** Asserts that each of these was stored, once. */
   function takenOnce(names) {
     const taken = librato.requests.flatMap((request) => request.taken.map(({ name }) => name));
     assert.deepEqual(taken.sort(), [...names].sort());

@@ -1,6 +1,6 @@
-// The same event by every way in that a client or a pipeline might take: paths as they are put together from addresses with
-// a slash or a version at their end, a batch without its envelope, one event where a batch belongs, other methods; and what
-// comes before anybody has seen anything, which is not measured.
+// The same event by every route that a client or a pipeline may use: paths joined from base URLs with a slash or a
+// version at their end, a batch without its envelope, a single event in place of a batch, other methods; and
+// speculative requests, which are not measured.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
@@ -33,7 +33,7 @@ async function nothingMeasured() {
 }
 
 describe("an address with a slash, or with a version, at its end", () => {
-  /** What libraries add to the address that they are given. */
+  /** Paths that libraries append to the configured base URL. */
   const suffixes = {
     "/v1/batch": batch,
     "/v1/b": batch,
@@ -47,7 +47,7 @@ describe("an address with a slash, or with a version, at its end", () => {
     it(`"${address}"`, async () => {
       for (const [suffix, make] of Object.entries(suffixes)) {
         succeeded(await worker.post(address + suffix, make([track("By Path")])));
-        // A slash within what the library adds is as good.
+        // A slash within that path is as good.
         succeeded(await worker.post(address + suffix.replace("/v1/", "/v1//"), make([track("By Path")])));
       }
       assert.equal(await count("By-Path"), 2 * Object.keys(suffixes).length);
@@ -79,7 +79,7 @@ describe("an address with a slash, or with a version, at its end", () => {
   });
 });
 
-// RudderStack's webhook destination sends one event or an array, with the write key as user, and as its user says.
+// RudderStack's webhook destination sends one event or an array, with the write key as user, by a configurable method.
 describe("a batch without its envelope, and one event where a batch belongs", () => {
   const routes = ["/v1/batch", "/v1/b", "/v1/import/", "/batch", "/v1", `${PREFIX}/v1/batch`];
   for (const method of ["POST", "PUT", "PATCH"]) {
@@ -167,7 +167,7 @@ describe("RudderStack's pixel: /pixel/v1/…, as /v1/pixel/…", () => {
   }
 });
 
-// Link scanners, previews and browsers look at an address before anybody does.
+// Link scanners, previews and browsers request a URL before any person opens it.
 describe("what is asked before anybody has seen anything", () => {
   const event = (name) => base64url({ ...track(name), writeKey });
   const addresses = {
@@ -191,7 +191,7 @@ describe("what is asked before anybody has seen anything", () => {
         assert.equal(status, 200);
         assert.match(headers.get("cache-control") ?? "", /\bno-store\b/);
         await nothingMeasured();
-        // Whoever then comes to look counts, by the very same address.
+        // A visit counts then, by the same URL.
         assert.equal((await fetch(url)).status, 200);
         assert.equal(await count("Seen"), 1);
       });

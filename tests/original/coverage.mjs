@@ -1,5 +1,4 @@
-// What the recording must hold often enough to be worth its name: every way to a name, a value, a
-// source, a switch and a time.
+// Rules that the recording must cover: every way to a name, a value, a source, a switch and a time.
 
 import { allOff, isNoObject, isObject, librato, members, options, time } from "./shape.mjs";
 
@@ -9,16 +8,16 @@ const given = (value) => isObject(value) && Boolean(value.source);
 const gives = (object) => librato(object).some(([, value]) => given(value));
 const sources = (object) => members(object, "source").length;
 const values = (event) => members(event.properties, "value");
-/** How many keys a JSON text has: more than what became of them when one is given twice. */
+/** Counts the keys in a JSON text, repeated ones included. */
 const keys = (json) => [...json.matchAll(/"(?:[^"\\]|\\.)*"(:?)/g)].filter(([, colon]) => colon).length;
 
 const ISO = /^\d{4}-?\d\d-?\d\d[ T][\d:.,]+(Z|[+-][\d:]+)?$/;
 const ROLLED = /^\d{4}-(1[3-9]|2\d|\d\d-(3[2-9]|[4-9]\d)|\d\d-\d\dT(2[4-9]|[3-9]\d|\d\d:[6-9]|\d\d:\d\d:[6-9]))/;
 
-/** Whether only JavaScript's own `Date.parse` reads this timestamp. */
+/** Returns whether only JavaScript's own `Date.parse` reads this timestamp. */
 export const isNative = (event) => time(event) !== "" && !ISO.test(time(event)) && !/\d{10}/.test(time(event));
 
-/** Each with a test of the event, what the original made of it, and the event's JSON text. */
+/** Rules, each with a predicate of the event, of the original's result, and of the event's JSON text. */
 export const RULES = {
   "source: integrations.Librato.source": (e) => given(own(e)),
   "source: the same under another spelling of Librato": (e) => !has(e.integrations, "Librato") && gives(e.integrations),

@@ -1,5 +1,5 @@
-// Events of every shape that clients send, as JSON text and not as objects: the order of keys, keys
-// given twice, escapes and the spelling of numbers all matter to what is being recorded.
+// Generates events of every shape that clients send, as JSON text and not as objects: the order of keys, repeated keys,
+// escapes and the spelling of numbers all matter to the result.
 
 import fc from "fast-check";
 
@@ -8,14 +8,14 @@ const anyOf = (...values) => fc.constantFrom(...values);
 const jsonOf = (...values) => anyOf(...values.map((value) => JSON.stringify(value)));
 const weighted = (...choices) => fc.oneof(...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })));
 
-/** A member of an object, there in `percent` of all cases. Its key may vary as its value does. */
+/** Generates a member of an object, present in `percent` of all cases. Its key may vary like its value. */
 const field = (key, value, percent = 100) =>
   weighted(
     [Math.round(percent), fc.tuple(typeof key === "string" ? fc.constant(key) : key, value)],
     [100 - Math.round(percent), fc.constant(null)],
   );
 
-/** The JSON text of an object with these members in any order. A key may come twice. */
+/** Generates the JSON text of an object with these members in any order, and with repeated keys. */
 const object = (...fields) =>
   fc
     .tuple(...fields)
@@ -71,7 +71,7 @@ const number = weighted(
   [2, anyOf("2.0", "1e3", "1E+2", "25e-1", "1.5E0", "-0.5e1")],
   [1, anyOf("9007199254740993", "12345678901234567890", "-100000000000000000000", "9.5e126", "-9.5e126")],
 );
-// What the original passed on as it came, and what this project reads or refuses.
+// Values that the original passed on as they were, and that this project reads or refuses.
 const noNumber = jsonOf("5", "$1.50", "", "abc", true, false, {}, [5], "2014-01-01", 1e127);
 const otherValueKey = anyOf("Value", "VALUE", "vAlue", "VA_LUE", "va-lue", "$value", "v alue", "(value)", "€value");
 const valueKey = weighted([5, anyOf("value")], [4, otherValueKey]);
@@ -137,7 +137,7 @@ const providers = object(
   field(all, jsonOf(false, false, true, "x"), 40),
   field("Mixpanel", json(true), 10),
 );
-/** What stands in `context`, or in the `options` of older libraries. */
+/** Generates the contents of `context`, or of the `options` of older libraries. */
 const options = (percent) =>
   weighted(
     [
@@ -155,7 +155,7 @@ const options = (percent) =>
     [2, nothing],
     [1, noObject],
   );
-// What is looked at first has nothing to say, and what comes after it may have.
+// The place with precedence is empty, and the next one may not be.
 const hiding = object(field(librato, weighted([3, json(true)], [4, nameless], [1, jsonOf("yes", 0, 1)])));
 const silent = weighted([1, json({})], [1, object(field("Mixpanel", json(true)))]);
 const speaking = object(field(librato, named), field(sourceKey, source, 30));
@@ -164,7 +164,7 @@ const speaking = object(field(librato, named), field(sourceKey, source, 30));
 
 const two = (n) => String(n).padStart(2, "0");
 
-/** An instant as a clock shows it that is `ahead` minutes east of UTC. */
+/** Returns an instant by a clock that is `ahead` minutes east of UTC. */
 function wall(ms, ahead = 0) {
   const [date, time] = new Date(ms + ahead * 60_000).toISOString().slice(0, -1).split("T");
   const [hour, minute, second] = time.split(/[:.]/);
@@ -187,7 +187,7 @@ const zones = anyOf(
 );
 const digits = fc.string({ unit: anyOf("0", "4", "9"), minLength: 1, maxLength: 9 });
 
-/** ISO 8601, with and without each of the parts and signs that it can do without. */
+/** Generates ISO 8601 dates, with and without each optional part and separator. */
 const iso = (instant) =>
   fc
     .record({
@@ -214,7 +214,7 @@ const iso = (instant) =>
       ].join("");
     });
 
-/** Months, days, hours, minutes and seconds beyond their end, which roll over. */
+/** Generates months, days, hours, minutes and seconds beyond their range, which roll over. */
 const rolled = (instant) =>
   fc.tuple(instant, anyOf("month", "day", "hour", "minute", "second")).map(([ms, what]) => {
     const beyond = { month: 0, day: 0, hour: 86_400_000, minute: 3_600_000, second: 60_000 }[what];
@@ -237,7 +237,7 @@ const rolled = (instant) =>
     }
   });
 
-/** What JavaScript's own `Date.parse` reads, and the forms above do not cover. */
+/** Generates dates in forms that only JavaScript's own `Date.parse` reads. */
 const native = (instant) =>
   fc
     .tuple(
@@ -257,7 +257,7 @@ const native = (instant) =>
     )
     .map(([ms, write]) => write(new Date(ms)));
 
-/** Epoch numbers and digits, in seconds and milliseconds, and what may follow digits. */
+/** Generates epoch times in seconds and milliseconds, as numbers and as digits with or without other text after them. */
 const epoch = (instant) =>
   fc
     .tuple(
@@ -300,8 +300,8 @@ const page = (percent = 30) => [
 ];
 
 /**
- * The JSON text of events whose timestamps, where they have one, lie in the two hours before
- * `receivedAt`. Each group varies one thing widely and the others hardly, and the last all at once.
+ * Generates the JSON text of events whose timestamps, if they have one, lie in the two hours before `receivedAt`. Each
+ * group varies one aspect widely and the others hardly, and the last one all of them.
  */
 export function events(receivedAt) {
   const instant = fc.integer({ min: receivedAt - 7_140_000, max: receivedAt });
@@ -322,7 +322,7 @@ export function events(receivedAt) {
     [3, object(...track(), field("options", options(50)), field("integrations", integrations))],
     [6, object(...track(), field("integrations", hiding), field("context", speaking))],
     [4, object(...track(), field("integrations", silent), field(anyOf("context", "options"), speaking))],
-    // All of it
+    // All of them
     [
       3,
       object(

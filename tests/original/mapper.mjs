@@ -1,5 +1,5 @@
-// What the original server-side Librato destination made of an event, on the library that it was
-// built on: `@segment/facade` decides what is read from where, this file what becomes of it.
+// The mapping of the original server-side Librato destination, on the library that it was built on: `@segment/facade`
+// finds the fields of an event, this file maps them.
 
 import { Page, Track } from "@segment/facade";
 
@@ -17,11 +17,11 @@ const fromTrack = (track) => {
 };
 
 /**
- * The one gauge that the original sent for `event`, or null where it was switched off.
- * It throws where the original did, and so lost the event.
+ * Returns the gauge that the original sent for `event`, or null if the destination was switched off. It throws where
+ * the original did, which lost the event.
  */
 export function original(event, receivedAt) {
-  // Before an event reached a destination, Segment had filled in the time of receipt.
+  // Segment set the time of receipt before an event reached a destination.
   const dated = { timestamp: new Date(receivedAt), ...event };
   if (event.type === "track") return fromTrack(new Track(dated));
   const page = new Page(dated);

@@ -1,5 +1,5 @@
-// Records what the original Librato destination made of events of every kind, as fixtures.
-// See README.md beside this file.
+// Records the results of the original Librato destination for events of every kind, as fixtures. See README.md beside
+// this file.
 
 import { writeFileSync } from "node:fs";
 import fc from "fast-check";
@@ -15,11 +15,11 @@ const RECEIVED_AT = Date.parse("2026-11-23T12:00:00.000Z");
 const EVENTS = 3_000;
 const SEED = 1;
 const MAX_BYTES = 500_000;
-/** How often each rule must be met. */
+/** Minimum number of events that cover a rule. */
 const LEAST = 30;
 const OUTPUT = new URL("../fixtures/original.jsonl", import.meta.url);
 
-/** Events are drawn until there are enough of each kind: that takes more than are kept. */
+/** Number of generated events, of which fewer are kept. */
 const DRAWN = 8 * EVENTS;
 
 const FAILED = "the original failed, and lost the event";
@@ -33,7 +33,7 @@ const print = (title, map) => {
 const left = counter([...Object.keys(DEVIATIONS), FAILED]);
 const met = counter(Object.keys(RULES));
 
-/** What the original made of an event, or why that does not count. */
+/** Returns the original's result for an event, or the reason to leave it out. */
 function judge(event) {
   try {
     const gauge = original(event, RECEIVED_AT);
@@ -58,7 +58,7 @@ for (const json of fc.sample(events(RECEIVED_AT), { numRuns: DRAWN, seed: SEED }
   candidates.set(`{"in":${json},"out":${JSON.stringify(gauge)}${native}}`, rules);
 }
 
-// First what a rule still wants, then whatever comes and is not long.
+// First the events that a rule still needs, then any that are short.
 const lines = [];
 for (const wanted of [(rules) => rules.some((rule) => met.get(rule) < LEAST), (_, line) => line.length < 178]) {
   for (const [line, rules] of candidates) {

@@ -1,4 +1,4 @@
-// How the original looked at an event: where its options are, and which key goes for which.
+// The original's lookup of fields: the place of the options, and the loose comparison of keys.
 
 import { Track } from "@segment/facade";
 
@@ -10,11 +10,11 @@ export const integrations = (event) => new Track(event).integrations();
 
 const squeeze = (key) => key.replace(/[^A-Za-z0-9]/g, "").toLowerCase();
 
-/** The members of `object` whose key reads `key`, whatever its case and the signs in between. */
+/** Returns the members of `object` whose key is `key` but for case and punctuation. */
 export const members = (object, key) =>
   isObject(object) ? Object.entries(object).filter(([name]) => squeeze(name) === key) : [];
 
 export const librato = (object) => members(object, "librato");
 export const allOff = (object) => members(object, "all").some(([, value]) => value === false);
-/** A timestamp that is text, else empty text. */
+/** Returns a timestamp that is a string, else an empty one. */
 export const time = ({ timestamp }) => (typeof timestamp === "string" ? timestamp : "");

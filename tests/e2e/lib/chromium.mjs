@@ -1,9 +1,9 @@
-// A Chromium that this machine has, without a way to any other machine.
+// The machine's own Chromium, without access to other machines.
 
 import { chromium } from "playwright-core";
 import { findChromium } from "../../../scripts/lib/chromium.mjs";
 
-/** Starts it without a window. It can reach nothing but this machine, so the certificate of a Worker need not be signed. */
+/** Starts it headless. It only reaches this machine, so that a Worker's certificate may be self-signed. */
 export async function startChromium() {
   return chromium.launch({
     executablePath: findChromium(),

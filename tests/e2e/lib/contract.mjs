@@ -1,9 +1,8 @@
-// What holds for every answer of the Worker, whatever the request was. The harness checks each answer that it
-// hands out, so no test has to repeat this.
+// Invariants of every answer of the Worker. The harness checks each answer that it returns, so that no test has to.
 
 import assert from "node:assert/strict";
 
-/** The codes that go with each status other than 200; a 400 also carries the code of a single event. */
+/** Codes of each status other than 200; a 400 may also have the code of a single event. */
 export const eventCodes = [
   "missing_type",
   "unsupported_type",
@@ -35,7 +34,7 @@ const codes = {
   503: ["misconfigured", "upstream_unavailable"],
 };
 
-/** No answer takes longer. */
+/** Longest time until an answer, in milliseconds. */
 const slowest = 7_000;
 
 /**
@@ -87,7 +86,7 @@ function isHealth(path) {
   return /\/health\/?(\?|$)/.test(path);
 }
 
-/** What an operator is told has a shape of its own. */
+/** Checks answers to an operator, which have a shape of their own. */
 function isOperators(path) {
   return /\/set-aside(\/replay)?\/?(\?|$)/.test(path);
 }
@@ -117,8 +116,9 @@ function checkCors(origin, { status, headers }, where) {
 }
 
 /**
- * What RudderStack's libraries are told of their source. Each member is one that some of them need, and there is no
- * `dataplanes`, which would lead them elsewhere. Of `id`, `name`, `workspaceId` and `updatedAt` only the type counts.
+ * The answer to RudderStack's libraries about their source. Each member is needed by some of them, and there is no
+ * `dataplanes`, which would lead them elsewhere. Of `id`, `name`, `workspaceId` and `updatedAt` only the type is
+ * checked.
  */
 function sourceConfig(writeKey) {
   const silent = { enabled: false };
@@ -135,7 +135,7 @@ export function checkSourceConfig(told, writeKey) {
   assert.deepEqual({ source: rest }, sourceConfig(writeKey));
 }
 
-/** The members of a comma-separated header, in lower case. */
+/** Returns the items of a comma-separated header, in lower case. */
 export function list(header) {
   return (header ?? "")
     .split(",")

@@ -1,5 +1,4 @@
-// Clients of several kinds that send the same events as real ones do: again where they have missed the answer, at the
-// same time as others, packed and unpacked.
+// Clients of several kinds that send events like real ones: again after a lost answer, concurrently, compressed or not.
 
 import { randomUUID } from "node:crypto";
 import { gzipSync } from "node:zlib";
@@ -9,8 +8,8 @@ import { succeeded } from "./expect.mjs";
 import { writeKey } from "./worker.mjs";
 
 /**
- * So many events of one wave, spread over names, sources and values: two that trade places, one lost and one counted
- * twice, show in the sums.
+ * Makes the events of a wave, spread over names, sources and values, so that the sums even show an event that is lost
+ * while another one counts twice.
  *
  * @param {string} wave
  * @param {number} count
@@ -34,7 +33,7 @@ const call = (one) => ({
   ...fields(one),
 });
 
-/** Does the work of a list, a few items at a time. */
+/** Processes a list, a few items at a time. */
 async function each(items, atOnce, work) {
   const rest = items.entries();
   const worker = async () => {
@@ -54,7 +53,7 @@ async function library(worker, list) {
   return list.length;
 }
 
-/** A server that sends batches of all sizes, every other one packed, and every sixth one again or twice at once. */
+/** A server that sends batches of all sizes, every other one compressed, and every sixth one repeatedly. */
 async function batches(worker, list) {
   const parts = [];
   for (let at = 0; at < list.length; ) {
@@ -72,13 +71,13 @@ async function batches(worker, list) {
   await each(parts, 4, async (calls, index) => {
     const again = index % 6 === 0;
     await Promise.all([post(calls, index % 2 === 0), again && index % 12 === 0 && post(calls, true)]);
-    // Some of it once more, together with what has just been sent by another.
+    // Some events once more, together with events that another client has just sent.
     if (again) await post([...calls.slice(calls.length / 2), ...parts[Math.max(0, index - 1)].slice(0, 20)], false);
   });
   return sent;
 }
 
-/** Pages that post each event by itself, and every eighth once more by another route. */
+/** Pages that post each event by itself, and every eighth one again by another route. */
 async function posts(worker, list) {
   let sent = 0;
   await each(list.map(call), 6, async (event, index) => {
@@ -92,7 +91,7 @@ async function posts(worker, list) {
   return sent;
 }
 
-/** Sends events by all of them at once, and tells how many calls that were. */
+/** Sends events by all clients at once, and returns the number of calls. */
 export async function sendByAll(worker, list) {
   const [forPosts, forLibrary] = [Math.floor(list.length * 0.02), Math.floor(list.length * 0.35)];
   const sent = await Promise.all([

@@ -1,13 +1,13 @@
-// The Worker as `wrangler dev` runs it, from a configuration: for what hangs on the configuration and on the server in
-// front of the Worker, which are the rate-limiting binding, TLS and the names of hosts.
+// The Worker as `wrangler dev` runs it, for tests that depend on its configuration or on the server before the Worker:
+// the rate-limiting binding, TLS and host names.
 
 import { createTestHarness, unstable_readConfig } from "wrangler";
 import { projectPath } from "./project.mjs";
 import { secrets } from "./worker.mjs";
 
-// A placeholder does for `request.cf`: nobody is asked for a real one.
+// A placeholder suffices for `request.cf`: wrangler does not fetch a real one.
 process.env.CLOUDFLARE_CF_FETCH_ENABLED = "false";
-// Wrangler's own log of what it does would hold the settings.
+// Wrangler's own log would contain the settings.
 process.env.WRANGLER_WRITE_LOGS = "false";
 
 /**
@@ -22,13 +22,13 @@ export async function startDev({ librato, settings = {}, config = {} } = {}) {
   const known = unstable_readConfig({ config: projectPath("wrangler.toml") }, { hideWarnings: true });
   const { name, main, base_dir, rules, no_bundle, find_additional_modules, compatibility_date, assets } = known;
   const vars = { ...known.vars, ...(librato && { LIBRATO_URL: librato }), ...secrets, ...settings };
-  // Without `[build]`, since what is tested is built already, and without the queue: delivery is direct.
+  // Without `[build]`, since the artefact exists, and without the queue, so that delivery is direct.
   const built = { name, main, base_dir, rules, no_bundle, find_additional_modules, compatibility_date, assets };
   const harness = createTestHarness({ root: projectPath("."), workers: [{ config: { ...built, vars, ...config } }] });
   const { url } = await harness.listen();
   return {
     url: url.origin,
-    /** A request to a path, or to a whole URL: the host in it is the one that the Worker sees. */
+    /** Sends a request to a path, or to a whole URL, whose host is the one that the Worker sees. */
     fetch: (path, init) => harness.fetch(path, init),
     logs: () => harness.getLogs().map(({ message }) => message),
     stop: () => harness.close(),

@@ -1,37 +1,37 @@
-// The events that the tests send.
+// Events for the tests.
 
 import { randomBytes, randomUUID } from "node:crypto";
 
-/** Who the events are about. Personal data: the harness checks that no log line has it. */
+/** The user of the events: personal data, which the harness checks for in log lines. */
 export const userId = `user-${randomBytes(8).toString("hex")}`;
 
-/** A track call as a library sends it; `undefined` in `more` takes a field away. */
+/** Returns a track call as a library sends it; `undefined` in `more` removes a field. */
 export function track(event, more = {}) {
   return { type: "track", event, userId, messageId: randomUUID(), ...more };
 }
 
-/** A page call as a library sends it. */
+/** Returns a page call as a library sends it. */
 export function page(name, more = {}) {
   return { type: "page", name, userId, messageId: randomUUID(), ...more };
 }
 
-/** A batch of these events. */
+/** Returns a batch of these events. */
 export function batch(events, more = {}) {
   return { batch: events, sentAt: new Date().toISOString(), ...more };
 }
 
-/** So many track calls with names of their own, `name-0`, `name-1` and so on. */
+/** Returns track calls with different names, `name-0`, `name-1` and so on. */
 export function tracks(count, name = "metric", more = {}) {
   return Array.from({ length: count }, (_, index) => track(`${name}-${index}`, more));
 }
 
-/** What `make` returns, padded to so many bytes of JSON. */
+/** Returns the result of `make`, padded to a length in bytes of JSON. */
 export function sized(bytes, make) {
   const bare = Buffer.byteLength(JSON.stringify(make("")));
   return JSON.stringify(make("x".repeat(bytes - bare)));
 }
 
-/** The seconds since the epoch, now. */
+/** Returns the time in epoch seconds. */
 export function now() {
   return Math.floor(Date.now() / 1000);
 }

@@ -1,14 +1,14 @@
-// What the tests expect of answers, over and over.
+// Common assertions about answers.
 
 import assert from "node:assert/strict";
 
-/** All is well: exactly this. */
+/** Asserts a success, and nothing else in the body. */
 export function succeeded(answer) {
   assert.equal(answer.status, 200, answer.text);
   assert.equal(answer.text, '{"success":true}');
 }
 
-/** The request was refused as a whole, with this code, and the message speaks of this. Returns the body. */
+/** Asserts that a request was refused as a whole, with this code and message. Returns the body. */
 export function refused(answer, status, code, about = /./) {
   assert.equal(answer.status, status, answer.text);
   const body = answer.json();
@@ -17,7 +17,7 @@ export function refused(answer, status, code, about = /./) {
   return body;
 }
 
-/** Some events were refused, `[index, code]` each, and the others accepted. */
+/** Asserts that some events were refused, `[index, code]` each, and the others accepted. */
 export function partly(answer, accepted, rejected) {
   assert.equal(answer.status, 200, answer.text);
   const body = answer.json();
@@ -25,7 +25,7 @@ export function partly(answer, accepted, rejected) {
   assert.deepEqual(codes(body), rejected);
 }
 
-/** `[index, code]` of each refused event. */
+/** Returns `[index, code]` of each refused event. */
 export function codes({ rejected }) {
   return rejected?.map(({ index, code }) => [index, code]);
 }

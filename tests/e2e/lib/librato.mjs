@@ -1,4 +1,4 @@
-// The local Librato, as a process.
+// The local Librato as a process.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -10,7 +10,7 @@ import { projectPath } from "./project.mjs";
 import { waitFor } from "./wait.mjs";
 import { basic, secrets } from "./worker.mjs";
 
-/** `$LIBRATO_BIN`, or what `cargo build` made. */
+/** Returns the binary: `$LIBRATO_BIN`, or that of `cargo build`. */
 function binary() {
   if (process.env.LIBRATO_BIN) return process.env.LIBRATO_BIN;
   const metadata = execFileSync("cargo", ["metadata", "--no-deps", "--offline", "--format-version", "1"], {
@@ -24,10 +24,10 @@ function binary() {
 }
 
 /**
- * Starts one. It ends with this process, however this process ends.
+ * Starts a local Librato, which ends with this process in any case.
  *
  * @param {object} [options]
- * @param {number} [options.port] any that is free, unless given
+ * @param {number} [options.port] a free one by default
  * @param {string} [options.worker] URL of the Worker that its page talks to
  * @param {string} [options.writeKey] the write key that its page uses
  */
@@ -56,7 +56,7 @@ class Librato {
     this.#exited = exited;
   }
 
-  /** A request to its API, with the credentials. */
+  /** Sends a request to its API, with the credentials. */
   async api(path, { method = "GET", body } = {}) {
     const { LIBRATO_EMAIL: user, LIBRATO_TOKEN: token } = secrets;
     const response = await fetch(this.url + path, {
@@ -79,17 +79,17 @@ class Librato {
     return text === "" ? null : JSON.parse(text);
   }
 
-  /** Totals, and every metric with its sources. */
+  /** Returns the totals, and every metric with its sources. */
   state() {
     return this.#local("/state");
   }
 
-  /** One metric of the state, or undefined. */
+  /** Returns a metric of the state, or undefined. */
   async metric(name) {
     return (await this.state()).metrics.find((metric) => metric.name === name);
   }
 
-  /** `{ "metric source": { count, sum } }` for all that was accepted. */
+  /** Returns `{ "metric source": { count, sum } }` of all stored measurements. */
   async totals() {
     const { metrics } = await this.state();
     return Object.fromEntries(
@@ -99,27 +99,27 @@ class Librato {
     );
   }
 
-  /** The measurement requests since the last reset, oldest first: the last 200, or those after a number. */
+  /** Returns the measurement requests since the last reset, oldest first: the last 200, or those after a number. */
   async requests({ after = 0 } = {}) {
     return (await this.#local(`/requests?after=${after}&limit=200`)).requests;
   }
 
-  /** The next measurement requests are answered so. */
+  /** Injects a fault into the next measurement requests. */
   fault(fault) {
     return this.#local("/faults", { method: "POST", body: fault });
   }
 
-  /** Forgets metrics, requests and faults. */
+  /** Removes all metrics, requests and faults. */
   reset() {
     return this.#local("/reset", { method: "POST" });
   }
 
-  /** The points of one metric by source, as the chart shows them. */
+  /** Returns the points of a metric by source, as the chart shows them. */
   series(metric, seconds = 600) {
     return this.#local(`/series?metric=${encodeURIComponent(metric)}&seconds=${seconds}`);
   }
 
-  /** Waits until a metric has been measured so often. */
+  /** Waits until a metric has a number of samples. */
   counted(name, count, options) {
     return waitFor(
       `${count} of ${name}`,

@@ -1,9 +1,9 @@
-// Sockets, where an HTTP client would be too polite.
+// Plain sockets, for requests that an HTTP client would not send.
 
 import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** A port that nobody listens on. */
+/** Returns a port without a listener. */
 export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -14,12 +14,12 @@ export async function freePort() {
 }
 
 /**
- * Sends a request's head and the beginning of a body that never ends, and waits for the answer.
+ * Sends the head of a request and the beginning of an endless body, and waits for the answer.
  *
  * @param {import('node:net').Socket} socket
  * @param {string[]} head the lines of the head
  * @param {string} body
- * @returns {Promise<string>} the answer as it came; empty when there was none within ten seconds
+ * @returns {Promise<string>} the raw answer; empty if there is none within ten seconds
  */
 export async function sendWithoutEnd(socket, head, body) {
   let answer = "";

@@ -1,4 +1,4 @@
-// Requests whose answers are not the JSON of the tracking protocol: pictures, scripts, and what libraries load.
+// Requests whose answers are not the JSON of the tracking protocol: pictures, scripts, and settings of libraries.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -7,12 +7,12 @@ import { performance } from "node:perf_hooks";
 import { list } from "./contract.mjs";
 import { secrets } from "./worker.mjs";
 
-/** No answer takes longer. */
+/** Longest time until an answer, in milliseconds. */
 const slowest = 7_000;
 
 /**
- * One GET without credentials, and what holds for every answer to it: it came in time, gave no secret away, and has
- * the headers for a page of another origin if such a page asked.
+ * Sends a GET without credentials, and checks that the answer is in time, gives no secret away, and has the headers for
+ * a page of another origin if such a page asked.
  *
  * @param {{ url: string }} worker
  * @param {string} path
@@ -33,7 +33,7 @@ export async function get(worker, path, headers = {}) {
   return { ...answer, json: () => JSON.parse(answer.text) };
 }
 
-/** A page of this origin can read the answer. */
+/** Asserts that a page of this origin can read the answer. */
 export function readableFrom(origin, { headers }, where = "the answer") {
   assert.equal(headers.get("access-control-allow-origin"), origin, where);
   assert.ok(list(headers.get("vary")).includes("origin"), `${where}: Vary: ${headers.get("vary")}`);
@@ -41,7 +41,7 @@ export function readableFrom(origin, { headers }, where = "the answer") {
   for (const name of ["retry-after", "x-ratelimit-reset"]) assert.ok(exposed.includes(name), `${where}: ${exposed}`);
 }
 
-/** The text of a GET that names another host than the one that it reaches. */
+/** Returns the raw text of a GET with another host than the one that it is sent to. */
 export async function getAs(worker, host, path) {
   const { hostname, port } = new URL(worker.url);
   const asked = request({ hostname, port, path, headers: { host }, agent: false }).end();
@@ -50,17 +50,17 @@ export async function getAs(worker, host, path) {
   return { status: response.statusCode, text: Buffer.concat(chunks).toString("utf8") };
 }
 
-/** Base64 of JSON. */
+/** Returns the base64 of JSON. */
 export function base64(event) {
   return Buffer.from(typeof event === "string" ? event : JSON.stringify(event)).toString("base64");
 }
 
-/** The same in the alphabet for URLs. */
+/** Returns the same in base64url. */
 export function base64url(event) {
   return base64(event).replaceAll("+", "-").replaceAll("/", "_");
 }
 
-/** The library without what the Worker may have told it: its address, and the write key. */
+/** Returns the library's text without the configuration by the Worker: its URL and the write key. */
 export function untold(script) {
   return script.replace(/^!function\(\)\{var publicUrl="[^"]*",writeKey="[^"]*",/, "");
 }

@@ -1,12 +1,12 @@
-// Where things are, seen from the tests.
+// Paths and version of the project.
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-/** The absolute path of a file of the project, from its path below the project's root. */
+/** Returns the absolute path of a file, from its path below the project's root. */
 export function projectPath(path) {
   return fileURLToPath(new URL(`../../../${path}`, import.meta.url));
 }
 
-/** The Worker's version, which stands in the `User-Agent` of what it sends. */
+/** Version of the Worker, which is part of its `User-Agent`. */
 export const version = /^version = "([^"]+)"$/m.exec(readFileSync(projectPath("Cargo.toml"), "utf8"))[1];

@@ -1,20 +1,20 @@
-// HTTP/1.1 by hand: what goes out is what a test wrote, byte for byte, whether it is right or not.
+// Raw HTTP/1.1: sends the bytes of a test unchanged, valid or not.
 
 import { connect } from "node:net";
 import { performance } from "node:perf_hooks";
 
 /**
- * Sends bytes over a connection of their own, and reads one answer.
+ * Sends bytes over a new connection, and reads one answer.
  *
- * @param {URL} url where to
+ * @param {URL} url
  * @param {object} message
  * @param {Buffer[]} message.parts the bytes
  * @param {number} [message.pause] milliseconds between the parts
- * @param {boolean} [message.ends] whether this side ends its half of the connection after the last part
- * @param {boolean} [message.isHead] whether it asks for a head alone
+ * @param {boolean} [message.ends] whether to end this half of the connection after the last part
+ * @param {boolean} [message.isHead] whether the method is HEAD
  * @param {number} [within] milliseconds to wait for the answer
- * @returns {Promise<{ status: number, headers: Headers, body: Buffer, text: string, ms: number } | null>} `null` for a
- *   connection that is closed without an answer
+ * @returns {Promise<{ status: number, headers: Headers, body: Buffer, text: string, ms: number } | null>} `null` if the
+ *   connection is closed without an answer
  */
 export async function exchange(url, { parts, pause = 0, ends = false, isHead = false }, within = 15_000) {
   const started = performance.now();
@@ -30,7 +30,7 @@ export async function exchange(url, { parts, pause = 0, ends = false, isHead = f
         received = Buffer.concat([received, chunk]);
         if (parse(received, { isHead })) resolve(received);
       });
-      // Who is answered while still sending may find the connection reset.
+      // The connection may be reset when the answer comes during the upload.
       socket.on("error", () => {});
       socket.on("close", () => resolve(received));
       const send = (index) => {
@@ -50,7 +50,7 @@ export async function exchange(url, { parts, pause = 0, ends = false, isHead = f
   }
 }
 
-/** The answer, or null as long as it is not all there; `isAll` tells that nothing more will come. */
+/** Parses the answer; null while it is incomplete. `isAll` tells that nothing more will come. */
 function parse(bytes, { isHead, isAll = false }) {
   const end = bytes.indexOf("\r\n\r\n");
   if (end < 0) return null;

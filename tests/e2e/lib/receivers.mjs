@@ -1,4 +1,4 @@
-// Real receivers of OTLP, and a way to them that fails on demand.
+// Real receivers of OTLP, and a proxy before them that fails on demand.
 
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
@@ -13,7 +13,7 @@ import { freePort } from "./net.mjs";
 import { projectPath } from "./project.mjs";
 import { waitFor } from "./wait.mjs";
 
-/** VictoriaMetrics, empty. */
+/** Starts an empty VictoriaMetrics. */
 export async function startVictoriaMetrics() {
   const folder = await mkdtemp(join(tmpdir(), "librato-edge-vm-"));
   const port = await freePort();
@@ -23,7 +23,7 @@ export async function startVictoriaMetrics() {
   return {
     url: url + PATHS.otlp,
 
-    /** What a query of PromQL gives now: labels and value of each series. */
+    /** Returns the result of a PromQL query: labels and value of each series. */
     async query(query) {
       await (await fetch(`${url}/internal/force_flush`)).text();
       const body = new URLSearchParams({ query, time: String(Math.ceil(Date.now() / 1000) + 1), nocache: "1" });
@@ -40,7 +40,7 @@ export async function startVictoriaMetrics() {
   };
 }
 
-/** rotel, a collector, which prints every point that it takes. */
+/** Starts rotel, a collector, which prints every point that it receives. */
 export async function startRotel() {
   const program = join(pythonPackages("rotel-0.0.1a15"), "rotel", "rotel-agent");
   const [http, grpc] = [await freePort(), await freePort()];
@@ -58,7 +58,7 @@ export async function startRotel() {
   return { url, points, stop: () => service.stop() };
 }
 
-/** What rotel has printed, point by point. */
+/** Parses the output of rotel, point by point. */
 function printed(log) {
   const points = [];
   let resource = {};
@@ -79,7 +79,7 @@ function printed(log) {
   return points;
 }
 
-/** What requests say to the official protobuf messages. */
+/** Decodes requests with the official protobuf messages. */
 export function decoded(bodies) {
   const output = execFileSync("python3", [projectPath("tests/e2e/clients/python/otlp.py")], {
     env: pythonEnvironment("opentelemetry-proto-1.45.2"),
@@ -94,14 +94,14 @@ export function decoded(bodies) {
 }
 
 /**
- * A way to a receiver: it remembers what came, and does with each request what a script says.
+ * Starts a proxy before a receiver: it records requests, and handles each by a script.
  *
  * @typedef {object} Turn
- * @property {number} [status] answers by itself, and passes nothing on
+ * @property {number} [status] answers with this, without forwarding the request
  * @property {Record<string, string>} [headers]
  * @property {string | Buffer} [body]
- * @property {'before' | 'after'} [cut] resets the connection before the request is passed on, or after the receiver
- *   has answered
+ * @property {'before' | 'after'} [cut] resets the connection before the request is forwarded, or after the receiver has
+ *   answered
  */
 export async function startWay(target) {
   const way = new Way(target);

@@ -1,4 +1,4 @@
-// A Librato that says what a test tells it to say, and remembers what it was asked.
+// Mock of Librato that answers by a script and records requests.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -12,27 +12,27 @@ import { createGzip } from "node:zlib";
  * @property {string | object} [body]
  * @property {number} [delay] milliseconds before the answer
  * @property {'before' | 'middle'} [cut] resets the connection instead of answering, or in the middle of the body
- * @property {'all' | 'body'} [hang] never sends the answer, or only its head
- * @property {'plain' | 'gzip'} [endless] sends spaces after the body, for as long as they are taken
+ * @property {'all' | 'body'} [hang] sends no answer, or only its head
+ * @property {'plain' | 'gzip'} [endless] sends spaces after the body, for as long as they are read
  *
- * @typedef {object} Recorded one request, as it came
+ * @typedef {object} Recorded a request
  * @property {string} method
  * @property {string} path
- * @property {string[]} rawHeaders names and values by turns, in their order and spelling
+ * @property {string[]} rawHeaders names and values alternately, in their order and spelling
  * @property {Record<string, string>} headers
  * @property {string} text the body
  * @property {object} json the body
  * @property {object[]} gauges the members of the body
  * @property {number} at epoch milliseconds
- * @property {Answer} answer what it was answered
+ * @property {Answer} answer the answer to it
  */
 
 /**
- * Starts one on a free port. Without a script every request is answered by Librato's 200 without a body.
+ * Starts one on a free port. Without a script it answers every request like Librato, with a 200 without a body.
  *
  * @param {object} [options]
- * @param {boolean} [options.onlyPosts] a GET, which only asks whether the credentials are good, is answered so and
- *   neither remembered nor part of the script
+ * @param {boolean} [options.onlyPosts] answers a GET, which only checks the credentials, by a 200, and leaves it out of
+ *   the record and of the script
  */
 export async function startScripted({ onlyPosts = false } = {}) {
   const librato = new Scripted(onlyPosts);
@@ -43,9 +43,9 @@ export async function startScripted({ onlyPosts = false } = {}) {
 class Scripted {
   /** @type {Recorded[]} */
   requests = [];
-  /** The most requests that were open at the same time. */
+  /** Most requests that were open at the same time. */
   busiest = 0;
-  /** The requests that are open now. */
+  /** Number of open requests. */
   open = 0;
   #onlyPosts;
   #script = [];
@@ -64,10 +64,10 @@ class Scripted {
   }
 
   /**
-   * Forgets what was, and answers from now on by this script.
+   * Clears the record, and sets the script.
    *
    * @param {Answer[]} script one answer for each request to come
-   * @param {(request: Recorded) => Answer} [then] what comes after the script
+   * @param {(request: Recorded) => Answer} [then] the answers after the script
    */
   play(script, then = () => ({})) {
     this.requests = [];
@@ -77,7 +77,7 @@ class Scripted {
     return this;
   }
 
-  /** Every gauge that came, request by request. */
+  /** Returns every received gauge, request by request. */
   get gauges() {
     return this.requests.flatMap(({ gauges }) => gauges);
   }
@@ -89,7 +89,7 @@ class Scripted {
     response.on("close", () => {
       this.open -= 1;
     });
-    // A Worker that gives up closes its connection: here that is no error.
+    // A Worker that gives up closes its connection, which is no error here.
     request.on("error", () => {});
     response.on("error", () => {});
 
@@ -134,7 +134,7 @@ class Scripted {
   }
 }
 
-/** Sends a text and then spaces, through a packing if there is one, until nobody takes more. */
+/** Sends a text and then spaces, compressed or not, until the connection is closed. */
 function pour(text, packing, response) {
   packing?.pipe(response);
   const out = packing ?? response;

@@ -1,10 +1,10 @@
-// A web site of its own, for pages that talk to the Worker from another origin.
+// A web site, for pages that send to the Worker from another origin.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
 
 /**
- * Starts one on a free port. It has the pages that are put into `pages`, and nothing else, not even an icon.
+ * Starts one on a free port. It only has the pages that are added to it, and not even an icon.
  */
 export async function startSite() {
   const pages = new Map();
@@ -17,7 +17,7 @@ export async function startSite() {
   const url = `http://localhost:${server.address().port}`;
   return {
     url,
-    /** Puts a page there and returns its URL. */
+    /** Adds a page and returns its URL. */
     put(path, html) {
       pages.set(path, `<!doctype html><meta charset="utf-8"><title>A page</title>${html}`);
       return url + path;

@@ -1,13 +1,13 @@
-// Waiting for conditions instead of for times.
+// Waits for conditions in place of fixed times.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 
 /**
- * Asks until the answer is truthy, and returns it.
+ * Polls until the result is truthy, and returns it.
  *
  * @template T
- * @param {string} what what is waited for, as it stands in the failure
+ * @param {string} what name of the condition, for the failure
  * @param {() => T | Promise<T>} ask
  * @param {{ within?: number }} [options] the deadline in milliseconds
  * @returns {Promise<T>}

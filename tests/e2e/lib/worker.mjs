@@ -13,40 +13,41 @@ import { checkAnswer } from "./contract.mjs";
 import { userId } from "./events.mjs";
 import { projectPath } from "./project.mjs";
 
-// The `.dev.vars` and `.env` of whoever runs the tests stay out of them: here the one is not looked for, and below an
-// empty file is named for the other.
+// The developer's own `.dev.vars` and `.env` must not affect tests: the one is not searched for here, and an empty file
+// is named for the other below.
 process.env.CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV = "false";
 
 const unguessable = (name) => `${name}-${randomBytes(12).toString("hex")}`;
 
-/** What the Worker is given unless a test says otherwise. All of it must stay out of answers and log lines. */
+/** Default settings of the Worker. None of them may appear in answers or log lines. */
 export const secrets = {
   LIBRATO_EMAIL: `${unguessable("metrics")}@example.com`,
   LIBRATO_TOKEN: unguessable("token"),
   WRITE_KEYS: unguessable("key"),
 };
 
-/** The write key that the requests of the tests carry. */
+/** Write key of the tests' requests. */
 export const writeKey = secrets.WRITE_KEYS;
 
-/** An `Authorization` header for a user and a password. */
+/** Returns an `Authorization` header for a user and a password. */
 export function basic(user, password = "") {
   return `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
 }
 
 /**
- * Starts a Worker of its own.
+ * Starts a separate Worker.
  *
  * @param {object} options
- * @param {string} [options.librato] base URL of the Librato that it sends to
- * @param {Record<string, string | null>} [options.settings] variables and secrets; `null` takes one away, also one
- *   that `wrangler.toml` sets
- * @param {boolean} [options.queues] with the queues of `wrangler.toml`, so that delivery is durable; without, it is direct
- * @param {object} [options.platform] further bindings, as options of Miniflare's, for what `wrangler.toml` does not bind
+ * @param {string} [options.librato] base URL of its Librato
+ * @param {Record<string, string | null>} [options.settings] variables and secrets; `null` unsets one, also one of
+ *   `wrangler.toml`
+ * @param {boolean} [options.queues] binds the queues of `wrangler.toml`, so that delivery is durable
+ * @param {object} [options.platform] further bindings, as options of Miniflare's, for what `wrangler.toml` does not
+ *   bind
  * @param {object[]} [options.beside] further Workers, as options of Miniflare's
  * @param {string} [options.front] a main module in front of the artefact, which is `./index.js` to it
- * @param {boolean} [options.https] reached by https as well, at `entry`, with a certificate that nobody signed
- * @param {string} [options.storage] where Durable Objects are stored; unless given, they end with the Worker
+ * @param {boolean} [options.https] serves HTTPS as well, at `entry`, with a self-signed certificate
+ * @param {string} [options.storage] folder of Durable Objects, which otherwise end with the Worker
  * @returns {Promise<Worker>}
  */
 export async function startWorker({
@@ -76,7 +77,7 @@ export async function startWorker({
             : modules,
           modulesRoot: config.base_dir,
           bindings,
-          // workerd's own socket, without Miniflare's entry in front: what a test sends is what the Worker gets.
+          // workerd's own socket, without Miniflare's entry before it, which would change requests.
           unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
         },
         ...beside,
@@ -92,7 +93,7 @@ export async function startWorker({
   return new Worker(url, entry, running, bindings, logs, config.name);
 }
 
-/** Runs with a Worker that ends afterwards. */
+/** Runs with a Worker, and stops it afterwards. */
 export async function withWorker(options, use) {
   const worker = await startWorker(options);
   try {
@@ -102,14 +103,14 @@ export async function withWorker(options, use) {
   }
 }
 
-/** What `wrangler.toml` says. */
+/** Reads `wrangler.toml`. */
 export function configuration() {
   return project().config;
 }
 
 let known;
 
-/** What `wrangler.toml` says, and the artefact that it names: read once, and never built here. */
+/** The configuration of `wrangler.toml`, and the artefact that it names: read once, and never built here. */
 function project() {
   if (known) return known;
   const config = unstable_readConfig({ config: projectPath("wrangler.toml") }, { hideWarnings: true });
@@ -137,7 +138,7 @@ class Worker {
 
   constructor(url, entry, running, values, logs, name) {
     this.url = url.origin;
-    /** Where Miniflare's entry listens, which stands before the Worker. */
+    /** URL of Miniflare's entry, which forwards to the Worker. */
     this.entry = entry.origin;
     this.#running = running;
     this.#logs = logs;
@@ -152,7 +153,7 @@ class Worker {
   }
 
   /**
-   * One request, with the write key as header unless `headers` has an `Authorization` (`null` for none at all).
+   * Sends a request, with the write key as header unless `headers` has an `Authorization` (`null` for none at all).
    * A body that is neither text nor bytes is sent as JSON.
    */
   async fetch(path, { method = "GET", headers = {}, body, ...rest } = {}) {
@@ -177,31 +178,31 @@ class Worker {
     return { ...answer, json: () => JSON.parse(text) };
   }
 
-  /** One POST: an event, a batch or whatever else a client might send. */
+  /** Sends a POST: an event, a batch or anything else. */
   post(path, body, headers = {}) {
     return this.fetch(path, { method: "POST", body, headers });
   }
 
-  /** Hands messages to the consumer of a queue, and tells what Miniflare says of it. */
+  /** Passes messages to the consumer of a queue, and returns Miniflare's result. */
   async dispatch(queue, messages) {
     const fetcher = await this.#running.getWorker();
     return fetcher.queue(queue, messages);
   }
 
-  /** Ends a Durable Object, which comes back from its storage when it is asked next. */
+  /** Evicts a Durable Object, which restarts from its storage at its next request. */
   evict(className, name) {
     return this.#running.unsafeEvictDurableObject(this.#name, className, { name });
   }
 
-  /** A bare connection, for what no HTTP client would send. */
+  /** Opens a plain connection, for requests that no HTTP client would send. */
   connect() {
     const { hostname, port } = new URL(this.url);
     return connect(Number(port), hostname);
   }
 
   /**
-   * Everything that the Worker has printed so far, without what workerd itself says of a connection that a client has
-   * cut: that comes with a stack of workerd's, or tells of a handshake that nobody ended.
+   * Returns the output of the Worker so far, without workerd's own messages about connections that a client has reset,
+   * which have a stack trace of workerd's or report an incomplete handshake.
    */
   get printed() {
     return this.#logs.filter(
@@ -209,14 +210,13 @@ class Worker {
     );
   }
 
-  /** The log lines, each of which is one JSON object. */
+  /** Returns the log lines, each of which is a JSON object. */
   get lines() {
     return this.printed.map((message) => JSON.parse(message));
   }
 
   /**
-   * Ends the Worker, and checks that it printed nothing but JSON lines, none of them with anything of an event, and
-   * gave none of its secrets away.
+   * Stops the Worker, and checks that it has printed only JSON lines, without anything of an event or any secret.
    */
   async stop() {
     await this.#running.dispose();
