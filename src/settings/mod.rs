@@ -177,6 +177,9 @@ impl Settings {
             problems: Vec::new(),
         };
         settings.problems = reader.problems;
+        if settings.problems.iter().any(|problem| problem.concerns(Need::Origins)) {
+            settings.allowed_origins = Origins::none();
+        }
         settings
     }
 

@@ -36,6 +36,11 @@ impl Origins {
         patterns.filter(|patterns| !patterns.is_empty()).map(Self)
     }
 
+    /// Those of a list that cannot be read: which pages may send is not known, so none may.
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Returns whether pages of an origin may send. `origin` is what a browser sends as `Origin`.
     #[must_use]
     pub fn allow(&self, origin: &str) -> bool {
