@@ -158,15 +158,14 @@ fn parse_batch(body: &str, call: &Call) -> Result<ParsedRequest> {
     Ok(collector.finish(!is_single))
 }
 
-/// Returns the write key where it is accepted. White space around it is none of it: a key is often read from a file or
-/// a secret that ends with a newline.
+/// Returns the write key where it is accepted.
 ///
 /// # Errors
 ///
 /// [`ErrorCode::InvalidWriteKey`], with the words "invalid write key", at which `RudderStack`'s library for Android stops
 /// sending.
 pub fn authenticate<'k>(key: Option<&'k str>, settings: &Settings) -> Result<&'k str> {
-    let message = match key.map(str::trim) {
+    let message = match key {
         Some(key) if settings.knows(key) => return Ok(key),
         Some(_) => "writeKey: invalid write key: expected one that is accepted here, found another",
         None => {
