@@ -231,11 +231,11 @@ function preflight(headers, origin, isAllowed) {
   if (requested.length <= 1_024) {
     for (const name of requested.split(",").map((name) => name.trim())) {
       const isListed = allowed.some((listed) => listed.toLowerCase() === name.toLowerCase());
-      if (HEADER_NAME.test(name) && !isListed) allowed.push(name);
+      if (name !== "*" && HEADER_NAME.test(name) && !isListed) allowed.push(name);
     }
   }
   const own = {
-    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, OPTIONS",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Allow-Headers": allowed.join(", "),
     "Access-Control-Max-Age": "86400",
   };

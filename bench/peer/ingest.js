@@ -1,7 +1,7 @@
 // Turns the text of a request into measurements, and their outcome into the answer.
 
 import { Failure, failure } from "./answer.js";
-import { judge, Rejection, Section, TYPES } from "./mapping.js";
+import { judge, Rejection, Section } from "./mapping.js";
 import { moment } from "./time.js";
 
 const MAX_EVENT = 65_536;
@@ -33,7 +33,7 @@ export function take(body, type, { settings, receivedAt, headerKey, queryKey }) 
   const keyOfHeader = headerKey === undefined ? undefined : authenticate(headerKey, settings);
   const json = parse(body);
   const call = { settings, receivedAt, names: new Map(), context: NONE, integrations: NONE };
-  const isBatch = type === undefined && (json.batch !== undefined || Array.isArray(json) || !TYPES.has(json.type));
+  const isBatch = type === undefined && (json.batch !== undefined || Array.isArray(json) || !text(json.type));
   if (!isBatch) {
     if (Array.isArray(json)) throw noJsonObject();
     const writeKey = keyOfHeader ?? authenticate(text(json.writeKey) ?? queryKey(), settings);
@@ -89,12 +89,11 @@ function parse(body) {
   return json;
 }
 
-/** Returns the write key if it is accepted. White space around it is ignored. */
+/** Returns the write key if it is accepted. */
 function authenticate(given, { writeKeys }) {
-  const key = given?.trim();
-  if (key !== undefined && writeKeys.has(key)) return key;
+  if (given !== undefined && writeKeys.has(given)) return given;
   const message =
-    key === undefined
+    given === undefined
       ? "writeKey: invalid write key: expected one, as the user name of HTTP Basic, as `writeKey` in the body or in the query, found none"
       : "writeKey: invalid write key: expected one that is accepted here, found another";
   throw new Failure("invalid_write_key", message);

@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 
 use super::answer::{ApiError, ErrorCode, Result};
 use super::event::{Event, Section};
-use super::route::EventType;
 use crate::json::read::{MAX_DEPTH, Pass, Target, Unreadable, Value, is_too_deep, stopped};
 use crate::json::{Key, Scalar};
 use crate::rejection::{Code, Rejection};
@@ -184,7 +183,7 @@ pub struct Batch<'a> {
     pub is_single: bool,
 }
 
-/// Reads an envelope with events, a bare array of them, or a single event that names its type.
+/// Reads an envelope with events, a bare array of them, or a single event that names a type.
 ///
 /// # Errors
 ///
@@ -194,7 +193,7 @@ pub fn batch(body: &str) -> Result<Batch<'_>> {
     let mut envelope: Envelope = read(body)?;
     if !envelope.has_batch
         && let Scalar::Text(kind) = Scalar::of_field(envelope.kind)
-        && EventType::named(&kind).is_some()
+        && !kind.is_empty()
     {
         let members = vec![single(body)?];
         return Ok(Batch { envelope: Envelope::default(), members, is_single: true });

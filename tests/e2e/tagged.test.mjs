@@ -220,8 +220,14 @@ describe("against a Librato that says what it is told to say", () => {
     assert.equal(headers["user-agent"], `librato-edge/${version}`);
     assert.deepEqual(json, {
       measurements: [
-        { name: "Order-Completed", value: 2.5, time: at, tags: { source: "shop-1" }, ...created },
-        { name: "Merged", count: 4, sum: 3.5, min: -1, max: 3, time: at, tags: { source: "Merged" }, ...created },
+        {
+          ...{ name: "Order-Completed", display_name: "Order Completed", value: 2.5, time: at },
+          ...{ tags: { source: "shop-1" }, ...created },
+        },
+        {
+          ...{ name: "Merged", display_name: "Merged", count: 4, sum: 3.5, min: -1, max: 3, time: at },
+          ...{ tags: { source: "Merged" }, ...created },
+        },
       ],
     });
   });
@@ -233,7 +239,7 @@ describe("against a Librato that says what it is told to say", () => {
       succeeded(await other.post("/v1/batch", batch([track("Bare", { timestamp })], { sentAt: undefined })));
       const time = Math.floor(Date.parse(timestamp) / 1000);
       assert.deepEqual(librato.requests[0].json, {
-        measurements: [{ name: "Bare", value: 1, time, tags: { source: "Bare" } }],
+        measurements: [{ name: "Bare", display_name: "Bare", value: 1, time, tags: { source: "Bare" } }],
       });
     });
   });
@@ -329,7 +335,7 @@ describe("against a Librato that says what it is told to say", () => {
         status: 400,
         body: { errors: { params: { name: [`${name} is not a valid metric name`] } } },
       }),
-      "400 without a word": () => ({ status: 400 }),
+      "400 in words that name none": () => ({ status: 400, body: { errors: ["one of them is odd"] } }),
     };
     for (const [how, refusal] of Object.entries(refusals)) {
       it(`${how}, one of 50`, async () => {
@@ -340,6 +346,11 @@ describe("against a Librato that says what it is told to say", () => {
         takenOnce(events.map(({ event }) => event).filter((name) => !name.startsWith("Bad")));
       });
     }
+
+    it("400 without a word of Librato's, as of a gateway: kept for later", async () => {
+      librato.play([], () => ({ status: 400 }));
+      refused(await worker.post("/v1/track", track("Gateway")), 503, "upstream_unavailable");
+    });
 
     it("422, the shape is wrong: set aside", async () => {
       librato.play([], () => ({ status: 422, body: { errors: ["Payload is of an unknown shape"] } }));
