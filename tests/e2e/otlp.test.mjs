@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { sendByAll, events as soakEvents } from "./lib/crowd.mjs";
 import { batch, now, track } from "./lib/events.mjs";
 import { partly, refused, succeeded } from "./lib/expect.mjs";
-import { operatorToken } from "./lib/platform.mjs";
+import { operatorToken, withPlatform } from "./lib/platform.mjs";
 import { version } from "./lib/project.mjs";
 import { decoded, startRotel, startVictoriaMetrics, startWay } from "./lib/receivers.mjs";
 import { waitFor } from "./lib/wait.mjs";
@@ -248,9 +248,7 @@ describe("answers", () => {
   for (const [status, body, said] of [
     [400, Buffer.concat([Buffer.from([0x08, 3]), field(2, Buffer.from(`bad point, Bearer ${token}`))]), "bad point, …"],
     [400, `{"code":3,"message":"bad point ${token}"}`, "bad point …"],
-    [404, "no such page", "no such page"],
-    [500, "oh", "oh"],
-    [202, "later", "later"],
+    [422, "no such unit", "no such unit"],
   ]) {
     it(`${status} is not sent again, and the server's words are told`, async () => {
       way.play([], () => ({ status, body }));
@@ -259,6 +257,25 @@ describe("answers", () => {
       assert.equal(way.requests.length, 1);
     });
   }
+
+  for (const [status, code] of [
+    [404, "misconfigured"],
+    [405, "misconfigured"],
+    [302, "upstream_unavailable"],
+    [500, "upstream_unavailable"],
+  ]) {
+    it(`${status} is ${code}: a client sends it again`, async () => {
+      way.play([], () => ({ status }));
+      refused(await send(), 503, code);
+      assert.equal(way.requests.length, 2);
+    });
+  }
+
+  it("any 2xx is a success", async () => {
+    way.play([], () => ({ status: 202, body: "later" }));
+    succeeded(await send());
+    assert.equal(way.requests.length, 1);
+  });
 
   it("413 is halved until one is too large by itself", async () => {
     way.play([], ({ body }) => (body.includes("Too-Large") ? { status: 413 } : {}));
@@ -314,6 +331,148 @@ describe("answers", () => {
         assert.ok(!answer.text.includes("hunter2"));
         refused(await broken.post("/v1/track", track("x")), 503, "misconfigured", new RegExp(`^${setting}: expected`));
       });
+    }
+  });
+});
+
+// As Mimir and Datadog are: what is good of a request is stored although all of it is answered by 400, and a point that
+// is stored under the same writer once more replaces the first.
+describe("a store that keeps the good points of what it refuses", () => {
+  let way;
+  const isBad = ({ name }) => name.startsWith("Bad");
+  const refusing = ({ body }) => (body.includes("Bad-") ? { status: 400, body: "one of them is odd" } : {});
+
+  before(async () => {
+    way = await startWay();
+  });
+  beforeEach(() => way.play([], refusing));
+  after(() => way?.stop());
+
+  /** What such a store has in the end, of everything that it was ever sent. */
+  function stored() {
+    const series = new Map();
+    for (const point of decoded(way.requests.map(({ body }) => body)).flatMap(points)) {
+      const { name, source, instance, second, value } = point;
+      const isTaken = !isBad(point) || isCorrected;
+      if (isTaken) series.set([name, source, instance, second].join(" "), { name, value });
+    }
+    return Object.fromEntries([...totals([...series.values()], ({ name }) => name)].sort());
+  }
+  /** Whether the store takes what it refused before. */
+  let isCorrected = false;
+  beforeEach(() => {
+    isCorrected = false;
+  });
+
+  const COUNT = 100;
+  /** Events of few names, so that points are merged, with an offender among them. */
+  function events() {
+    const second = now() - 60;
+    const list = Array.from({ length: COUNT }, (_, index) =>
+      track(`Good-${index % 30}`, { properties: { value: index }, ...at(second) }),
+    );
+    list.splice(41, 0, track("Bad-One", { properties: { value: 7 }, ...at(second) }));
+    return list;
+  }
+  const expected = (list) => {
+    const sums = list.flatMap(({ event: name, properties: { value } }) => [
+      { name, value },
+      { name: `${name}.count`, value: 1 },
+    ]);
+    return Object.fromEntries([...totals(sums, ({ name }) => name)].sort());
+  };
+  const good = (list) => list.filter(({ event }) => event !== "Bad-One");
+
+  it("direct: the offender is told, all others count once", async () => {
+    await withWorker({ settings: otlp(way.url) }, async (worker) => {
+      const list = events();
+      partly(await worker.post("/v1/batch", batch(list, { sentAt: undefined })), COUNT, [[41, "refused_by_librato"]]);
+      assert.ok(way.requests.length > 2);
+      assert.deepEqual(stored(), expected(good(list)));
+    });
+  });
+
+  it("durable: the offender is set aside, all others count once, and so does what is sent again", async () => {
+    await withPlatform({ settings: otlp(way.url) }, async (platform) => {
+      const list = events();
+      const messages = await platform.pack(list);
+      assert.deepEqual(await platform.consume(messages), ["ack"]);
+      assert.deepEqual(stored(), expected(good(list)));
+      const letters = platform.letters();
+      assert.deepEqual(
+        letters.map(({ measurement }) => measurement.name),
+        ["Bad-One"],
+      );
+
+      // The operator sends it again, twice, while the store still refuses it: under the writer of its first delivery.
+      assert.deepEqual(await platform.keep(letters.map((letter) => JSON.stringify(letter))), ["ack"]);
+      const replay = async () => {
+        const { letters } = (await platform.operator("GET", "/set-aside")).json();
+        const ids = letters.map(({ id }) => id);
+        const { changed } = (await platform.operator("POST", "/set-aside/replay", { ids })).json();
+        assert.equal(changed, 1);
+        const bodies = platform.taken();
+        assert.deepEqual(await platform.consume(bodies), ["ack"]);
+      };
+      await replay();
+      const again = platform.letters();
+      assert.deepEqual(await platform.keep(again.map((letter) => JSON.stringify(letter))), ["ack"]);
+
+      isCorrected = true;
+      way.play([]);
+      const before = way.requests;
+      await replay();
+      way.requests.unshift(...before);
+      const writers = decoded(way.requests.map(({ body }) => body))
+        .flatMap(points)
+        .filter(isBad);
+      assert.equal(new Set(writers.map(({ instance }) => instance)).size, 1);
+    });
+  });
+
+  it("what it has stored but refused with others counts once when the whole request is sent again", async () => {
+    await withPlatform({ settings: otlp(way.url) }, async (platform) => {
+      // It refuses everything that holds many points, good ones too, and stores them.
+      way.play([], () => ({ status: 400, body: "no" }));
+      const list = good(events());
+      assert.deepEqual(await platform.consume(await platform.pack(list)), ["ack"]);
+      const letters = platform.letters();
+      assert.equal(letters.length, 30);
+      for (const letter of letters) assert.deepEqual(await platform.keep([JSON.stringify(letter)]), ["ack"]);
+      const refused = way.requests;
+      way.play([]);
+      const { changed } = (await platform.operator("POST", "/set-aside/replay", { all: true })).json();
+      assert.equal(changed, 30);
+      const bodies = platform.taken();
+      assert.deepEqual(await platform.consume(bodies), Array(bodies.length).fill("ack"));
+      way.requests.unshift(...refused);
+      assert.deepEqual(stored(), expected(list));
+    });
+  });
+});
+
+describe("GET /health?deep=1 at a store that refuses the temporality", () => {
+  it("is not ok while all that was lately sent was refused, with a hint at the profile", async () => {
+    const way = await startWay();
+    const settings = otlp(way.url, { OPERATOR_TOKEN: operatorToken });
+    const operator = { headers: { authorization: `Bearer ${operatorToken}` } };
+    const refusal = { status: 400, body: "invalid temporality and type combination for metric" };
+    try {
+      way.play([], ({ body }) => (body.length > 0 ? refusal : {}));
+      await withPlatform({ settings }, async (platform) => {
+        assert.equal((await platform.worker.fetch("/health?deep=1", operator)).status, 200);
+        assert.deepEqual(await platform.consume(await platform.pack([track("Refused")])), ["ack"]);
+        const answer = await platform.worker.fetch("/health?deep=1", operator);
+        assert.equal(answer.status, 503, answer.text);
+        assert.match(answer.text, /temporality/);
+        assert.match(answer.text, /OTLP_PROFILE/);
+
+        way.play([]);
+        assert.deepEqual(await platform.consume(await platform.pack([track("Taken")])), ["ack"]);
+        assert.equal((await platform.worker.fetch("/health?deep=1", operator)).status, 200);
+      });
+    } finally {
+      await way.stop();
     }
   });
 });
