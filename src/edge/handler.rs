@@ -17,6 +17,7 @@ use crate::rollup::Rollup;
 use crate::segment::answer::{Answer, ApiError, Body, ErrorCode, Result, success};
 use crate::segment::cors::{Origin, preflight_headers};
 use crate::segment::health::{Deployment, require};
+use crate::segment::library::Told;
 use crate::segment::route::Route;
 use crate::segment::{self, body, credential, pixel, query, webhook};
 use crate::settings::{Need, Settings};
@@ -36,11 +37,17 @@ pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::R
     }
     let script = match route {
         _ if !head.is_get() => None,
-        Route::Library { write_key, is_prefixed } if settings.knows(write_key) => {
-            let public_url =
-                settings.public_url.as_ref().map(|_| settings.root(head.origin(), is_prefixed));
-            library::library(platform, write_key, public_url.as_deref(), origin).await
-        }
+        Route::Library { file, is_prefixed } => match settings.library_key(file) {
+            Some(write_key) => {
+                let public_url =
+                    settings.public_url.as_ref().map(|_| settings.root(head.origin(), is_prefixed));
+                let told = Told { write_key, public_url: public_url.as_deref() };
+                // Its own address tells it all that there is.
+                let is_told = public_url.is_some() || write_key != file;
+                library::library(platform, is_told.then_some(told), origin).await
+            }
+            None => None,
+        },
         Route::LibraryChunk(file) => library::chunk(platform, file, origin).await,
         _ => None,
     };
@@ -51,6 +58,9 @@ pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::R
     let mut handler = RequestHandler { request, head, platform, settings, started, line };
     let answer = handler.answer(route, origin).await;
     handler.line.write(&answer, now() - started);
+    if answer.code.is_some() || route == Route::LibraryMetrics {
+        http::read_to_end(request, head.content_length).await;
+    }
     http::respond(&answer, origin)
 }
 
@@ -71,10 +81,14 @@ pub(super) struct RequestHandler<'r> {
 
 impl RequestHandler<'_> {
     async fn answer(&mut self, route: Route<'_>, origin: Origin<'_>) -> Answer {
-        let answer = match self.dispatch(route, origin).await {
+        let mut answer = match self.dispatch(route, origin).await {
             Ok(answer) => answer,
             Err(failure) => failure.answer(),
         };
+        if let (Route::Event(_), true) = (route, self.head.is_get()) {
+            // One that was kept, of a prefetch too, would stand in for the next event.
+            answer.headers.push(("Cache-Control", "no-store".to_owned()));
+        }
         match route {
             Route::Pixel(_) if self.head.is_get() => pixel::answer(&answer),
             Route::Event(_) => match query::parameter(self.head.query(), "callback") {

@@ -127,6 +127,17 @@ pub(super) async fn read_body(
     }
 }
 
+/// Reads, within bounds, a body that nobody wanted. A client that is answered while it still sends may lose the answer: the
+/// server before the Worker then says "Network connection lost" (`wrangler dev`), or resets the connection.
+pub(super) async fn read_to_end(request: &Request, length: Option<u64>) {
+    if request.body_used() || length.is_some_and(|length| length > MAX_READ as u64) {
+        return;
+    }
+    if let Some(stream) = request.body() {
+        _ = within(BODY_TIMEOUT, bounded(&stream, 0, &Cell::new(true))).await;
+    }
+}
+
 /// Reads a stream, and once it is too large throws away what comes.
 async fn bounded(
     stream: &ReadableStream,

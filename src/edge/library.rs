@@ -6,7 +6,7 @@ use worker::web_sys::{ReadableStream, Response, ResponseInit};
 use super::env::Platform;
 use super::http::{beginning, headers};
 use crate::segment::cors::Origin;
-use crate::segment::library::told;
+use crate::segment::library::Told;
 
 /// Most bytes of the library that are read to fill it in: eight times what it has.
 const MAX_LIBRARY: usize = 1_000_000;
@@ -23,16 +23,15 @@ pub(super) enum Keep {
 /// Returns analytics.js itself. `None` where it is not deployed.
 pub(super) async fn library(
     platform: &Platform,
-    write_key: &str,
-    public_url: Option<&str>,
+    told: Option<Told<'_>>,
     origin: Origin<'_>,
 ) -> Option<Response> {
     let script = asset(platform, "analytics.min.js").await?;
-    let Some(public_url) = public_url else {
+    let Some(told) = told else {
         return respond(&script, origin, Keep::AnHour);
     };
     let bytes = beginning(&script, MAX_LIBRARY).await.ok()?;
-    let text = told(std::str::from_utf8(&bytes).ok()?, write_key, public_url);
+    let text = told.fill(std::str::from_utf8(&bytes).ok()?);
     Response::new_with_opt_str_and_init(Some(&text), &init(origin, Keep::AnHour)).ok()
 }
 

@@ -41,13 +41,27 @@ struct Metrics {
     sample_rate: u8,
 }
 
-/// Returns analytics.js with what it is told where something stands before the Worker: the write key of its path, and where
-/// the Worker is reached. `script` has placeholders for both (`scripts/lib/library-prefix.js`).
-#[must_use]
-pub fn told(script: &str, write_key: &str, public_url: &str) -> String {
-    let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
-    let told = script.replacen(r#""__WRITE_KEY__""#, &quoted(write_key), 1);
-    told.replacen(r#""__PUBLIC_URL__""#, &quoted(public_url), 1)
+/// What analytics.js is told where its own address does not tell it. It has a placeholder for each
+/// (`scripts/lib/library-prefix.js`).
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// The write key that it is to use.
+    pub write_key: &'a str,
+    /// Where the Worker is reached; `None` where it is where the script came from.
+    pub public_url: Option<&'a str>,
+}
+
+impl Told<'_> {
+    /// Returns the script with it.
+    #[must_use]
+    pub fn fill(self, script: &str) -> String {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
+        let told = script.replacen(r#""__WRITE_KEY__""#, &quoted(self.write_key), 1);
+        match self.public_url {
+            Some(url) => told.replacen(r#""__PUBLIC_URL__""#, &quoted(url), 1),
+            None => told,
+        }
+    }
 }
 
 /// Returns settings that point a library back to this host and to nothing else.

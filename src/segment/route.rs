@@ -53,10 +53,10 @@ pub enum Route<'a> {
     },
     /// What `RudderStack`'s libraries load first. The write key stands elsewhere.
     SourceConfig,
-    /// analytics.js itself, under the write key that it is to use.
+    /// analytics.js itself.
     Library {
-        /// The write key of the path.
-        write_key: &'a str,
+        /// The write key, or the name of the file without `.js`.
+        file: &'a str,
         /// Whether the path begins with `PATH_PREFIX`.
         is_prefixed: bool,
     },
@@ -93,9 +93,7 @@ impl<'a> Route<'a> {
         }
         match *rest {
             ["projects", write_key, "settings"] => Self::Settings { write_key, is_prefixed },
-            ["analytics.js", "v1", write_key, "analytics.min.js"] => {
-                Self::Library { write_key, is_prefixed }
-            }
+            ["analytics.js", "v1", file, "analytics.min.js"] => Self::Library { file, is_prefixed },
             ["analytics-next", "bundles", file] => Self::LibraryChunk(file),
             ["sourceConfig"] => Self::SourceConfig,
             ["pixel", name] | ["pixel", "v1", name] => {
@@ -113,8 +111,8 @@ impl<'a> Route<'a> {
             ["set-aside", "replay"] => Self::Replay,
             ["health"] => Self::Health,
             // A name that no filter knows, for the library of sites that have a prefix of their own.
-            [file] if is_prefixed => match file.strip_suffix(".js") {
-                Some(write_key) => Self::Library { write_key, is_prefixed },
+            [name] if is_prefixed => match name.strip_suffix(".js") {
+                Some(file) => Self::Library { file, is_prefixed },
                 None => Self::Unknown,
             },
             _ => Self::Unknown,
@@ -259,7 +257,7 @@ mod tests {
             ("/x/analytics.js/v1/k/analytics.min.js", true),
             ("/x/k.js", true),
         ] {
-            let library = Route::Library { write_key: "k", is_prefixed };
+            let library = Route::Library { file: "k", is_prefixed };
             assert_eq!(Route::of(path, "/x"), library, "{path}");
         }
         for path in ["/analytics-next/bundles/a.js", "/x/analytics-next/bundles/a.js"] {

@@ -71,6 +71,8 @@ pub struct Settings {
     pub rollup_seconds: u32,
     /// The prefix under which the routes exist as well: empty, or `/` and segments.
     pub path_prefix: String,
+    /// The name of the library's file below that prefix, without `.js`, besides each write key.
+    pub library_file: Option<String>,
     /// Categories that a visitor must have agreed to.
     pub consent_categories: Vec<String>,
     /// The shared secret of a Segment Webhooks destination; without it there is no such route.
@@ -123,8 +125,8 @@ impl Problem {
             "ALLOWED_ORIGINS" => need == Need::Origins,
             "PUBLIC_URL" => need == Need::Library,
             "OPERATOR_TOKEN" => need == Need::Operator,
-            // Its routes do not exist, and the others need it not.
-            "PATH_PREFIX" => false,
+            // Their routes do not exist, and the others need them not.
+            "PATH_PREFIX" | "LIBRARY_FILE" => false,
             _ => matches!(need, Need::Events | Need::Webhook),
         }
     }
@@ -166,6 +168,10 @@ impl Settings {
                 .unwrap_or_default(),
             rollup_seconds,
             path_prefix: reader.read("PATH_PREFIX", PREFIX, path_prefix).unwrap_or_default(),
+            library_file: reader.read("LIBRARY_FILE", LIBRARY_FILE, |text| {
+                let name = text.strip_suffix(".js")?;
+                is_path_segment(name).then(|| name.to_owned())
+            }),
             consent_categories: reader
                 .list("CONSENT_CATEGORIES", "categories, separated by commas")
                 .unwrap_or_default(),
@@ -211,6 +217,16 @@ impl Settings {
         self.destination.as_ref().map_or(librato::WINDOW, |destination| destination.window())
     }
 
+    /// Returns the write key of a library's file: its name, or by the name that the operator chose the first one.
+    #[must_use]
+    pub fn library_key<'s>(&'s self, file: &'s str) -> Option<&'s str> {
+        if self.knows(file) {
+            return Some(file);
+        }
+        let is_chosen = self.library_file.as_deref() == Some(file);
+        self.write_keys.first().filter(|_| is_chosen).map(Secret::expose)
+    }
+
     /// Returns whether a write key is accepted.
     #[must_use]
     pub fn knows(&self, write_key: &str) -> bool {
@@ -236,6 +252,7 @@ const PUBLIC_URL: &str = "the URL at which clients reach the Worker, such as \
 const METRIC_PREFIX: &str = "at most 100 of the characters `A-Z a-z 0-9 . : _ -`";
 const COUNT_SUFFIX: &str = "at most 100 of the characters `A-Z a-z 0-9 . : _ -`, or `off`";
 const SECRET: &str = "a text";
+const LIBRARY_FILE: &str = "the name of a file such as `shop.js`, of letters, digits and `-._~`";
 const PREFIX: &str = "a path such as `/collect`, of letters, digits and `-._~/`";
 
 struct Reader<F> {
@@ -392,10 +409,11 @@ impl<F: Fn(&str) -> Setting> Reader<F> {
 /// Returns a path in one form: a slash, and segments.
 fn path_prefix(text: &str) -> Option<String> {
     let path = text.trim_matches('/');
-    let is_good = path.split('/').all(|part| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
-    });
-    is_good.then(|| format!("/{path}"))
+    path.split('/').all(is_path_segment).then(|| format!("/{path}"))
+}
+
+fn is_path_segment(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
 fn list(text: &str) -> Vec<String> {

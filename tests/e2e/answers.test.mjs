@@ -626,4 +626,33 @@ describe("the log", () => {
       }
     });
   });
+
+  it("what was refused has its library, and names in other scripts are counted", async () => {
+    await withSettings({}, async (logging) => {
+      const context = { library: { name: "analytics.js", version: "1.84.3" } };
+      const events = [
+        track("Заказ оплачен", { context }),
+        track("注文", { context }),
+        track("Заказ 2", { context }),
+        track("No Number", { context, properties: { value: true } }),
+        track("No Time", { context: { library: { name: "other", version: "2" } }, timestamp: "never" }),
+      ];
+      partly(await logging.post("/v1/batch", batch(events)), 3, [
+        [3, "invalid_value"],
+        [4, "invalid_timestamp"],
+      ]);
+      // What no library writes is not shown.
+      const odd = { context: { library: { name: "Xylophone <b>", version: "1" } }, properties: { value: "Xylophone" } };
+      refused(await logging.post("/v1/track", track("Odd", odd)), 400, "invalid_value");
+      await waitFor("two log lines", () => logging.lines.length >= 2);
+      assert.deepEqual(
+        logging.lines.map(({ rejectedLibrary, illegibleNames }) => [rejectedLibrary, illegibleNames]),
+        [
+          ["analytics.js/1.84.3", 2],
+          [undefined, undefined],
+        ],
+      );
+      for (const line of logging.printed) assert.doesNotMatch(line, /Xylophone/);
+    });
+  });
 });

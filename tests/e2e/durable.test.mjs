@@ -486,6 +486,8 @@ describe("a measurement that Librato will never take", () => {
         assert.equal(reason, "refused_by_librato");
         assert.match(message, new RegExp(String(status)));
       }
+      const { answers, reasons } = await platform.line();
+      assert.deepEqual({ answers, reasons }, { answers: { [status]: 1 }, reasons: { refused_by_librato: 3 } });
     });
   }
 

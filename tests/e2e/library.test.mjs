@@ -28,7 +28,7 @@ before(async () => {
   worker = await startWorker({ librato: librato.url });
   secure = await startDev({
     librato: librato.url,
-    settings: { PATH_PREFIX: PREFIX },
+    settings: { PATH_PREFIX: PREFIX, LIBRARY_FILE: "shop.js" },
     config: { dev: { local_protocol: "https" } },
   });
 });
@@ -299,6 +299,19 @@ describe("GET /analytics.js/v1/{writeKey}/analytics.min.js", () => {
     }
     const none = ["other.js", `${writeKey}`, `${writeKey}.js/x`, `x/${writeKey}.js`, `${writeKey}.mjs`, ".js"];
     for (const path of [...none.map((name) => `${PREFIX}/${name}`), `/${writeKey}.js`, `/v1/${writeKey}.js`]) {
+      assert.equal((await secure.fetch(path)).status, 404, path);
+    }
+  });
+
+  it("under the prefix by a name of the operator's choice, with the first write key", async () => {
+    for (const path of ["shop.js", "shop.js?a=b"]) {
+      const response = await secure.fetch(`${PREFIX}/${path}`);
+      assert.equal(response.status, 200, path);
+      const text = await response.text();
+      assert.ok(text.includes(`"${writeKey}"`), "the key is told");
+      assert.equal(untold(text.replace(`"${writeKey}"`, '"__WRITE_KEY__"')), untold(await library()));
+    }
+    for (const path of ["/shop.js", `${PREFIX}/shop`, `${PREFIX}/Shop.js`]) {
       assert.equal((await secure.fetch(path)).status, 404, path);
     }
   });

@@ -18,9 +18,9 @@ const segments = (snippet) => (base) => {
 /** The README's example, which makes a call of its own. */
 const ours = (base) => snippets.get("browser").replaceAll(HOST, base).replaceAll(KEY, writeKey);
 
-/** The same below PATH_PREFIX, where the library goes by the write key alone. */
-const oursBelow = (prefix) => (base) =>
-  ours(base).replace(`/analytics.js/v1/${writeKey}/analytics.min.js`, `${prefix}/${writeKey}.js`);
+/** The same below PATH_PREFIX, where the library goes by the write key alone, or by a name of one's choice. */
+const oursBelow = (prefix, file) => (base) =>
+  ours(base).replace(`/analytics.js/v1/${writeKey}/analytics.min.js`, `${prefix}/${file}`);
 
 /** The same as a module, which no script is told of. */
 const oursAsModule = (base) => ours(base).replace("<script async ", '<script type="module" ');
@@ -32,9 +32,10 @@ const oursByCors = (base) => ours(base).replace("<script async ", "<script async
 export const loaders = { "snippet 4": segments(snippet4), "snippet 5": segments(snippet5), "our snippet": ours };
 
 /** The further ways that are only ours. */
-export const ownLoaders = (prefix) => ({
+export const ownLoaders = (prefix, file) => ({
   "our snippet with crossorigin": oursByCors,
-  "our snippet below the prefix": oursBelow(prefix),
+  "our snippet below the prefix": oursBelow(prefix, `${writeKey}.js`),
+  "our snippet with a file of another name": oursBelow(prefix, file),
   "a module": oursAsModule,
 });
 

@@ -19,6 +19,7 @@ import { html, Site, Visit } from "./site.mjs";
 
 const PATH = "/collect";
 const PREFIX = "/in";
+const FILE = "shop.js";
 
 let librato;
 let browser;
@@ -33,7 +34,7 @@ before(async () => {
   [browser, site] = await Promise.all([startChromium(), new Site().start()]);
   for (const tls of [true, false]) {
     const edge = await publicAddress({ tls, path: PATH });
-    const settings = { PUBLIC_URL: edge.url, PATH_PREFIX: PREFIX };
+    const settings = { PUBLIC_URL: edge.url, PATH_PREFIX: PREFIX, LIBRARY_FILE: FILE };
     const worker = await startWorker({ librato: librato.url, settings });
     running.push(worker, await startProxy(edge, worker.url, site.url));
     edges[tls ? "https" : "http"] = edge;
@@ -90,7 +91,7 @@ const prefixOf = (how) => (how.endsWith("below the prefix") ? PREFIX : "");
 
 for (const scheme of ["https", "http"]) {
   describe(`a page of the shop's own host, by ${scheme}`, () => {
-    for (const [how, loader] of Object.entries({ ...loaders, ...ownLoaders(PREFIX) })) {
+    for (const [how, loader] of Object.entries({ ...loaders, ...ownLoaders(PREFIX, FILE) })) {
       for (const form of ["absolute", "without a scheme", "from the root", "from the page"]) {
         it(`${how}, address ${form}`, async () => {
           const edge = edges[scheme];
@@ -104,7 +105,7 @@ for (const scheme of ["https", "http"]) {
   });
 
   describe(`a page of another host, with the Worker by ${scheme}`, () => {
-    for (const [how, loader] of Object.entries({ ...loaders, ...ownLoaders(PREFIX) })) {
+    for (const [how, loader] of Object.entries({ ...loaders, ...ownLoaders(PREFIX, FILE) })) {
       it(how, async () => {
         const { source, code } = aCall();
         await look(site.put(source, pageWith(loader, edges[scheme].url, code)), edges[scheme], source, prefixOf(how));
@@ -212,7 +213,7 @@ describe("what the library loads only when a page needs it", () => {
 describe("a page that requires leave of whatever it embeds", () => {
   const leave = { "cross-origin-embedder-policy": "require-corp", "cross-origin-opener-policy": "same-origin" };
 
-  for (const [how, loader] of Object.entries({ ...loaders, ...ownLoaders(PREFIX) })) {
+  for (const [how, loader] of Object.entries({ ...loaders, ...ownLoaders(PREFIX, FILE) })) {
     it(`${how}, of another host, with its lazy parts`, async () => {
       const edge = edges.https;
       const { source, code } = aCall();
@@ -273,16 +274,18 @@ describe("a visitor with a blocker", () => {
     await visit.finish();
   });
 
-  it("does not know the one below PATH_PREFIX: script, settings, lazy parts and events all come", async () => {
-    const edge = edges.https;
-    const { source, code } = aCall();
-    const page = pageWith(ownLoaders(PREFIX)["our snippet below the prefix"], edge.url, code);
-    const { visit, blocked } = await behindBlocker(`${site.put(source, page)}?ajs_event=${source}-asked`, edge);
-    await measured(source);
-    await librato.counted(`${source}-asked`, 1);
-    assert.deepEqual(blocked, []);
-    await visit.finish();
-  });
+  for (const how of ["our snippet below the prefix", "our snippet with a file of another name"]) {
+    it(`does not know ${how}: script, settings, lazy parts and events all come`, async () => {
+      const edge = edges.https;
+      const { source, code } = aCall();
+      const page = pageWith(ownLoaders(PREFIX, FILE)[how], edge.url, code);
+      const { visit, blocked } = await behindBlocker(`${site.put(source, page)}?ajs_event=${source}-asked`, edge);
+      await measured(source);
+      await librato.counted(`${source}-asked`, 1);
+      assert.deepEqual(blocked, []);
+      await visit.finish();
+    });
+  }
 
   const page = { sourceUrl: "https://shop.example/" };
   const addresses = [
