@@ -7,7 +7,7 @@ use std::rc::Rc;
 use serde_json::value::RawValue;
 
 use crate::json::{Scalar, javascript_string};
-use crate::measurement::{clean_name, prefixed};
+use crate::measurement::{MAX_NAME, clean_name, prefixed};
 use crate::rejection::{Code, Rejection};
 use crate::segment::event::Event;
 use crate::settings::Settings;
@@ -15,7 +15,7 @@ use crate::settings::Settings;
 /// A name in its three forms.
 #[derive(Debug, Clone)]
 pub(crate) struct Name {
-    /// As it was written.
+    /// As it was written, in as many characters as a metric's name has.
     pub(crate) written: Rc<str>,
     /// As the original destination cleaned it: the source, where none is given.
     pub(crate) cleaned: Rc<str>,
@@ -27,9 +27,17 @@ impl Name {
     fn of(written: &str, settings: &Settings) -> Self {
         let cleaned = clean_name(written);
         let metric = prefixed(&settings.metric_prefix, &cleaned, settings.max_name());
-        let written = if *cleaned == *written { Rc::clone(&cleaned) } else { written.into() };
+        let written =
+            if *cleaned == *written { Rc::clone(&cleaned) } else { beginning(written).into() };
         Self { written, cleaned, metric }
     }
+}
+
+/// Returns the first characters of a text: an event's name may be as long as an event, and would travel with each of its
+/// measurements.
+fn beginning(text: &str) -> &str {
+    let end = text.char_indices().nth(MAX_NAME).map(|(end, _)| end);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 /// The names of a request, each of which is cleaned once: a batch has few, and many events of each.
