@@ -285,7 +285,7 @@ fn what_stands_in_basic_is_not_told_either() {
 fn health_asks_with_an_empty_request() {
     let settings = otlp([]);
     let destination = destination(&settings);
-    let checked = |arrival| health::checked(destination, &arrival).map_err(|f| f.message);
+    let checked = |arrival| health::checked(destination, &arrival, true).map_err(|f| f.message);
     let answered = |status| Arrival::Answered(Reply { status, ..Reply::default() });
     for status in [200, 202, 400] {
         assert_eq!(checked(answered(status)), Ok(()));

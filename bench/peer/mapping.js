@@ -32,11 +32,14 @@ function clean(text, others) {
 
 const encoder = new TextEncoder();
 
+/** As many characters of a name as a metric's has. */
+const beginning = (text) => (text.length > MAX_LENGTH ? [...text].slice(0, MAX_LENGTH).join("") : text);
+
 /** Forms of a name, computed once a request: a batch has few names, and many events of each. */
 class Name {
   constructor(text, prefix) {
-    /** As it was written, with U+FFFD for lone surrogates. */
-    this.written = text.toWellFormed();
+    /** As it was written, with U+FFFD for lone surrogates, in as many characters as a metric has. */
+    this.written = beginning(text.toWellFormed());
     /** As the original destination cleaned it; also the default source. */
     this.cleaned = clean(text, NOT_OF_A_NAME);
     /** The metric, with `METRIC_PREFIX`. */

@@ -64,7 +64,13 @@ function stopped() {
 const { fetch, queue } = Worker.prototype;
 
 export default {
-  fetch: (request, env, ctx) => guarded(fetch.call({ env, ctx }, request)).catch(stopped),
+  fetch(request, env, ctx) {
+    const answer = guarded(fetch.call({ env, ctx }, request)).catch(stopped);
+    // A page that closes does not wait for the answer to its beacon. The platform then gives up all that is under way,
+    // unless it is waited for (https://developers.cloudflare.com/workers/platform/limits/#duration).
+    ctx.waitUntil(answer);
+    return answer;
+  },
   // What is neither acknowledged nor retried when this fails comes again.
   queue: (batch, env, ctx) => guarded(queue.call({ env, ctx }, batch)),
 };

@@ -326,9 +326,13 @@ impl RequestHandler<'_> {
 
     /// Returns whether the request comes before anybody has seen anything: a browser's prefetch, or a HEAD.
     fn is_speculative(&self) -> bool {
-        let purpose = || http::header(self.request, "Sec-Purpose");
+        let is_prefetch = |header| {
+            http::header(self.request, header).is_some_and(|purpose| purpose.contains("prefetch"))
+        };
+        // The last two are what browsers sent before there was a standard, and what proxies still send.
         self.head.method == "HEAD"
-            || self.head.is_get() && purpose().is_some_and(|purpose| purpose.contains("prefetch"))
+            || self.head.is_get()
+                && ["Sec-Purpose", "Purpose", "X-Moz"].into_iter().any(is_prefetch)
     }
 
     fn query_key(&self) -> Option<String> {

@@ -250,11 +250,8 @@ async fn read(
 /// Asks whether the credentials are good. The destination's own words are told to the operator alone.
 pub(super) async fn check(upstream: Upstream<'_>, is_operator: bool) -> Result<()> {
     let Upstream { destination, targets } = upstream;
-    let mut arrival = exchange(destination, &targets.check, &[], CHECK_TIMEOUT).await;
-    if let (Arrival::Answered(reply), false) = (&mut arrival, is_operator) {
-        reply.body.clear();
-    }
-    health::checked(destination, &arrival)?;
+    let arrival = exchange(destination, &targets.check, &[], CHECK_TIMEOUT).await;
+    health::checked(destination, &arrival, is_operator)?;
     LATELY.with_borrow(|lately| match lately.refusal(now()) {
         Some(words) => Err(health::refusing(destination, words, is_operator)),
         None => Ok(()),

@@ -42,13 +42,13 @@ pub fn misdirected(names: Names) -> Box<ApiError> {
     ApiError::new(ErrorCode::Misconfigured, message).after(Some(60))
 }
 
-/// Judges what came of asking a destination whether its credentials are good. Its own words, redacted, are told: this is
-/// for the operator.
+/// Judges what came of asking a destination whether its credentials are good. Its own words, redacted, are told
+/// to the operator alone.
 ///
 /// # Errors
 ///
 /// [`ErrorCode::Misconfigured`] when they are not, [`ErrorCode::UpstreamUnavailable`] when that could not be found out.
-pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<()> {
+pub fn checked(destination: &dyn Destination, arrival: &Arrival, is_operator: bool) -> Result<()> {
     let names = destination.names();
     let Arrival::Answered(reply) = arrival else {
         let message = format!("{}: expected an answer, found none", names.url);
@@ -65,7 +65,7 @@ pub fn checked(destination: &dyn Destination, arrival: &Arrival) -> Result<()> {
         }
     };
     let words = destination.words(reply);
-    if !words.is_empty() {
+    if is_operator && !words.is_empty() {
         failure.message = format!("{}; it says: {words}", failure.message).into();
     }
     Err(failure)

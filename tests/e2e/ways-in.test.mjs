@@ -181,6 +181,8 @@ describe("what is asked before anybody has seen anything", () => {
     HEAD: { method: "HEAD" },
     "Sec-Purpose: prefetch": { headers: { "sec-purpose": "prefetch" } },
     "Sec-Purpose: prefetch;prerender": { headers: { "sec-purpose": "prefetch;prerender" } },
+    "Purpose: prefetch": { headers: { purpose: "prefetch" } },
+    "X-Moz: prefetch": { headers: { "x-moz": "prefetch" } },
     "Sec-Purpose: prefetch;anonymous-client-ip": { headers: { "sec-purpose": "prefetch;anonymous-client-ip" } },
   };
   for (const [what, address] of Object.entries(addresses)) {
