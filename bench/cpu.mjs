@@ -21,13 +21,13 @@ export const workloads = {
     title: "one Track event",
     path: "/v1/t",
     bodies: () => Array.from({ length: 16 }, (_, index) => single(index)),
-    targets: { direct: 1, durable: 1 },
+    targets: { direct: 1.2, durable: 1.2 },
   },
   batch: {
     title: "a batch of 100",
     path: "/v1/b",
     bodies: () => Array.from({ length: 4 }, (_, index) => batch(100, index * 100)),
-    targets: { direct: 0.5, durable: 0.5 },
+    targets: { direct: 0.75, durable: 0.75 },
   },
 };
 

@@ -211,7 +211,7 @@ describe("PUBLIC_URL: where clients reach the Worker, if something stands before
         refused(await broken.fetch(path), 503, "misconfigured", /PUBLIC_URL/);
         const health = await get(broken, "/health");
         assert.deepEqual([health.status, /PUBLIC_URL/.test(health.text)], [503, true]);
-        assert.doesNotMatch(health.text, /4711/, "a value is shown");
+        assert.doesNotMatch(health.text.replaceAll(broken.url, ""), /4711/, "a value is shown");
         succeeded(await broken.post("/v1/track", track("Anyway")));
         succeeded(await broken.post("/v1/track", track("Anyway"), { origin: "https://shop.example" }));
       });

@@ -175,7 +175,7 @@ describe("ALLOWED_ORIGINS", () => {
         const health = await get(broken, "/health");
         assert.equal(health.status, 503, value);
         assert.match(health.text, /ALLOWED_ORIGINS/);
-        assert.doesNotMatch(health.text, /4711/, "a value is shown");
+        assert.doesNotMatch(health.text.replaceAll(broken.url, ""), /4711/, "a value is shown");
         // A server has no origin.
         succeeded(await broken.post("/v1/track", track("Server")));
         succeeded(await broken.post("/v1/batch", batch([track("Server")])));
@@ -654,7 +654,7 @@ describe("GET /health", () => {
         assert.equal(health.status, 503, health.text);
         assert.notEqual(health.json().status, "ok");
         for (const other of names) assert.equal(health.text.includes(other), other === name, health.text);
-        assert.doesNotMatch(health.text, /4711/, "a value is shown");
+        assert.doesNotMatch(health.text.replaceAll(broken.url, ""), /4711/, "a value is shown");
         const answer = await broken.post("/v1/track", track("X"));
         // Nothing but their own routes needs these.
         if (["PATH_PREFIX", "LIBRARY_FILE"].includes(name)) return succeeded(answer);
@@ -686,7 +686,7 @@ describe("GET /health", () => {
         const health = await get(broken, "/health");
         assert.equal(health.status, 503, health.text);
         for (const other of names) assert.equal(health.text.includes(other), other === name, health.text);
-        assert.doesNotMatch(health.text, /4711/, "a value is shown");
+        assert.doesNotMatch(health.text.replaceAll(broken.url, ""), /4711/, "a value is shown");
       });
     }
   });
