@@ -32,48 +32,55 @@ const PATHS = new Map();
 for (const [name, route] of NAMES) PATHS.set(`/v1/${name}`, route).set(`/${name}`, route);
 
 export default {
-  async fetch(request, env) {
-    const startedAt = Date.now();
-    const settings = settingsOf(env);
-    const { url, headers } = request;
-    const pathAt = url.indexOf("/", 8);
-    const queryAt = url.indexOf("?", pathAt);
-    const route = routeOf(url.slice(pathAt, queryAt < 0 ? undefined : queryAt), settings);
-    const origin = headers.get("Origin");
-    const isAllowed = origin === null || settings.allowsOrigin(origin);
-    if (request.method === "OPTIONS") return preflight(headers, origin, isAllowed);
-
-    const line = {
-      event: "request",
-      route: route?.label ?? "unknown",
-      status: 200,
-      code: undefined,
-      events: 0,
-      accepted: 0,
-      measured: 0,
-      rejected: {},
-      rejectedLibrary: undefined,
-      illegibleNames: undefined,
-      messages: 0,
-      gauges: 0,
-      libratoRequests: 0,
-      answers: undefined,
-      trouble: undefined,
-      ms: 0,
-    };
-    let answer;
-    try {
-      answer = await visit(request, env, { settings, route, isAllowed, startedAt, line, url, queryAt });
-    } catch (error) {
-      answer = failure(error instanceof Failure ? error : new Failure("upstream_unavailable", "something failed"));
-    }
-    line.status = answer.status;
-    line.code = answer.code;
-    line.ms = Date.now() - startedAt;
-    console.log(JSON.stringify(line));
-    return respond(answer, origin, isAllowed);
+  fetch(request, env, context) {
+    const answer = handle(request, env);
+    // A page that closes does not wait for the answer to its beacon.
+    context.waitUntil(answer);
+    return answer;
   },
 };
+
+async function handle(request, env) {
+  const startedAt = Date.now();
+  const settings = settingsOf(env);
+  const { url, headers } = request;
+  const pathAt = url.indexOf("/", 8);
+  const queryAt = url.indexOf("?", pathAt);
+  const route = routeOf(url.slice(pathAt, queryAt < 0 ? undefined : queryAt), settings);
+  const origin = headers.get("Origin");
+  const isAllowed = origin === null || settings.allowsOrigin(origin);
+  if (request.method === "OPTIONS") return preflight(headers, origin, isAllowed);
+
+  const line = {
+    event: "request",
+    route: route?.label ?? "unknown",
+    status: 200,
+    code: undefined,
+    events: 0,
+    accepted: 0,
+    measured: 0,
+    rejected: {},
+    rejectedLibrary: undefined,
+    illegibleNames: undefined,
+    messages: 0,
+    gauges: 0,
+    libratoRequests: 0,
+    answers: undefined,
+    trouble: undefined,
+    ms: 0,
+  };
+  let answer;
+  try {
+    answer = await visit(request, env, { settings, route, isAllowed, startedAt, line, url, queryAt });
+  } catch (error) {
+    answer = failure(error instanceof Failure ? error : new Failure("upstream_unavailable", "something failed"));
+  }
+  line.status = answer.status;
+  line.code = answer.code;
+  line.ms = Date.now() - startedAt;
+  console.log(JSON.stringify(line));
+  return respond(answer, origin, isAllowed);
+}
 
 /**
  * Finds the route of a path. Clients disagree about slashes and about `/v1`: repeated slashes count as one, one at the

@@ -10,6 +10,21 @@ export { Once, SetAside };
 const state = globalThis.__worker_init_state;
 if (state?.criticalError !== false) throw new Error("this `worker` re-initialises in another way");
 
+/**
+ * The executor of wasm-bindgen asks for a microtask each time that something has happened, several times a request. The
+ * platform's own function for it wraps what it is given, which costs a single event a tenth of its CPU time.
+ */
+const settled = Promise.resolve();
+globalThis.queueMicrotask = (task) => {
+  settled.then(() => {
+    try {
+      task();
+    } catch (error) {
+      reportError(error);
+    }
+  });
+};
+
 /** What ends the calls that are under way, each with its own promise. */
 const open = new Set();
 
