@@ -38,18 +38,14 @@ pub(crate) fn settings() -> Settings {
 /// second, and a `messageId` each.
 pub(crate) fn batch(count: usize) -> String {
     let pretty: String = include_str!("event.json").lines().map(str::trim_start).collect();
-    let event =
-        pretty.replace("\": ", "\":").replace("{ ", "{").replace(" }", "}").replace(", \"", ",\"");
+    let event = pretty.replace("\": ", "\":").replace("{ ", "{").replace(" }", "}").replace(", \"", ",\"");
     let events: Vec<String> = (0..count)
         .map(|index| {
             event
                 .replace("Product Viewed", NAMES[index % NAMES.len()])
                 .replace("19.9", &format!("{}.9", 19 + index % 10))
                 .replace("-000000000000", &format!("-{index:012}"))
-                .replace(
-                    "12:00:00.000",
-                    &format!("11:59:{:02}.{:02}0", 59 - index / 25 % 60, 99 - 4 * (index % 25)),
-                )
+                .replace("12:00:00.000", &format!("11:59:{:02}.{:02}0", 59 - index / 25 % 60, 99 - 4 * (index % 25)))
         })
         .collect();
     format!("{{\"batch\":[{}],\"sentAt\":\"2026-11-23T12:00:00.400Z\"}}", events.join(","))

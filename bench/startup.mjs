@@ -9,7 +9,7 @@ import { cpuOf } from "./lib/usage.mjs";
 import { startWorkers } from "./lib/workers.mjs";
 
 const NAMES = ["rust", "bare", "nothing"];
-const TARGET = 1.3;
+const TARGET = 1.5;
 const ROUNDS = 15;
 
 async function start(name) {

@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::Millis;
 use crate::destination::Class;
 pub use crate::destination::{
-    Destination, Judgement, PartialSuccess, PermanentRejection, Reply, RetryReason, RetryableError,
-    WriterId,
+    Destination, Judgement, PartialSuccess, PermanentRejection, Reply, RetryReason, RetryableError, WriterId,
 };
 use crate::measurement::Measurement;
 
@@ -150,11 +149,7 @@ pub struct Delivery<'a> {
 impl<'a> Delivery<'a> {
     /// Begins a delivery to a destination to which it does not matter whose the measurements are.
     #[must_use]
-    pub fn new(
-        destination: &'a dyn Destination,
-        measurements: &'a [Measurement],
-        policy: Policy,
-    ) -> Self {
+    pub fn new(destination: &'a dyn Destination, measurements: &'a [Measurement], policy: Policy) -> Self {
         let partition = Partition { writer: WriterId::NONE, members: measurements.len() };
         Self::of_partitions(destination, measurements, &[partition], policy)
     }
@@ -254,11 +249,7 @@ impl<'a> Delivery<'a> {
             self.requests += 1;
             let id = self.requests;
             self.in_flight.push((id, job));
-            return Step::Send(OutboundRequest {
-                id,
-                body,
-                timeout: self.policy.timeout.min(time_left),
-            });
+            return Step::Send(OutboundRequest { id, body, timeout: self.policy.timeout.min(time_left) });
         }
         if self.in_flight.is_empty() && self.waiting.is_empty() {
             return Step::Done;
@@ -353,8 +344,7 @@ impl<'a> Delivery<'a> {
         }
         let (mut suspects, mut others) = (Vec::new(), Vec::new());
         for (place, member) in members.into_iter().enumerate() {
-            if refusal.suspects.contains(&place) { &mut suspects } else { &mut others }
-                .push(member);
+            if refusal.suspects.contains(&place) { &mut suspects } else { &mut others }.push(member);
         }
         if refusal.is_certain && !suspects.is_empty() {
             self.close(&suspects, &Outcome::SetAside(refusal.reason));
@@ -409,9 +399,5 @@ fn set(outcomes: &mut [Option<Outcome>], member: usize, outcome: &Outcome) {
 }
 
 fn unavailable(detail: &str) -> Judgement {
-    Judgement::Later(RetryableError {
-        reason: RetryReason::Unavailable,
-        retry_after: None,
-        detail: detail.into(),
-    })
+    Judgement::Later(RetryableError { reason: RetryReason::Unavailable, retry_after: None, detail: detail.into() })
 }

@@ -324,7 +324,8 @@ pub fn redact(text: &str, secrets: &[Secret]) -> String {
 }
 
 /// The note about a URL whose host is an address.
-pub const ADDRESS_NOTE: &str = "the destination's URL names an IP address, which Workers may not fetch (error 1003): give it a name";
+pub const ADDRESS_NOTE: &str =
+    "the destination's URL names an IP address, which Workers may not fetch (error 1003): give it a name";
 
 /// Returns whether a URL's host is an address of IP that is not this machine's own.
 /// <https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/error-1003/>

@@ -1,9 +1,10 @@
 //! From the text of a request to measurements, and from their outcome to the answer.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use serde_json::value::RawValue;
 
 use crate::Millis;
@@ -142,8 +143,7 @@ fn parse_single(body: &str, event_type: EventType, call: &Call) -> Result<Parsed
 
 fn parse_batch(body: &str, call: &Call) -> Result<ParsedRequest> {
     let Batch { envelope, mut members, is_single } = payload::batch(body)?;
-    let body_key = text(envelope.write_key)
-        .or_else(|| members.iter().find_map(|member| text(member.event.write_key)));
+    let body_key = text(envelope.write_key).or_else(|| members.iter().find_map(|member| text(member.event.write_key)));
     let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
     let key = authenticate(key, call.settings)?;
     let mut collector = Collector::new(call, members.len(), key);
@@ -196,7 +196,7 @@ struct Collector<'c> {
     call: &'c Call<'c>,
     events: Vec<JudgedEvent>,
     /// The ids of the events that are measured. A sender may choose ids that share a hash: a batch is bounded.
-    seen: HashSet<Rc<str>>,
+    seen: FxHashSet<Rc<str>>,
     names: MetricNames,
     write_key: String,
     illegible_names: usize,
@@ -210,7 +210,7 @@ impl<'c> Collector<'c> {
             write_key: write_key.to_owned(),
             events: Vec::with_capacity(events),
             // One event alone repeats nothing.
-            seen: HashSet::with_capacity(if events > 1 { events } else { 0 }),
+            seen: FxHashSet::with_capacity_and_hasher(if events > 1 { events } else { 0 }, FxBuildHasher),
             names: MetricNames::default(),
             illegible_names: 0,
             rejected_library: None,
@@ -310,10 +310,7 @@ impl ParsedRequest {
             let rejected = if self.is_batch { self.rejected() } else { Vec::new() };
             return Err(failure(error, names).with(rejected));
         }
-        let measured = self
-            .events
-            .iter_mut()
-            .filter(|event| matches!(event.outcome, EventOutcome::Measured(_)));
+        let measured = self.events.iter_mut().filter(|event| matches!(event.outcome, EventOutcome::Measured(_)));
         for (event, outcome) in measured.zip(outcomes) {
             if let Outcome::SetAside(reason) = outcome {
                 let rejection = Rejection::new(Code::RefusedByLibrato, reason.clone());
@@ -386,9 +383,7 @@ fn failure(error: &RetryableError, names: Names) -> Box<ApiError> {
         RetryReason::Throttled => (ErrorCode::RateLimited, "limits the account"),
         RetryReason::Unauthorized => return health::bad_credentials(names),
         RetryReason::Misdirected => return health::misdirected(names),
-        RetryReason::Unavailable => {
-            (ErrorCode::UpstreamUnavailable, "does not take measurements now")
-        }
+        RetryReason::Unavailable => (ErrorCode::UpstreamUnavailable, "does not take measurements now"),
     };
     let message = format!("{} {said}: send again later", names.destination);
     ApiError::new(code, message).after(error.retry_after)

@@ -52,11 +52,8 @@ mod tests {
         let taken = [Outcome::Delivered];
         let refused = [Outcome::SetAside("no".into())];
         let both = [Outcome::SetAside("no".into()), Outcome::Delivered];
-        let partial = |rejected_points| PartialSuccess {
-            rejected_points,
-            summary: String::new(),
-            message: "delta".into(),
-        };
+        let partial =
+            |rejected_points| PartialSuccess { rejected_points, summary: String::new(), message: "delta".into() };
         for (deliveries, words) in [
             (vec![(&taken[..], None)], None),
             (vec![(&refused[..], None)], Some("no")),

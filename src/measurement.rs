@@ -50,9 +50,10 @@ fn cleaned(prefix: &str, text: &str, marks: &[u8], length: usize) -> Rc<str> {
     let mut cleaned = [b'-'; MAX_NAME];
     let length = length.min(MAX_NAME);
     let mut at = 0;
-    let kept = prefix.bytes().map(|byte| (byte, true)).chain(
-        text.bytes().map(|byte| (byte, byte.is_ascii_alphanumeric() || marks.contains(&byte))),
-    );
+    let kept = prefix
+        .bytes()
+        .map(|byte| (byte, true))
+        .chain(text.bytes().map(|byte| (byte, byte.is_ascii_alphanumeric() || marks.contains(&byte))));
     for (byte, is_kept) in kept {
         let Some(slot) = cleaned.get_mut(at) else { break };
         if is_kept {

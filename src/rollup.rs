@@ -3,10 +3,11 @@
 //! Librato keeps only the last of two values for one second unless the metric aggregates, so this is what makes counts
 //! right and not a saving alone.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use crate::measurement::Measurement;
 
@@ -17,7 +18,7 @@ pub struct Rollup {
     not_before: i64,
     /// Places of what further samples are added to. Senders choose names; how many there are is bounded by a request or a
     /// batch of the queue.
-    places: HashMap<Key, usize>,
+    places: FxHashMap<Key, usize>,
     /// The first spelling is the one that is sent.
     measurements: Vec<Measurement>,
 }
@@ -34,9 +35,7 @@ struct Key {
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
         let is_same = |one: &Rc<str>, other: &Rc<str>| one.eq_ignore_ascii_case(other);
-        self.begin == other.begin
-            && is_same(&self.name, &other.name)
-            && is_same(&self.source, &other.source)
+        self.begin == other.begin && is_same(&self.name, &other.name) && is_same(&self.source, &other.source)
     }
 }
 
@@ -71,7 +70,7 @@ impl Rollup {
     #[must_use]
     pub fn new(interval: u32, not_before: i64) -> Self {
         let interval = i64::from(interval.max(1));
-        Self { interval, not_before, places: HashMap::new(), measurements: Vec::new() }
+        Self { interval, not_before, places: FxHashMap::default(), measurements: Vec::new() }
     }
 
     /// Adds a measurement and returns which one of [`Self::finish`] holds it.

@@ -241,9 +241,9 @@ impl Reader<'_> {
     /// Exactly so many digits.
     fn digits(&mut self, count: usize) -> Option<i64> {
         let (digits, rest) = self.0.split_at_checked(count)?;
-        let value = digits.iter().try_fold(0, |value, byte| {
-            byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0'))
-        })?;
+        let value = digits
+            .iter()
+            .try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))?;
         self.0 = rest;
         Some(value)
     }
@@ -295,9 +295,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_written_as_it_is_read() {
-        for moment in
-            [0, 951_782_400_000, 1_709_164_799_999, 1_795_435_200_250, -1, 4_102_444_800_000]
-        {
+        for moment in [0, 951_782_400_000, 1_709_164_799_999, 1_795_435_200_250, -1, 4_102_444_800_000] {
             assert_eq!(read(&iso8601(moment)), Timestamp::At(moment));
         }
         assert_eq!(iso8601(1_709_164_800_000), "2024-02-29T00:00:00.000Z");
@@ -341,11 +339,7 @@ mod tests {
             assert_eq!(read(text), moment, "{text}");
         }
         for text in ["²⁰²⁶-11-29", "Ⅻ", "二〇二六-11-29", "(2026) é"] {
-            assert_eq!(
-                Timestamp::read(&Scalar::Text(text.into()), |_| Some(0)),
-                Timestamp::Invalid,
-                "{text}"
-            );
+            assert_eq!(Timestamp::read(&Scalar::Text(text.into()), |_| Some(0)), Timestamp::Invalid, "{text}");
         }
     }
 
@@ -378,9 +372,7 @@ mod tests {
         }
         let asked = |text: &str| {
             Timestamp::read(&Scalar::Text(text.into()), |text| {
-                ["Sun Nov 29 2026 23:48:29 GMT+0100 ", "11/29/2026, 10:48:29 PM"]
-                    .contains(&text)
-                    .then_some(1)
+                ["Sun Nov 29 2026 23:48:29 GMT+0100 ", "11/29/2026, 10:48:29 PM"].contains(&text).then_some(1)
             })
         };
         for text in [

@@ -16,12 +16,7 @@ use librato_edge::measurement::{Measurement, Samples};
 use proptest::prelude::*;
 
 /// Direct delivery.
-fn play(
-    all: &[Measurement],
-    model: &mut Model,
-    weather: &[Weather],
-    order: &[(usize, Millis)],
-) -> Course {
+fn play(all: &[Measurement], model: &mut Model, weather: &[Weather], order: &[(usize, Millis)]) -> Course {
     common::model::play(all, model, weather, Policy::direct(NOW, NOW, 7), NOW, order)
 }
 
@@ -100,12 +95,9 @@ fn in_fair_weather_one_request_carries_three_hundred() {
 fn the_offender_is_found_and_the_rest_delivered() {
     // The most requests: with a name, one refusal, the others, and the search among the suspects;
     // without, the halving.
-    for (wording, most) in [
-        (Wording::NamesTheField, 3),
-        (Wording::NamesTheCulprit, 15),
-        (Wording::Vague, 19),
-        (Wording::OnlyACode, 19),
-    ] {
+    for (wording, most) in
+        [(Wording::NamesTheField, 3), (Wording::NamesTheCulprit, 15), (Wording::Vague, 19), (Wording::OnlyACode, 19)]
+    {
         let mut model = model(&[123], wording);
         let course = play(&measurements(300), &mut model, &[], &[]);
         for (n, outcome) in course.outcomes.iter().enumerate() {
@@ -157,29 +149,14 @@ fn every_answer_is_judged_as_the_table_says() {
         (400, r#"{"message":"Bad Request"}"#, 2, unavailable()),
         (400, r#"{"errors":[]}"#, 2, unavailable()),
         (408, "", 2, unavailable()),
-        (
-            401,
-            "Credentials are required to access this resource.",
-            2,
-            Box::new(later(RetryReason::Unauthorized)),
-        ),
-        (
-            403,
-            r#"{"errors":{"request":["read only"]}}"#,
-            2,
-            Box::new(later(RetryReason::Unauthorized)),
-        ),
+        (401, "Credentials are required to access this resource.", 2, Box::new(later(RetryReason::Unauthorized))),
+        (403, r#"{"errors":{"request":["read only"]}}"#, 2, Box::new(later(RetryReason::Unauthorized))),
         (403, limit, 2, Box::new(later(RetryReason::Throttled))),
         (429, limit, 2, Box::new(later(RetryReason::Throttled))),
         (429, "", 2, Box::new(later(RetryReason::Throttled))),
         (413, "", 1, set_aside()),
         (404, "", 2, Box::new(later(RetryReason::Misdirected))),
-        (
-            404,
-            r#"{"errors":{"request":["Not Found"]}}"#,
-            2,
-            Box::new(later(RetryReason::Misdirected)),
-        ),
+        (404, r#"{"errors":{"request":["Not Found"]}}"#, 2, Box::new(later(RetryReason::Misdirected))),
         (405, "<html>", 2, Box::new(later(RetryReason::Misdirected))),
         (402, "", 1, set_aside()),
         (406, "", 1, set_aside()),
@@ -225,12 +202,7 @@ fn the_pause_that_librato_asks_for_is_passed_on() {
 #[test]
 fn after_a_final_failure_nothing_more_is_begun() {
     // The client will send everything again, so that points sent now would count twice.
-    let course = play(
-        &measurements(2_500),
-        &mut model(&[], Wording::Vague),
-        &vec![Weather::Answer(503, ""); 100],
-        &[],
-    );
+    let course = play(&measurements(2_500), &mut model(&[], Wording::Vague), &vec![Weather::Answer(503, ""); 100], &[]);
     assert!(course.requests <= 12, "{} requests", course.requests);
     assert!(course.outcomes.iter().all(|outcome| matches!(outcome, Outcome::Later(_))));
 }

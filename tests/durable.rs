@@ -15,8 +15,8 @@ use librato_edge::delivery::{Outcome, Policy};
 use librato_edge::durable::consume::{Consumption, Decision};
 use librato_edge::durable::dead_letter::DeadLetter;
 use librato_edge::durable::once::{
-    Answer, Claim, HOURS, Ledger, LedgerStats, MAX_EVENTS, MAX_QUESTION_BYTES, MAX_QUESTION_EVENTS,
-    Question, Record, hour_of, shard,
+    Answer, Claim, HOURS, Ledger, LedgerStats, MAX_EVENTS, MAX_QUESTION_BYTES, MAX_QUESTION_EVENTS, Question, Record,
+    hour_of, shard,
 };
 use librato_edge::durable::parcel::{EventId, MAX_BYTES, Parcel};
 use librato_edge::librato::MAX_MEMBERS;
@@ -140,12 +140,9 @@ impl World {
         match step {
             Step::Send { from, to, named } => {
                 // Events with and without a name have sources of their own.
-                let measured: Vec<_> =
-                    (*from..*to).map(|n| measurement(if *named { n } else { n + 1_000 })).collect();
-                let packed: Vec<_> = measured
-                    .iter()
-                    .map(|m| (m, named.then(|| EventId::named("key", &m.source))))
-                    .collect();
+                let measured: Vec<_> = (*from..*to).map(|n| measurement(if *named { n } else { n + 1_000 })).collect();
+                let packed: Vec<_> =
+                    measured.iter().map(|m| (m, named.then(|| EventId::named("key", &m.source)))).collect();
                 for m in &measured {
                     if *named {
                         self.named.insert(m.source.to_string());
@@ -197,17 +194,13 @@ impl World {
         let bodies: Vec<_> = batch.iter().map(|(body, _)| Some(body.clone())).collect();
         let mut consumption = Consumption::read(&bodies, NOW);
         let claims = consumption.claims();
-        let answers = if ledger_answers {
-            self.ask(&Question::Claim(claims))
-        } else {
-            vec![Claim::Unknown; claims.len()]
-        };
+        let answers =
+            if ledger_answers { self.ask(&Question::Claim(claims)) } else { vec![Claim::Unknown; claims.len()] };
         if crash == Crash::AfterClaim {
             return self.queue.extend(batch);
         }
         let gauges = consumption.plan(&answers, &settings, NOW).to_vec();
-        let course =
-            play(&gauges, &mut self.model, weather, Policy::durable(NOW, 7), NOW, &[(1, 5)]);
+        let course = play(&gauges, &mut self.model, weather, Policy::durable(NOW, 7), NOW, &[(1, 5)]);
         if crash == Crash::AfterDelivery {
             let delivered = gauges.iter().zip(&course.outcomes);
             self.risky.extend(
@@ -343,8 +336,7 @@ proptest! {
 
 #[test]
 fn a_full_batch_of_events_is_one_message() {
-    let measured: Vec<_> =
-        (0..2_500).map(|n| Measurement { source: "web".into(), ..measurement(n) }).collect();
+    let measured: Vec<_> = (0..2_500).map(|n| Measurement { source: "web".into(), ..measurement(n) }).collect();
     let packed: Vec<_> = measured
         .iter()
         .enumerate()
@@ -376,9 +368,7 @@ fn late_events_are_treated_as_the_setting_says() {
 #[test]
 fn equal_metrics_of_many_messages_are_one_gauge() {
     let messages: Vec<_> = (0..100)
-        .map(|owner| {
-            Parcel::pack(&[(&measurement(1), None)], NOW / 1_000, &mut || owner)[0].clone()
-        })
+        .map(|owner| Parcel::pack(&[(&measurement(1), None)], NOW / 1_000, &mut || owner)[0].clone())
         .map(Some)
         .collect();
     let mut consumption = Consumption::read(&messages, NOW);
@@ -440,10 +430,9 @@ fn three_million_events_of_one_hour_are_too_many_and_no_harm() {
     log.extend(record.map(|record| (HOUR, record.write())));
     for first in (0..3_000_000_u64).step_by(500) {
         let ids = first..first + 500;
-        for question in [
-            Question::Claim(ids.clone().map(|n| (id(n), n)).collect()),
-            Question::Done(ids.map(id).collect()),
-        ] {
+        for question in
+            [Question::Claim(ids.clone().map(|n| (id(n), n)).collect()), Question::Done(ids.map(id).collect())]
+        {
             let (answer, record) = ledger.ask(&question, HOUR);
             assert!(match answer {
                 Answer::Claim(claims) => claims.iter().all(|claim| *claim == Claim::Granted),
@@ -472,11 +461,7 @@ fn three_million_events_of_one_hour_are_too_many_and_no_harm() {
             assert_eq!(claim(&mut ledger, id(n), n, HOUR), Claim::Settled, "done");
         }
         for (id, owner) in &old {
-            assert_eq!(
-                claim(&mut ledger, *id, *owner, HOUR),
-                Claim::Granted,
-                "it waits for its owner"
-            );
+            assert_eq!(claim(&mut ledger, *id, *owner, HOUR), Claim::Granted, "it waits for its owner");
             assert_eq!(claim(&mut ledger, *id, owner + 1, HOUR), Claim::Settled, "for nobody else");
         }
         assert_eq!(claim(&mut ledger, id(1), 1, HOUR), Claim::Granted, "forgotten");
@@ -497,11 +482,7 @@ fn where_all_wait_the_oldest_are_forgotten() {
     ledger.ask(&Question::Done(ids[20..25].to_vec()), 0);
     let (_, record) = ledger.ask(&Question::Done(vec![ids[0]]), 0);
     assert!(record.is_some());
-    assert_eq!(
-        claim(&mut ledger, ids[0], 2, 0),
-        Claim::Settled,
-        "where there is some it is remembered"
-    );
+    assert_eq!(claim(&mut ledger, ids[0], 2, 0), Claim::Settled, "where there is some it is remembered");
 }
 
 #[test]

@@ -101,8 +101,7 @@ struct Seeds(Vec<Vec<u8>>);
 impl Seeds {
     fn of(target: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fuzz").join(target);
-        let mut files: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         Self(files.iter().map(|file| fs::read(file).unwrap()).collect())
     }
@@ -166,9 +165,7 @@ fn check_taken(taken: &Result<ParsedRequest>) {
 
 fn is_name(text: &str, also: &[u8]) -> bool {
     (1..=MAX_NAME).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b) || also.contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b) || also.contains(&b))
 }
 
 /// Parses a text with another reader of JSON. Texts with a private key of `serde_json` are left out, as
@@ -236,10 +233,7 @@ fn envelope(input: &[u8]) {
                 assert_eq!(found.as_ref(), expected.get(key).filter(|value| !value.is_null()));
             }
             let is_too_large = |code: Code| code == Code::EventTooLarge;
-            assert_eq!(
-                found.check().err().is_some_and(|it| !is_too_large(it.code)),
-                !expected.is_object()
-            );
+            assert_eq!(found.check().err().is_some_and(|it| !is_too_large(it.code)), !expected.is_object());
         }
     };
     let object = value.as_ref().filter(|value| value.is_object());
@@ -283,8 +277,7 @@ fn timestamp(input: &[u8]) {
 
     // A run of this many digits is a number of seconds, with any text after it.
     let is_count = text.split(|c: char| !c.is_ascii_digit()).any(|run| run.len() >= 10);
-    if let (Some((day, time)), Timestamp::At(utc), false) =
-        (text.split_once('T'), read(&format!("{text}Z")), is_count)
+    if let (Some((day, time)), Timestamp::At(utc), false) = (text.split_once('T'), read(&format!("{text}Z")), is_count)
     {
         assert_eq!(read(&format!("{day} {time}Z")), Timestamp::At(utc));
         for (zone, minutes) in [("+00:00", 0), ("+0130", -90), ("-05", 300)] {
@@ -350,8 +343,7 @@ fn signature(input: &[u8]) {
     let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let secret = String::from_utf8_lossy(&input[..line]);
     let body = input.get(line + 1..).unwrap_or_default();
-    let verify =
-        |body: &[u8], signature: Option<&str>| webhook::verify(&secret, body, signature).is_ok();
+    let verify = |body: &[u8], signature: Option<&str>| webhook::verify(&secret, body, signature).is_ok();
     let right = mac(&secret, body);
     let signature = hex(&right);
     assert!(verify(body, Some(&signature)));
@@ -371,10 +363,8 @@ fn signature(input: &[u8]) {
         assert!(!verify(&other, Some(&signature)));
     }
 
-    let elements: Vec<&RawValue> = std::str::from_utf8(body)
-        .ok()
-        .and_then(|body| serde_json::from_str(body).ok())
-        .unwrap_or_default();
+    let elements: Vec<&RawValue> =
+        std::str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
     for element in &elements {
         let is_first = element.get() == elements[0].get();
         let text = element.get().as_bytes();
@@ -388,10 +378,7 @@ fn basic(input: &[u8]) {
     if let Some(user) = credential::basic_user(text) {
         assert!(!user.is_empty() && !user.contains(':'));
         assert!(text.trim().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic ")));
-        assert_eq!(
-            credential::basic_user(&format!("bASIC  {}", STANDARD.encode(&user))),
-            Some(user)
-        );
+        assert_eq!(credential::basic_user(&format!("bASIC  {}", STANDARD.encode(&user))), Some(user));
     }
     let user = text.split(':').next().filter(|user| !user.is_empty());
     for encoded in [STANDARD.encode(text), STANDARD_NO_PAD.encode(text)] {
@@ -414,11 +401,7 @@ fn answer_of_librato(input: &[u8]) {
         body: body.to_vec(),
     };
     let now = NOW / 1_000;
-    let members = [
-        ("Signed-Up", "w-1", now),
-        ("Viewed-Home-Page", "w-1", now - 7_000),
-        ("a", "A", now + 500),
-    ];
+    let members = [("Signed-Up", "w-1", now), ("Viewed-Home-Page", "w-1", now - 7_000), ("a", "A", now + 500)];
     let members = members.map(|(name, source, time)| Measurement {
         name: name.into(),
         display_name: name.into(),

@@ -73,10 +73,9 @@ fn check(case: &Case) -> Result<(), String> {
         .map_err(|failure| format!("refused as a whole: {failure:?}"))?;
     let answer: Value = serde_json::from_str(intake.answer().text()).map_err(|e| e.to_string())?;
     let rejected: Vec<Value> = match &answer["rejected"] {
-        Value::Array(list) => list
-            .iter()
-            .map(|item| serde_json::json!({"index": item["index"], "code": item["code"]}))
-            .collect(),
+        Value::Array(list) => {
+            list.iter().map(|item| serde_json::json!({"index": item["index"], "code": item["code"]})).collect()
+        }
         _ if answer["success"] == false => {
             vec![serde_json::json!({"index": 0, "code": answer["code"]})]
         }
@@ -104,9 +103,7 @@ fn check(case: &Case) -> Result<(), String> {
         && actual.iter().zip(&case.expect.gauges).all(|(actual, expected)| {
             actual.as_object().is_some_and(|actual| {
                 actual.len() == expected.len()
-                    && expected.iter().all(|(key, value)| {
-                        actual.get(key).is_some_and(|actual| same(actual, value))
-                    })
+                    && expected.iter().all(|(key, value)| actual.get(key).is_some_and(|actual| same(actual, value)))
             })
         });
     if equal {
@@ -129,8 +126,8 @@ fn every_rule_by_its_table() {
         if rule == "timestamp-native" {
             continue;
         }
-        let table: Table = serde_json::from_str(&fs::read_to_string(&path).unwrap())
-            .unwrap_or_else(|error| panic!("{rule}: {error}"));
+        let table: Table =
+            serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{rule}: {error}"));
         for case in &table.cases {
             cases += 1;
             if let Err(error) = check(case) {
@@ -175,9 +172,10 @@ fn names_values_sources_and_seconds_are_those_of_the_original() {
         let actual = gauges(&settings, &intake);
         let expected: Vec<_> = recording.out.iter().collect();
         let equal = actual.len() == expected.len()
-            && actual.iter().zip(&expected).all(|(actual, expected)| {
-                expected.iter().all(|(key, value)| same(&actual[key.as_str()], value))
-            });
+            && actual
+                .iter()
+                .zip(&expected)
+                .all(|(actual, expected)| expected.iter().all(|(key, value)| same(&actual[key.as_str()], value)));
         if !equal {
             failures.push(format!("{line}\n  {actual:?} {}", intake.answer().text()));
         }

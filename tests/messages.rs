@@ -27,16 +27,8 @@ fn refusals_of_one_event() {
         ("{\"event\": }", "malformed_json", "body: expected JSON, stopped at line 1, column 11"),
         ("[]", "invalid_event", "body: expected a JSON object"),
         ("{}", "missing_event", "event: expected a string that is not empty, found nothing"),
-        (
-            r#"{"event":""}"#,
-            "missing_event",
-            "event: expected a string that is not empty, found an empty string",
-        ),
-        (
-            r#"{"event":7}"#,
-            "missing_event",
-            "event: expected a string that is not empty, found a number",
-        ),
+        (r#"{"event":""}"#, "missing_event", "event: expected a string that is not empty, found an empty string"),
+        (r#"{"event":7}"#, "missing_event", "event: expected a string that is not empty, found a number"),
         (
             r#"{"event":"A"}"#,
             "missing_identity",
@@ -98,11 +90,7 @@ fn refusals_of_one_event() {
         });
         let answer = answer("/v1/track", body);
         assert_eq!(answer.status, 400, "{body}");
-        assert_eq!(
-            serde_json::from_str::<serde_json::Value>(answer.text()).unwrap(),
-            expected,
-            "{body}"
-        );
+        assert_eq!(serde_json::from_str::<serde_json::Value>(answer.text()).unwrap(), expected, "{body}");
     }
 }
 
@@ -113,14 +101,9 @@ fn refusals_of_a_batch() {
         r#"{"success":false,"code":"invalid_event","message":"batch: expected an array of events","error":"batch: expected an array of events"}"#
     );
     let many = format!("{{\"batch\":[{}0]}}", "0,".repeat(2_500));
-    assert!(
-        answer("/v1/batch", &many)
-            .text()
-            .contains("batch: expected at most 2500 events, found 2501")
-    );
+    assert!(answer("/v1/batch", &many).text().contains("batch: expected at most 2500 events, found 2501"));
     assert_eq!(
-        answer("/v1/batch", r#"{"batch":[{"messageId":"m"},7,{"type":"delete"},{"type":1}]}"#)
-            .text(),
+        answer("/v1/batch", r#"{"batch":[{"messageId":"m"},7,{"type":"delete"},{"type":1}]}"#).text(),
         concat!(
             r#"{"success":true,"accepted":0,"#,
             r#""rejected":[{"index":0,"messageId":"m","code":"missing_type","message":"type: required in a batch, for example \"track\""},"#,
@@ -135,7 +118,11 @@ fn refusals_of_a_batch() {
 fn successes() {
     assert_eq!(answer("/v1/batch", r#"{"batch":[]}"#).text(), r#"{"success":true}"#);
     assert_eq!(
-        answer("/v1/batch", r#"{"batch":[{"type":"track","event":"A","userId":"u"},{"type":"track","event":"B","userId":"u"}]}"#).text(),
+        answer(
+            "/v1/batch",
+            r#"{"batch":[{"type":"track","event":"A","userId":"u"},{"type":"track","event":"B","userId":"u"}]}"#
+        )
+        .text(),
         concat!(
             r#"{"success":true,"accepted":1,"rejected":[{"index":1,"messageId":null,"code":"event_not_allowed","#,
             r#""message":"event: the metric `B` is not among the names that may be created here"}]}"#
@@ -145,9 +132,7 @@ fn successes() {
 
 #[test]
 fn pauses_are_whole_seconds_that_clients_understand() {
-    for (retry_after, header) in
-        [(None, "10"), (Some(0), "1"), (Some(7), "7"), (Some(86_400), "300")]
-    {
+    for (retry_after, header) in [(None, "10"), (Some(0), "1"), (Some(7), "7"), (Some(86_400), "300")] {
         let failure = ApiError::new(ErrorCode::RateLimited, "x").after(retry_after);
         let answer = failure.answer();
         assert_eq!(answer.status, 429);
@@ -184,14 +169,7 @@ fn health_names_what_is_missing_and_shows_no_value() {
     });
     let answer = health::answer(&bare, &complete, None);
     assert_eq!(answer.status, 503);
-    for setting in [
-        "LIBRATO_EMAIL",
-        "LIBRATO_TOKEN",
-        "LIBRATO_URL",
-        "WRITE_KEYS",
-        "ROLLUP_SECONDS",
-        "ALLOWED_EVENTS",
-    ] {
+    for setting in ["LIBRATO_EMAIL", "LIBRATO_TOKEN", "LIBRATO_URL", "WRITE_KEYS", "ROLLUP_SECONDS", "ALLOWED_EVENTS"] {
         let missing = format!(r#"{{"setting":"{setting}","expected":"#);
         assert!(answer.text().contains(&missing), "{}", answer.text());
     }

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use common::model::NOW;
 use common::{moment, otlp};
 use librato_edge::delivery::{
-    Arrival, Delivery, Destination, Judgement, Outcome, PartialSuccess, Partition,
-    PermanentRejection, Policy, Reply, RetryReason, Step, WriterId,
+    Arrival, Delivery, Destination, Judgement, Outcome, PartialSuccess, Partition, PermanentRejection, Policy, Reply,
+    RetryReason, Step, WriterId,
 };
 use librato_edge::durable::consume::{Consumption, Decision};
 use librato_edge::durable::dead_letter::DeadLetter;
@@ -21,8 +21,8 @@ use librato_edge::durable::parcel::{MAX_BYTES, Parcel};
 use librato_edge::durable::replay::Replay;
 use librato_edge::measurement::{Measurement, Samples};
 use librato_edge::otlp::proto::{
-    self, DELTA, Data, ExportRequest, ExportResponse, Gauge, KeyValue, Metric, NumberDataPoint,
-    Resource, ResourceMetrics, Scope, ScopeMetrics, Status, Sum,
+    self, DELTA, Data, ExportRequest, ExportResponse, Gauge, KeyValue, Metric, NumberDataPoint, Resource,
+    ResourceMetrics, Scope, ScopeMetrics, Status, Sum,
 };
 use librato_edge::otlp::{LIMITS, WINDOW};
 use librato_edge::segment::health;
@@ -33,16 +33,10 @@ use prost::Message;
 const TOKEN: &str = "hunter2-and-more";
 
 fn measurement(name: &str, source: &str, second: i64, values: &[f64]) -> Measurement {
-    let samples = values[1..].iter().fold(Samples::one(values[0]), |all, value| {
-        all.merged(Samples::one(*value)).expect("in range")
-    });
-    Measurement {
-        name: name.into(),
-        display_name: name.into(),
-        source: source.into(),
-        time: second,
-        samples,
-    }
+    let samples = values[1..]
+        .iter()
+        .fold(Samples::one(values[0]), |all, value| all.merged(Samples::one(*value)).expect("in range"));
+    Measurement { name: name.into(), display_name: name.into(), source: source.into(), time: second, samples }
 }
 
 fn destination(settings: &Settings) -> &dyn Destination {
@@ -74,9 +68,7 @@ fn read(body: &[u8]) -> (BTreeMap<String, String>, Vec<Point>) {
     let points = scope.metrics.iter().flat_map(|metric| {
         let (sum, points) = match metric.data.as_ref().expect("data") {
             Data::Gauge(gauge) => (None, &gauge.data_points),
-            Data::Sum(sum) => {
-                (Some((sum.aggregation_temporality, sum.is_monotonic)), &sum.data_points)
-            }
+            Data::Sum(sum) => (Some((sum.aggregation_temporality, sum.is_monotonic)), &sum.data_points),
         };
         points.iter().map(move |point: &NumberDataPoint| Point {
             metric: metric.name.clone(),
@@ -115,10 +107,7 @@ fn a_measurement_is_its_sum_and_its_count_in_each_profile() {
         };
         assert_eq!(
             points,
-            [
-                point("Order-Completed", "", value, -1.25),
-                point("Order-Completed.count", "{event}", count, 3.0),
-            ],
+            [point("Order-Completed", "", value, -1.25), point("Order-Completed.count", "{event}", count, 3.0),],
             "{profile}"
         );
         assert_eq!(resource["service.name"], "librato-edge");
@@ -172,12 +161,7 @@ fn every_answer_is_judged_as_the_table_says() {
         (partial(3, "too late"), 3, refused, "too late"),
         (partial(0, "slow down"), 0, "the OTLP endpoint warns", "slow down"),
         (partial(1, &format!("x {TOKEN} y")), 1, refused, "x … y"),
-        (
-            json(r#" {"partialSuccess":{"rejectedDataPoints":"2","errorMessage":"no"}}"#),
-            2,
-            refused,
-            "no",
-        ),
+        (json(r#" {"partialSuccess":{"rejectedDataPoints":"2","errorMessage":"no"}}"#), 2, refused, "no"),
         (json(r#"{"partialSuccess":{"rejectedDataPoints":2}}"#), 2, refused, ""),
         (json("{"), 0, other, ""),
         (json("OK"), 0, other, ""),
@@ -251,11 +235,7 @@ fn every_answer_is_judged_as_the_table_says() {
         let reason = format!("the OTLP endpoint answered {status}{words}");
         let expected = match status {
             // Halved, until the offender is alone.
-            400 => Judgement::Refused(PermanentRejection {
-                reason,
-                suspects: Vec::new(),
-                is_certain: false,
-            }),
+            400 => Judgement::Refused(PermanentRejection { reason, suspects: Vec::new(), is_certain: false }),
             _ => Judgement::Rejected(reason),
         };
         assert_eq!(judge(status, None, body), expected, "{status}");
@@ -311,15 +291,9 @@ fn an_event_may_be_an_hour_old() {
     let settings = otlp([]);
     let at = |seconds: i64| {
         let timestamp = librato_edge::time::iso8601(NOW - seconds * 1_000);
-        let body = format!(
-            r#"{{"event":"e","userId":"u","properties":{{"value":1}},"timestamp":"{timestamp}"}}"#
-        );
+        let body = format!(r#"{{"event":"e","userId":"u","properties":{{"value":1}},"timestamp":"{timestamp}"}}"#);
         assert_eq!(moment(&timestamp), NOW - seconds * 1_000);
-        common::post(&settings, "/v1/t", &body, NOW, |_| None)
-            .expect("JSON")
-            .answer()
-            .text()
-            .to_owned()
+        common::post(&settings, "/v1/t", &body, NOW, |_| None).expect("JSON").answer().text().to_owned()
     };
     assert_eq!(at(3_600), r#"{"success":true}"#);
     assert_eq!(at(-600), r#"{"success":true}"#);
@@ -338,9 +312,7 @@ fn measurements() -> impl Strategy<Value = Vec<Measurement>> {
         proptest::collection::vec(-1e100_f64..1e100, 1..4),
     );
     proptest::collection::vec(
-        one.prop_map(|(name, source, age, values)| {
-            measurement(&name, &source, NOW / 1_000 - age, &values)
-        }),
+        one.prop_map(|(name, source, age, values)| measurement(&name, &source, NOW / 1_000 - age, &values)),
         1..80,
     )
 }
@@ -357,25 +329,13 @@ fn any_measurements() -> impl Strategy<Value = Vec<Measurement>> {
     );
     let one = one.prop_map(|(name, source, time, count, sum)| {
         let samples = Samples { count, sum, ..Samples::one(sum) };
-        Measurement {
-            name: name.as_str().into(),
-            display_name: name.into(),
-            source: source.into(),
-            time,
-            samples,
-        }
+        Measurement { name: name.as_str().into(), display_name: name.into(), source: source.into(), time, samples }
     });
     proptest::collection::vec(one, 0..100)
 }
 
 /// The messages of a request, one by one.
-fn request(
-    all: &[Measurement],
-    writer: WriterId,
-    profile: &str,
-    unit: &str,
-    interval: i64,
-) -> ExportRequest {
+fn request(all: &[Measurement], writer: WriterId, profile: &str, unit: &str, interval: i64) -> ExportRequest {
     let mut sorted: Vec<_> = all.iter().collect();
     sorted.sort_by_key(|one| (&one.name, &one.source, one.time));
     let points = |measurements: &[&Measurement], value: fn(&Samples) -> f64| {
@@ -399,14 +359,8 @@ fn request(
         } else {
             Data::Sum(Sum { data_points, aggregation_temporality: DELTA, is_monotonic })
         };
-        let description =
-            name.strip_suffix(".count").filter(|_| unit == "{event}").unwrap_or(&name);
-        Metric {
-            description: description.to_owned(),
-            name,
-            unit: unit.to_owned(),
-            data: Some(data),
-        }
+        let description = name.strip_suffix(".count").filter(|_| unit == "{event}").unwrap_or(&name);
+        Metric { description: description.to_owned(), name, unit: unit.to_owned(), data: Some(data) }
     };
     #[allow(clippy::cast_precision_loss)]
     let count = |samples: &Samples| samples.count as f64;
@@ -622,12 +576,7 @@ fn direct_delivery_sends_the_same_bytes_again() {
     let settings = otlp([]);
     let all = [measurement("a", "b", NOW / 1_000, &[1.0])];
     let partitions = [Partition { writer: WriterId::Assigned(4), members: 1 }];
-    let mut delivery = Delivery::of_partitions(
-        destination(&settings),
-        &all,
-        &partitions,
-        Policy::direct(NOW, NOW, 7),
-    );
+    let mut delivery = Delivery::of_partitions(destination(&settings), &all, &partitions, Policy::direct(NOW, NOW, 7));
     let (mut bodies, mut now) = (Vec::new(), NOW);
     loop {
         match delivery.next(now) {
@@ -742,10 +691,7 @@ impl Store {
             let series = (point.metric, point.attributes, point.time, instance);
             let before = self.points.insert(series.clone(), point.value);
             // The same point again is the same; another value would take the place of the first.
-            assert!(
-                before.is_none_or(|value| value.to_bits() == point.value.to_bits()),
-                "{series:?}"
-            );
+            assert!(before.is_none_or(|value| value.to_bits() == point.value.to_bits()), "{series:?}");
         }
         if matches!(weather, Weather::StoredAndLost) {
             self.stored_and_lost.push(body.to_vec());
@@ -757,8 +703,7 @@ impl Store {
     /// How many events of a source it has.
     fn count(&self, source: &str) -> f64 {
         let of_source = self.points.iter().filter(|((metric, attributes, ..), _)| {
-            metric.strip_suffix(".count").is_some()
-                && attributes.iter().any(|(_, value)| value == source)
+            metric.strip_suffix(".count").is_some() && attributes.iter().any(|(_, value)| value == source)
         });
         of_source.map(|(_, value)| value).sum()
     }
@@ -782,10 +727,8 @@ impl World {
     }
 
     fn send(&mut self, sent: &[(usize, i64)]) {
-        let measured: Vec<_> = sent
-            .iter()
-            .map(|(n, age)| measurement("m", &format!("s{n}"), NOW / 1_000 - age, &[1.0]))
-            .collect();
+        let measured: Vec<_> =
+            sent.iter().map(|(n, age)| measurement("m", &format!("s{n}"), NOW / 1_000 - age, &[1.0])).collect();
         for one in &measured {
             *self.sent.entry(String::from(&*one.source)).or_default() += 1.0;
         }
@@ -808,8 +751,7 @@ impl World {
         consumption.plan(&claims, &self.settings, NOW);
         let seconds = consumption.seconds();
         if !seconds.is_empty() {
-            let Answer::WriterAllocated(number, _) = self.ask(&Question::AllocateWriter(seconds))
-            else {
+            let Answer::WriterAllocated(number, _) = self.ask(&Question::AllocateWriter(seconds)) else {
                 panic!("no number");
             };
             let writer = WriterId::Assigned(number);
@@ -864,9 +806,7 @@ impl World {
         self.ask(&Question::Done(done));
         let decisions = consumption.decide(&vec![1; batch.len()], &mut |_| 0);
         let again = batch.into_iter().flatten().zip(decisions);
-        self.queue.extend(
-            again.filter(|(_, decision)| *decision != Decision::Acknowledge).map(|(body, _)| body),
-        );
+        self.queue.extend(again.filter(|(_, decision)| *decision != Decision::Acknowledge).map(|(body, _)| body));
     }
 }
 

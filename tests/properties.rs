@@ -36,14 +36,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         any::<f64>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         "\\PC{0,12}".prop_map(Value::from),
-        prop_oneof![
-            Just("track"),
-            Just("page"),
-            Just("identify"),
-            Just("2026-11-23T12:00:00Z"),
-            Just("$5")
-        ]
-        .prop_map(Value::from),
+        prop_oneof![Just("track"), Just("page"), Just("identify"), Just("2026-11-23T12:00:00Z"), Just("$5")]
+            .prop_map(Value::from),
     ];
     let key = prop_oneof![
         4 => prop_oneof![
@@ -87,23 +81,19 @@ fn nearly_event() -> impl Strategy<Value = Value> {
 
 /// Generates almost valid JSON, with a piece removed, repeated or replaced.
 fn nearly_json() -> impl Strategy<Value = String> {
-    (any_json(), any::<prop::sample::Index>(), 0_usize..8, "[\\[\\]{}\",:\\\\u0-9eE.+-]{0,6}")
-        .prop_map(|(json, at, cut, put)| {
+    (any_json(), any::<prop::sample::Index>(), 0_usize..8, "[\\[\\]{}\",:\\\\u0-9eE.+-]{0,6}").prop_map(
+        |(json, at, cut, put)| {
             let text: Vec<char> = json.to_string().chars().collect();
             let at = at.index(text.len() + 1);
             let end = (at + cut).min(text.len());
-            text[..at]
-                .iter()
-                .chain(put.chars().collect::<Vec<_>>().iter())
-                .chain(&text[end..])
-                .collect()
-        })
+            text[..at].iter().chain(put.chars().collect::<Vec<_>>().iter()).chain(&text[end..]).collect()
+        },
+    )
 }
 
 fn measurement() -> impl Strategy<Value = Measurement> {
     let value = prop_oneof![-1_000_i32..1_000, Just(0_i32),].prop_map(f64::from);
-    let value =
-        prop_oneof![8 => value, 1 => -9.9e126..9.9e126, 1 => Just(9.9e126), 1 => Just(-9.9e126)];
+    let value = prop_oneof![8 => value, 1 => -9.9e126..9.9e126, 1 => Just(9.9e126), 1 => Just(-9.9e126)];
     ("[AaBb]{1,2}", "[XxYy]", 0_i64..5, value).prop_map(|(name, source, time, value)| Measurement {
         display_name: name.as_str().into(),
         name: name.into(),
@@ -115,9 +105,7 @@ fn measurement() -> impl Strategy<Value = Measurement> {
 
 fn is_name(text: &str, also: &[u8]) -> bool {
     (1..=MAX_NAME).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b) || also.contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b) || also.contains(&b))
 }
 
 const CASES: u32 = 1_000;

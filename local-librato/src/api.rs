@@ -73,13 +73,7 @@ async fn post_measurements(
 }
 
 /// Answers a submission, late or not at all where a fault says so.
-async fn answer(
-    api: Api,
-    app: &App,
-    connection: &ResetHandle,
-    headers: &HeaderMap,
-    body: Body,
-) -> Response {
+async fn answer(api: Api, app: &App, connection: &ResetHandle, headers: &HeaderMap, body: Body) -> Response {
     let received = match Received::read(body).await {
         Ok(received) => received,
         Err(reply) => return reply.into_response(),
@@ -112,8 +106,7 @@ async fn read(
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Reply, Reply> {
     authenticate(&app, &headers)?;
-    let interval =
-        interval(query).map_err(|errors| Reply::refusal(&Refusal::Params(errors), now()))?;
+    let interval = interval(query).map_err(|errors| Reply::refusal(&Refusal::Params(errors), now()))?;
     let body = app.lock().store.read(&name, interval.as_ref());
     Ok(Reply::json(StatusCode::OK, &body.ok_or_else(not_found)?))
 }
@@ -131,8 +124,7 @@ async fn put(
     let body = received.within_limit()?;
     let mut state = app.lock();
     let existing = state.store.kind(&name);
-    let (kind, properties) =
-        validate::properties(&name, body, existing).map_err(|r| Reply::refusal(&r, now()))?;
+    let (kind, properties) = validate::properties(&name, body, existing).map_err(|r| Reply::refusal(&r, now()))?;
     let put = state
         .store
         .put(&name, kind, properties, user_agent(&headers).as_deref())
@@ -141,8 +133,9 @@ async fn put(
     app.changed();
     Ok(match put {
         Put::Updated => Reply::empty(StatusCode::NO_CONTENT),
-        Put::Created(metric) => Reply::json(StatusCode::CREATED, &metric)
-            .with_header("location", &format!("/v1/metrics/{name}")),
+        Put::Created(metric) => {
+            Reply::json(StatusCode::CREATED, &metric).with_header("location", &format!("/v1/metrics/{name}"))
+        }
     })
 }
 

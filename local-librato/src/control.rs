@@ -60,15 +60,10 @@ pub fn router(app: &App) -> Router<Arc<App>> {
         Router::new()
             .route_service("/", ServeFile::new(page.join("index.html")))
             .nest_service("/page", ServeDir::new(page)),
-        |router, (route, file)| {
-            router.route_service(route, ServeFile::new(app.settings.vendor.join(file)))
-        },
+        |router, (route, file)| router.route_service(route, ServeFile::new(app.settings.vendor.join(file))),
     );
     // A changed file of the page must show up on reload.
-    let no_cache = SetResponseHeaderLayer::overriding(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("no-cache"),
-    );
+    let no_cache = SetResponseHeaderLayer::overriding(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Router::new().nest("/local", local).merge(files.layer(no_cache))
 }
 
@@ -117,12 +112,8 @@ struct Requests {
     last: u64,
 }
 
-async fn requests(
-    State(app): State<Arc<App>>,
-    Query(query): Query<RequestsQuery>,
-) -> Json<Requests> {
-    let (requests, last) =
-        app.lock().journal.after(query.after.unwrap_or_default(), query.limit.unwrap_or(REQUESTS));
+async fn requests(State(app): State<Arc<App>>, Query(query): Query<RequestsQuery>) -> Json<Requests> {
+    let (requests, last) = app.lock().journal.after(query.after.unwrap_or_default(), query.limit.unwrap_or(REQUESTS));
     Json(Requests { requests, last })
 }
 
@@ -168,8 +159,7 @@ async fn live(State(app): State<Arc<App>>) -> Sse<impl Stream<Item = Result<Even
     let mut changes = app.changes.subscribe();
     // A new reader gets the state at once.
     changes.mark_changed();
-    let feed =
-        Feed { requests: app.requests.subscribe(), changes, next_state: Instant::now(), app };
+    let feed = Feed { requests: app.requests.subscribe(), changes, next_state: Instant::now(), app };
     let events = stream::unfold(feed, |mut feed| async {
         let event = feed.next().await?;
         Some((Ok(event), feed))
@@ -210,10 +200,7 @@ impl Feed {
 }
 
 /// Waits until `time`, then for a change of the state.
-async fn changed_after(
-    time: Instant,
-    changes: &mut watch::Receiver<()>,
-) -> Result<(), watch::error::RecvError> {
+async fn changed_after(time: Instant, changes: &mut watch::Receiver<()>) -> Result<(), watch::error::RecvError> {
     tokio::time::sleep_until(time).await;
     changes.changed().await
 }

@@ -123,16 +123,11 @@ impl Fault {
                 }),
             )
         };
-        let system = |status, text: &str| {
-            Reply::json(status, &json!({"errors": {"system": [text]}, "request_time": now}))
-        };
+        let system =
+            |status, text: &str| Reply::json(status, &json!({"errors": {"system": [text]}, "request_time": now}));
         let mut reply = match self.answer {
-            Effect::InternalError => {
-                system(StatusCode::INTERNAL_SERVER_ERROR, "An internal error occurred")
-            }
-            Effect::Unavailable => {
-                system(StatusCode::SERVICE_UNAVAILABLE, "The service is down for maintenance")
-            }
+            Effect::InternalError => system(StatusCode::INTERNAL_SERVER_ERROR, "An internal error occurred"),
+            Effect::Unavailable => system(StatusCode::SERVICE_UNAVAILABLE, "The service is down for maintenance"),
             Effect::GatewayTimeout => Reply::html(
                 StatusCode::GATEWAY_TIMEOUT,
                 "<html><head><title>504 Gateway Time-out</title></head></html>",
@@ -145,14 +140,12 @@ impl Fault {
             ),
             Effect::Unauthorized => Reply::unauthorized(),
             Effect::TooLarge => Reply::empty(StatusCode::PAYLOAD_TOO_LARGE),
-            Effect::Garbage => Reply::html(
-                StatusCode::BAD_REQUEST,
-                "<html><head><title>400 Bad Request</title></head></html>",
-            ),
-            Effect::OkWithErrors => Reply::json(
-                StatusCode::OK,
-                &json!({"errors": ["The measurements could not be stored"]}),
-            ),
+            Effect::Garbage => {
+                Reply::html(StatusCode::BAD_REQUEST, "<html><head><title>400 Bad Request</title></head></html>")
+            }
+            Effect::OkWithErrors => {
+                Reply::json(StatusCode::OK, &json!({"errors": ["The measurements could not be stored"]}))
+            }
             Effect::Slow | Effect::Hang | Effect::ResetBefore | Effect::ResetAfter => return None,
         };
         if let Some(body) = &self.body {

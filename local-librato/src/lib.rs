@@ -45,7 +45,6 @@ use crate::net::{Loopback, ResetHandle};
 /// Those of the listener.
 pub async fn serve(listener: Loopback, settings: Settings) -> io::Result<()> {
     let app = Arc::new(App::new(settings));
-    let router =
-        Router::new().nest("/v1", api::router(&app)).merge(control::router(&app)).with_state(app);
+    let router = Router::new().nest("/v1", api::router(&app)).merge(control::router(&app)).with_state(app);
     axum::serve(listener, router.into_make_service_with_connect_info::<ResetHandle>()).await
 }

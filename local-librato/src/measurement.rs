@@ -44,13 +44,7 @@ impl Sample {
     /// Creates the sample of a plain `value`.
     #[must_use]
     pub fn single(value: f64) -> Self {
-        Self {
-            count: 1,
-            sum: value,
-            min: Some(value),
-            max: Some(value),
-            sum_squares: Some(value * value),
-        }
+        Self { count: 1, sum: value, min: Some(value), max: Some(value), sum_squares: Some(value * value) }
     }
 
     /// Merges two samples. A minimum or maximum that one of them lacks is taken from the other; a

@@ -33,8 +33,7 @@ pub(crate) fn authenticate(app: &App, headers: &HeaderMap) -> Result<(), Reply> 
 /// Requires JSON as the content type, with any parameters. The service also took forms, and a
 /// missing header for one; this server does not read forms.
 pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Reply> {
-    let content_type =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     if media_type.eq_ignore_ascii_case("application/json") {
         Ok(())
@@ -50,9 +49,7 @@ pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Reply> {
 
 /// Returns the `User-Agent` header.
 pub(crate) fn user_agent(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get(header::USER_AGENT)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// A received body, of which nothing beyond the limit is kept.
@@ -69,8 +66,7 @@ pub(crate) struct Received {
 impl Received {
     /// Reads a body to its end, or to [`MAX_READ`].
     pub(crate) async fn read(mut body: Body) -> Result<Self, Reply> {
-        let mut received =
-            Self { since: Instant::now(), at: millis(clock()), bytes: Vec::new(), length: 0 };
+        let mut received = Self { since: Instant::now(), at: millis(clock()), bytes: Vec::new(), length: 0 };
         while let Some(frame) = body.frame().await {
             // The client has gone away, so that the answer does not matter.
             let frame = frame.map_err(|_| Reply::empty(StatusCode::BAD_REQUEST))?;
@@ -87,10 +83,6 @@ impl Received {
 
     /// Returns the body, or the answer to one that is too long.
     pub(crate) fn within_limit(&self) -> Result<&[u8], Reply> {
-        if self.length <= MAX_BODY {
-            Ok(&self.bytes)
-        } else {
-            Err(Reply::empty(StatusCode::PAYLOAD_TOO_LARGE))
-        }
+        if self.length <= MAX_BODY { Ok(&self.bytes) } else { Err(Reply::empty(StatusCode::PAYLOAD_TOO_LARGE)) }
     }
 }

@@ -111,10 +111,8 @@ impl Store {
             let key = measurement.name.to_ascii_lowercase();
             let source = measurement.source.to_ascii_lowercase();
             let known = self.metrics.get(&key);
-            let kind = known.map_or_else(
-                || *new_metrics.entry(key.clone()).or_insert(measurement.kind),
-                |metric| metric.kind,
-            );
+            let kind =
+                known.map_or_else(|| *new_metrics.entry(key.clone()).or_insert(measurement.kind), |metric| metric.kind);
             let new_source = known.is_none_or(|metric| !metric.streams.contains_key(&source));
             if new_source {
                 new_sources.insert((key, source));
@@ -218,18 +216,13 @@ impl Store {
     #[must_use]
     pub fn list(&self, page: &Page) -> Value {
         let wanted = page.name.to_ascii_lowercase();
-        let mut found: Vec<(&String, &Metric)> =
-            self.metrics.iter().filter(|(key, _)| key.contains(&wanted)).collect();
+        let mut found: Vec<(&String, &Metric)> = self.metrics.iter().filter(|(key, _)| key.contains(&wanted)).collect();
         found.sort_unstable_by_key(|(key, _)| *key);
         if page.descending {
             found.reverse();
         }
-        let metrics: Vec<Value> = found
-            .iter()
-            .skip(page.offset)
-            .take(page.length)
-            .map(|(_, metric)| metric.describe())
-            .collect();
+        let metrics: Vec<Value> =
+            found.iter().skip(page.offset).take(page.length).map(|(_, metric)| metric.describe()).collect();
         json!({
             "query": {
                 "found": found.len(),
@@ -275,11 +268,8 @@ impl Store {
             .into_iter()
             .flat_map(|metric| metric.streams.values())
             .map(|stream| {
-                let points: Value = stream
-                    .points
-                    .range(from..)
-                    .map(|(time, s)| json!([time, s.sum, s.count, s.min, s.max]))
-                    .collect();
+                let points: Value =
+                    stream.points.range(from..).map(|(time, s)| json!([time, s.sum, s.count, s.min, s.max])).collect();
                 json!({"source": stream.source, "points": points})
             })
             .collect()
@@ -327,12 +317,10 @@ impl Interval {
     /// Returns whether a source is selected.
     fn selects(&self, source: &str) -> bool {
         self.sources.is_empty()
-            || self.sources.iter().any(|pattern| {
-                matches(
-                    pattern.to_ascii_lowercase().as_bytes(),
-                    source.to_ascii_lowercase().as_bytes(),
-                )
-            })
+            || self
+                .sources
+                .iter()
+                .any(|pattern| matches(pattern.to_ascii_lowercase().as_bytes(), source.to_ascii_lowercase().as_bytes()))
     }
 }
 
@@ -341,9 +329,7 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),
         Some((b'*', rest)) => (0..=text.len()).any(|i| matches(rest, &text[i..])),
-        Some((first, rest)) => {
-            text.split_first().is_some_and(|(c, text)| c == first && matches(rest, text))
-        }
+        Some((first, rest)) => text.split_first().is_some_and(|(c, text)| c == first && matches(rest, text)),
     }
 }
 
@@ -356,8 +342,7 @@ impl Metric {
     }
 
     fn aggregates(&self) -> bool {
-        self.kind == Kind::Gauge
-            && self.properties.attributes.get("aggregate") == Some(&json!(true))
+        self.kind == Kind::Gauge && self.properties.attributes.get("aggregate") == Some(&json!(true))
     }
 
     /// Returns the seconds that are rolled up when read: a period with aggregation, otherwise 1.
@@ -459,9 +444,7 @@ impl Metric {
             "count": sample.count,
             "sum": sample.sum,
         });
-        for (field, value) in
-            [("min", sample.min), ("max", sample.max), ("sum_squares", sample.sum_squares)]
-        {
+        for (field, value) in [("min", sample.min), ("max", sample.max), ("sum_squares", sample.sum_squares)] {
             if let Some(value) = value {
                 reading[field] = json!(value);
             }
@@ -475,14 +458,7 @@ impl Stream {
         Self {
             source,
             points: BTreeMap::new(),
-            totals: Totals {
-                count: 0,
-                sum: 0.0,
-                min: None,
-                max: None,
-                last_time: i64::MIN,
-                last_value: 0.0,
-            },
+            totals: Totals { count: 0, sum: 0.0, min: None, max: None, last_time: i64::MIN, last_value: 0.0 },
         }
     }
 
@@ -514,8 +490,5 @@ impl Totals {
 
 /// Returns the error of a full store.
 fn full(field: &str, limit: usize, what: &str) -> Errors {
-    Errors::one(
-        field,
-        format!("this local Librato keeps at most {limit} {what}: POST /local/reset empties it"),
-    )
+    Errors::one(field, format!("this local Librato keeps at most {limit} {what}: POST /local/reset empties it"))
 }

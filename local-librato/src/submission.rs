@@ -41,13 +41,7 @@ impl Api {
         }
     }
 
-    fn store(
-        self,
-        state: &mut State,
-        batch: Batch,
-        now: i64,
-        user_agent: Option<&str>,
-    ) -> (Reply, Vec<Member>) {
+    fn store(self, state: &mut State, batch: Batch, now: i64, user_agent: Option<&str>) -> (Reply, Vec<Member>) {
         match self {
             Self::Metrics => store_all(state, batch, now, user_agent),
             Self::Measurements => store_each(state, batch, now, user_agent),
@@ -57,12 +51,7 @@ impl Api {
 
 /// Validates, stores and logs a submission. Returns the delay of the answer, and the answer; `None`
 /// if the connection is to be reset.
-pub(crate) fn answer(
-    api: Api,
-    app: &App,
-    headers: &HeaderMap,
-    received: &Received,
-) -> (Duration, Option<Reply>) {
+pub(crate) fn answer(api: Api, app: &App, headers: &HeaderMap, received: &Received) -> (Duration, Option<Reply>) {
     let now = now();
     let batch = authenticate(app, headers)
         .and_then(|()| require_json(headers))
@@ -95,10 +84,7 @@ pub(crate) fn answer(
         bytes: received.length,
         user_agent,
         fault: effect.map(Effect::name),
-        error: reply
-            .as_ref()
-            .filter(|reply| !reply.status.is_success())
-            .map(|reply| reply.body.clone()),
+        error: reply.as_ref().filter(|reply| !reply.status.is_success()).map(|reply| reply.body.clone()),
         gauges: 0,
         members,
     };
@@ -112,10 +98,7 @@ pub(crate) fn answer(
 fn unstored_members(batch: Result<Batch, Reply>, fault: &Fault) -> Vec<Member> {
     let members = batch.map(|batch| batch.members).unwrap_or_default();
     let reason = format!("fault {}", fault.answer.name());
-    members
-        .into_iter()
-        .map(|member| Member::new(member.shown, Verdict::NotStored, Some(reason.clone())))
-        .collect()
+    members.into_iter().map(|member| Member::new(member.shown, Verdict::NotStored, Some(reason.clone()))).collect()
 }
 
 /// A batch, with its valid and its invalid members apart.
@@ -161,12 +144,7 @@ impl JudgedBatch {
 /// Stores all members, or none if one is invalid: the service "drops whole payloads", as Librato's
 /// own `StatsD` backend put it. The answer has the errors of the first invalid member; conflicts of
 /// types, which only the store finds, are all named.
-fn store_all(
-    state: &mut State,
-    batch: Batch,
-    now: i64,
-    user_agent: Option<&str>,
-) -> (Reply, Vec<Member>) {
+fn store_all(state: &mut State, batch: Batch, now: i64, user_agent: Option<&str>) -> (Reply, Vec<Member>) {
     let mut judged = JudgedBatch::new(batch.members);
     let of_request = Some(batch.errors).filter(|errors| !errors.is_empty());
     let mut refusal = of_request.or_else(|| judged.invalid.values().next().cloned());
@@ -198,12 +176,7 @@ fn store_all(
 /// Stores every valid measurement, and names the others. Librato's developers announced it so, and
 /// its Java client takes a success with `errors` for a partial one. Only a number that is too large
 /// aborts the request (Librato API docs, "Float Restrictions"). The form of the body is assumed.
-fn store_each(
-    state: &mut State,
-    batch: Batch,
-    now: i64,
-    user_agent: Option<&str>,
-) -> (Reply, Vec<Member>) {
+fn store_each(state: &mut State, batch: Batch, now: i64, user_agent: Option<&str>) -> (Reply, Vec<Member>) {
     let mut judged = JudgedBatch::new(batch.members);
     let too_large = |errors: &&Errors| errors.iter().any(|(_, text)| text == validate::TOO_LARGE);
     if let Some(errors) = judged.invalid.values().find(too_large) {
@@ -229,9 +202,7 @@ fn store_each(
     if failed > 0 {
         let errors = judged.invalid.iter().flat_map(|(i, errors)| {
             let name = judged.shown[*i].get("name");
-            errors
-                .iter()
-                .map(move |(param, reason)| json!({"name": name, "param": param, "reason": reason}))
+            errors.iter().map(move |(param, reason)| json!({"name": name, "param": param, "reason": reason}))
         });
         body["errors"] = errors.collect();
     }

@@ -32,19 +32,14 @@ pub fn measurements(body: &[u8], now: i64) -> Result<Batch, Refusal> {
         Some(Value::Array(measurements)) => measurements,
         Some(_) => return Err(Refusal::shape("measurements", "must be an array")),
     };
-    if let Some(unknown) =
-        request.keys().find(|key| !matches!(key.as_str(), "tags" | "time" | "period"))
-    {
+    if let Some(unknown) = request.keys().find(|key| !matches!(key.as_str(), "tags" | "time" | "period")) {
         return Err(Refusal::shape(unknown, UNKNOWN));
     }
     if measurements.is_empty() {
         return Err(Refusal::NoTaggedMeasurement);
     }
     Ok(Batch {
-        members: measurements
-            .into_iter()
-            .map(|measurement| judge(measurement, &request, now))
-            .collect(),
+        members: measurements.into_iter().map(|measurement| judge(measurement, &request, now)).collect(),
         errors: Errors::default(),
     })
 }
@@ -74,14 +69,9 @@ fn judge(measurement: Value, defaults: &Map<String, Value>, now: i64) -> Member 
     };
     let properties = fields.properties(Kind::Gauge);
     let outcome = match (fields.finish(), name, time, sample, tags) {
-        (Ok(()), Some(name), Some(time), Some(sample), Some(tags)) => Ok(Measurement {
-            kind: Kind::Gauge,
-            name,
-            source: stream_of(tags),
-            time,
-            sample,
-            properties,
-        }),
+        (Ok(()), Some(name), Some(time), Some(sample), Some(tags)) => {
+            Ok(Measurement { kind: Kind::Gauge, name, source: stream_of(tags), time, sample, properties })
+        }
         (finished, ..) => Err(finished.err().unwrap_or_default()),
     };
     Member { shown, outcome }
@@ -114,8 +104,7 @@ fn tags_of(tags: &Value) -> Result<BTreeMap<String, String>, &'static str> {
 
 /// Returns whether a text has a valid length and only ASCII letters, digits and `others`.
 fn is_made_of(text: &str, longest: usize, others: &[u8]) -> bool {
-    (1..=longest).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b))
+    (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b))
 }
 
 /// Returns the name of a stream: the value of its tag `source`, as in the source-based API, and

@@ -77,11 +77,10 @@ impl From<TopLevel> for Value {
 ///
 /// [`Refusal::Unparsable`] or [`Refusal::NoMeasurement`]. Errors of a member are part of the batch.
 pub fn metrics(body: &[u8], now: i64) -> Result<Batch, Refusal> {
-    let request: IndexMap<String, TopLevel> =
-        serde_json::from_slice(body).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => Refusal::NoMeasurement,
-            _ => Refusal::Unparsable,
-        })?;
+    let request: IndexMap<String, TopLevel> = serde_json::from_slice(body).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Refusal::NoMeasurement,
+        _ => Refusal::Unparsable,
+    })?;
     let mut batch = Batch::default();
     let mut lists = Vec::new();
     let mut defaults = Map::new();
@@ -131,13 +130,7 @@ const NOT_POSITIVE: &str = "must be positive";
 
 /// Validates one gauge or counter (Librato API docs, "Measurement Parameters" and "Gauge Specific
 /// Parameters").
-fn metric(
-    kind: Kind,
-    key: Option<&str>,
-    member: Value,
-    defaults: &Map<String, Value>,
-    now: i64,
-) -> Member {
+fn metric(kind: Kind, key: Option<&str>, member: Value, defaults: &Map<String, Value>, now: i64) -> Member {
     let Value::Object(fields) = member else {
         return Member::not_a_hash();
     };
@@ -186,11 +179,7 @@ fn metric(
 /// # Errors
 ///
 /// [`Refusal::Unparsable`], or the errors of the parameters.
-pub fn properties(
-    name: &str,
-    body: &[u8],
-    existing: Option<Kind>,
-) -> Result<(Option<Kind>, Properties), Refusal> {
+pub fn properties(name: &str, body: &[u8], existing: Option<Kind>) -> Result<(Option<Kind>, Properties), Refusal> {
     let body: Value = serde_json::from_slice(body).map_err(|_| Refusal::Unparsable)?;
     let Value::Object(mut body) = body else {
         return Err(Refusal::Params(Errors::one("metric", NOT_A_HASH)));
@@ -222,8 +211,7 @@ pub fn mismatch(name: &str, existing: Kind) -> String {
 /// Returns whether `name` is a valid name of a metric or a source (Librato API docs, "Metric Properties").
 #[must_use]
 pub fn is_name(name: &str) -> bool {
-    (1..=MAX_NAME).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-_".contains(&b))
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-_".contains(&b))
 }
 
 /// Validates a number (Librato API docs, "Measurement Restrictions"): a base-10 exponent above 126
@@ -283,11 +271,7 @@ impl Fields {
     }
 
     /// Takes a field out and reads it; an error of `read` is added to those of the member.
-    fn read<T>(
-        &mut self,
-        field: &str,
-        read: impl FnOnce(&Value) -> Result<T, &'static str>,
-    ) -> Option<T> {
+    fn read<T>(&mut self, field: &str, read: impl FnOnce(&Value) -> Result<T, &'static str>) -> Option<T> {
         let value = self.take(field)?;
         match read(&value) {
             Ok(value) => Some(value),
@@ -316,9 +300,7 @@ impl Fields {
         match self.take("source")? {
             Value::Null => None,
             // `all` is reserved in any case, since Librato ignores the case of sources.
-            Value::String(source) if is_name(&source) && !source.eq_ignore_ascii_case("all") => {
-                Some(source)
-            }
+            Value::String(source) if is_name(&source) && !source.eq_ignore_ascii_case("all") => Some(source),
             other => {
                 let text = format!("{} is not a valid source name", interpolated(&other));
                 self.errors.add("source", text);
@@ -401,9 +383,7 @@ impl Fields {
             period: self.read("period", period),
             attributes: Map::new(),
         };
-        if let Some(attributes) =
-            self.read("attributes", |value| value.as_object().cloned().ok_or(NOT_A_HASH))
-        {
+        if let Some(attributes) = self.read("attributes", |value| value.as_object().cloned().ok_or(NOT_A_HASH)) {
             for (attribute, value) in &attributes {
                 if let Err(text) = judge_attribute(kind, attribute, value) {
                     self.errors.add(attribute, text);
@@ -460,10 +440,7 @@ pub fn judge_aggregation(attributes: &Map<String, Value>, period: Option<u32>) -
     let aggregates = attributes.get("aggregate") == Some(&Value::Bool(true));
     if aggregates && !AGGREGATION_PERIODS.contains(&period.unwrap_or(DEFAULT_PERIOD)) {
         let (from, to) = AGGREGATION_PERIODS.into_inner();
-        return Errors::one(
-            "period",
-            format!("must be between {from} and {to} seconds for service-side aggregation"),
-        );
+        return Errors::one("period", format!("must be between {from} and {to} seconds for service-side aggregation"));
     }
     Errors::default()
 }
@@ -473,33 +450,24 @@ fn judge_attribute(kind: Kind, attribute: &str, value: &Value) -> Result<(), &'s
     // Setting an attribute to null removes it; it is then read as null.
     let nullable = |valid: bool, text| only(valid || value.is_null(), text);
     match attribute {
-        "aggregate" | "summarize_function" if kind != Kind::Gauge => {
-            Err("is an attribute of gauges only")
-        }
+        "aggregate" | "summarize_function" if kind != Kind::Gauge => Err("is an attribute of gauges only"),
         "aggregate" => only(value.is_boolean(), "must be true or false"),
         "summarize_function" => only(
             matches!(value.as_str(), Some("average" | "sum" | "count" | "min" | "max")),
             "must be one of average, sum, count, min, max",
         ),
-        "display_stacked" | "gap_detection" => {
-            nullable(value.is_boolean(), "must be true or false")
-        }
+        "display_stacked" | "gap_detection" => nullable(value.is_boolean(), "must be true or false"),
         "display_min" | "display_max" => nullable(value.is_number(), NOT_A_NUMBER),
-        "display_units_short" | "display_units_long" | "created_by_ua" => {
-            nullable(value.is_string(), NOT_A_STRING)
-        }
+        "display_units_short" | "display_units_long" | "created_by_ua" => nullable(value.is_string(), NOT_A_STRING),
         "display_transform" => nullable(
             value.as_str().is_some_and(|formula| {
-                !formula.is_empty()
-                    && formula.bytes().all(|b| b.is_ascii_digit() || b"xp()*+,-./ ".contains(&b))
+                !formula.is_empty() && formula.bytes().all(|b| b.is_ascii_digit() || b"xp()*+,-./ ".contains(&b))
             }),
             "is not a linear formula",
         ),
         "color" => nullable(
             value.as_str().is_some_and(|color| {
-                color.len() == 7
-                    && color.starts_with('#')
-                    && color.bytes().skip(1).all(|b| b.is_ascii_hexdigit())
+                color.len() == 7 && color.starts_with('#') && color.bytes().skip(1).all(|b| b.is_ascii_hexdigit())
             }),
             "must look like #52D74C",
         ),

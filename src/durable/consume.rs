@@ -154,8 +154,7 @@ impl Consumption {
         let mut rollup = Rollup::new(settings.rollup_seconds, oldest);
         let mut granted = HashMap::new();
         let mut sealed: Vec<(usize, WriterId, Vec<usize>)> = Vec::new();
-        let deduplicates_points =
-            settings.destination.as_ref().is_some_and(|to| to.deduplicates_points());
+        let deduplicates_points = settings.destination.as_ref().is_some_and(|to| to.deduplicates_points());
         self.deduplicates_points = deduplicates_points;
         for (place, item) in self.items.iter_mut().enumerate() {
             item.state = match answers.get(place) {
@@ -271,8 +270,7 @@ impl Consumption {
         };
         let failed = failed.iter().filter(|gauges| gauges.iter().all(|gauge| gauge < unsealed));
         let seals = failed.filter_map(|gauges| {
-            let shipment: Vec<_> =
-                gauges.iter().filter_map(|gauge| self.gauges.get(*gauge)).collect();
+            let shipment: Vec<_> = gauges.iter().filter_map(|gauge| self.gauges.get(*gauge)).collect();
             let items: Vec<_> = gauges
                 .iter()
                 .filter_map(|gauge| self.members.get(*gauge))
@@ -317,19 +315,11 @@ impl Consumption {
                 Outcome::Later(trouble) => State::Kept(trouble.retry_after),
                 Outcome::SetAside(reason) => {
                     let items = members.iter().filter_map(|place| self.items.get(*place));
-                    let (events, received): (Vec<_>, Vec<_>) =
-                        items.map(|item| (item.id, item.received_at)).unzip();
+                    let (events, received): (Vec<_>, Vec<_>) = items.map(|item| (item.id, item.received_at)).unzip();
                     let received_at = received.into_iter().min().unwrap_or_default();
                     let code = Code::RefusedByLibrato;
                     let reason = Some(reason.as_str());
-                    self.letters.push(DeadLetter::of(
-                        gauge,
-                        code,
-                        reason,
-                        received_at,
-                        &events,
-                        writer,
-                    ));
+                    self.letters.push(DeadLetter::of(gauge, code, reason, received_at, &events, writer));
                     State::InLetter(self.letters.len() - 1)
                 }
             };
@@ -392,11 +382,7 @@ impl Consumption {
                     Some(seconds) => seconds.clamp(1, PLATFORM_PAUSE),
                     None => pause(attempts, random),
                 };
-                if attempts >= RENEWED_AFTER {
-                    Decision::Renew(pause)
-                } else {
-                    Decision::Retry(pause)
-                }
+                if attempts >= RENEWED_AFTER { Decision::Renew(pause) } else { Decision::Retry(pause) }
             })
             .collect()
     }
@@ -414,8 +400,7 @@ mod tests {
 
     #[test]
     fn pauses_double_from_five_seconds_to_five_minutes() {
-        for (attempts, longest) in [(0, 5), (1, 5), (2, 10), (3, 20), (6, 160), (7, 300), (99, 300)]
-        {
+        for (attempts, longest) in [(0, 5), (1, 5), (2, 10), (3, 20), (6, 160), (7, 300), (99, 300)] {
             assert_eq!(pause(attempts, &mut |_| 0), longest, "{attempts}");
             let shortest = pause(attempts, &mut |limit| limit - 1);
             assert!(shortest >= longest / 2 && shortest < longest, "{attempts}: {shortest}");

@@ -139,8 +139,7 @@ impl DeadLetter {
     /// Reads a letter that has been kept, perhaps by a version that gave it no identity.
     #[must_use]
     pub fn read_kept(letter: &str, now: Millis) -> Self {
-        serde_json::from_str(letter)
-            .unwrap_or_else(|_| Self::unreadable(letter, "a letter that cannot be read", now))
+        serde_json::from_str(letter).unwrap_or_else(|_| Self::unreadable(letter, "a letter that cannot be read", now))
     }
 
     /// Returns the text that is kept.
@@ -188,12 +187,11 @@ fn identity_of(text: &str) -> String {
 mod tests {
     use super::*;
 
-    const GAUGE: &str = r#"{"name":"a","source":"b","measure_time":60,"count":2,"sum":3.0,"min":1,"max":2e0,"sum_squares":5.5}"#;
+    const GAUGE: &str =
+        r#"{"name":"a","source":"b","measure_time":60,"count":2,"sum":3.0,"min":1,"max":2e0,"sum_squares":5.5}"#;
 
     fn letter(more: &str) -> String {
-        format!(
-            r#"{{"schemaVersion":1,"reason":"r","receivedAt":"t","measurement":{GAUGE}{more}}}"#
-        )
+        format!(r#"{{"schemaVersion":1,"reason":"r","receivedAt":"t","measurement":{GAUGE}{more}}}"#)
     }
 
     #[test]

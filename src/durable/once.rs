@@ -34,10 +34,10 @@ const WRITER_HOURS: u32 = 3;
 ///
 /// An object has 128 MB, which it may share with others of its class
 /// (<https://developers.cloudflare.com/durable-objects/platform/limits/>). An event takes 40 bytes of
-/// WebAssembly's memory (a hash, 12 of its identity, 24 of [`memory`]'s) and 5 of the hash table. The
+/// WebAssembly's memory (a hash, 12 of its identity, 24 of `memory`'s) and 5 of the hash table. The
 /// table has room for 7/8 of 2^19 = 458,752 entries, so this many are 18 MB of entries and at most 5 MB
 /// of hashes; while it grows to that, half as much again. The rest is a question of a megabyte and its
-/// answer, and four megabytes of [`writers`]: less than 45 MB in all.
+/// answer, and four megabytes of `writers`: less than 45 MB in all.
 pub const MAX_EVENTS: usize = 450_000;
 
 /// Most events in one question or record, which is one row: rows hold two megabytes
@@ -130,9 +130,8 @@ impl Ledger {
                 (answer, (!fresh.is_empty()).then_some(Record::Claimed(fresh)))
             }
             Question::Done(ids) => {
-                let fresh = ids.iter().filter(|id| {
-                    self.memory.get(id) != Some(Known::Done) && self.memory.finish(**id, hour)
-                });
+                let fresh =
+                    ids.iter().filter(|id| self.memory.get(id) != Some(Known::Done) && self.memory.finish(**id, hour));
                 let fresh: Vec<_> = fresh.copied().collect();
                 (Answer::Done(ids.len()), (!fresh.is_empty()).then_some(Record::Done(fresh)))
             }
@@ -231,10 +230,7 @@ fn weight(record: &Record) -> usize {
 }
 
 /// Packs what follows each other and has the same hour into rows of at most so many.
-fn rows<T>(
-    all: impl Iterator<Item = (u32, T)>,
-    most: usize,
-) -> impl Iterator<Item = (u32, Vec<T>)> {
+fn rows<T>(all: impl Iterator<Item = (u32, T)>, most: usize) -> impl Iterator<Item = (u32, Vec<T>)> {
     let mut all = all.peekable();
     std::iter::from_fn(move || {
         let (hour, first) = all.next()?;

@@ -138,8 +138,9 @@ impl Values {
     fn samples(&self) -> Option<Samples> {
         match *self {
             Self::One(value) => is_in_range(value).then(|| Samples::one(value)),
-            Self::Several(count, sum, min, max, sum_squares) => (count > 0 && is_in_range(sum))
-                .then_some(Samples { count, sum, min, max, sum_squares }),
+            Self::Several(count, sum, min, max, sum_squares) => {
+                (count > 0 && is_in_range(sum)).then_some(Samples { count, sum, min, max, sum_squares })
+            }
         }
     }
 }
@@ -150,11 +151,7 @@ pub type Packed<'m> = (&'m Measurement, Option<EventId>);
 impl Parcel {
     /// Packs measurements into as few messages as the platform's limit allows. `new_owner` gives a new
     /// owner for each.
-    pub fn pack(
-        measured: &[Packed],
-        received_at: i64,
-        new_owner: &mut dyn FnMut() -> Owner,
-    ) -> Vec<String> {
+    pub fn pack(measured: &[Packed], received_at: i64, new_owner: &mut dyn FnMut() -> Owner) -> Vec<String> {
         Self::pack_as(None, measured, received_at, new_owner)
     }
 
@@ -180,12 +177,7 @@ impl Parcel {
 
     /// Packs one shipment, to be sent again as it was. `None` when a message does not take it.
     #[must_use]
-    pub fn seal(
-        shipment: &[&Measurement],
-        received_at: i64,
-        owner: Owner,
-        writer: WriterId,
-    ) -> Option<String> {
+    pub fn seal(shipment: &[&Measurement], received_at: i64, owner: Owner, writer: WriterId) -> Option<String> {
         let measured: Vec<_> = shipment.iter().map(|measurement| (*measurement, None)).collect();
         let message = write(&measured, received_at, owner, Some(writer));
         (message.len() <= MAX_BYTES).then_some(message)
@@ -201,8 +193,7 @@ impl Parcel {
         if message.v != VERSION {
             return Err("a parcel of another version");
         }
-        let owner =
-            Owner::from_str_radix(&message.o, 16).map_err(|_| "a parcel without an owner")?;
+        let owner = Owner::from_str_radix(&message.o, 16).map_err(|_| "a parcel without an owner")?;
         let text = |place: usize| message.n.get(place).cloned();
         let entries = message.m.iter().enumerate().map(|(place, row)| {
             let Row(name, source, offset, values, id) = row;
@@ -249,8 +240,7 @@ fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Wri
         )
     });
     let rows = rows.collect();
-    let is_written_so =
-        |(place, written): &(usize, &Rc<str>)| texts.get_index(*place) != Some(written);
+    let is_written_so = |(place, written): &(usize, &Rc<str>)| texts.get_index(*place) != Some(written);
     let display_names = display_names.into_iter().filter(is_written_so);
     let display_names = display_names.map(|(place, written)| (place, Rc::clone(written))).collect();
     let message = Message {

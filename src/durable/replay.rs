@@ -68,8 +68,7 @@ impl Replay {
             sent.push(*number);
         }
         let packed = groups.iter().flat_map(|Group { writer, measured }| {
-            let packed: Vec<Packed> =
-                measured.iter().map(|(measurement, id)| (measurement, Some(*id))).collect();
+            let packed: Vec<Packed> = measured.iter().map(|(measurement, id)| (measurement, Some(*id))).collect();
             Parcel::pack_as(*writer, &packed, received_at, new_owner)
         });
         Self { messages: packed.chain(originals).collect(), letters: sent }
@@ -88,8 +87,7 @@ fn event_of(number: u32, letter: &DeadLetter) -> EventId {
 /// the message is another. Should the platform move it once more, its letter must not be taken for the one
 /// that was just sent.
 fn marked(original: &str, number: u32) -> String {
-    let unmarked =
-        original.strip_prefix(MARK).and_then(|rest| rest.split_once(',')).map(|(_, rest)| rest);
+    let unmarked = original.strip_prefix(MARK).and_then(|rest| rest.split_once(',')).map(|(_, rest)| rest);
     let Some(fields) = unmarked.or_else(|| original.trim_start().strip_prefix('{')) else {
         return original.to_owned();
     };
@@ -157,8 +155,7 @@ mod tests {
         let letters = [(1, letter("m", NOW, 1, writer)), (2, letter("m", NOW, 2, writer))];
         let (parcels, sent) = packed(&letters, None);
         assert_eq!(sent, [1, 2]);
-        let sealed: Vec<_> =
-            parcels.iter().map(|parcel| (parcel.sealed, parcel.entries.len())).collect();
+        let sealed: Vec<_> = parcels.iter().map(|parcel| (parcel.sealed, parcel.entries.len())).collect();
         assert_eq!(sealed, [(None, 1), (writer, 1)]);
     }
 

@@ -145,11 +145,7 @@ async fn consume(messages: &[Message], platform: &Platform) {
     let decisions = consumption.decide(&attempts, &mut random_below);
     line.retried = decisions.iter().filter(|decision| **decision != Decision::Acknowledge).count();
     let settled = messages.iter().zip(&bodies).zip(decisions);
-    join_all(
-        settled
-            .map(|((message, body), decision)| settle(message, body.as_ref(), decision, platform)),
-    )
-    .await;
+    join_all(settled.map(|((message, body), decision)| settle(message, body.as_ref(), decision, platform))).await;
     line.write(now() - started);
 }
 
@@ -189,19 +185,13 @@ async fn settle(message: &Message, body: Option<&String>, decision: Decision, pl
 /// Returns the outcome while no destination is set: a fault of the operator's, who will set one.
 fn unset(settings: &Settings) -> Outcome {
     let problems: Vec<_> = settings.problems.iter().map(Problem::to_string).collect();
-    Outcome::Later(RetryableError {
-        reason: RetryReason::Unauthorized,
-        retry_after: None,
-        detail: problems.join("; "),
-    })
+    Outcome::Later(RetryableError { reason: RetryReason::Unauthorized, retry_after: None, detail: problems.join("; ") })
 }
 
 /// Keeps what came into the dead-letter queue where the operator finds it.
 async fn keep(messages: &[Message], platform: &Platform) {
-    let letters: Vec<_> = messages
-        .iter()
-        .map(|message| DeadLetter::read(&message.text().unwrap_or_default(), now()))
-        .collect();
+    let letters: Vec<_> =
+        messages.iter().map(|message| DeadLetter::read(&message.text().unwrap_or_default(), now())).collect();
     for (message, is_kept) in messages.iter().zip(set_aside::keep(platform, &letters).await) {
         if is_kept { message.acknowledge() } else { message.again_after(60) }
     }

@@ -115,7 +115,6 @@ fn setting(env: &Env, name: &str) -> Setting {
         return Setting::Missing;
     }
     let is_scalar = value.as_f64().is_some() || value.as_bool().is_some();
-    let text =
-        if is_scalar { JSON::stringify(&value).ok().map(JsValue::from) } else { Some(value) };
+    let text = if is_scalar { JSON::stringify(&value).ok().map(JsValue::from) } else { Some(value) };
     text.and_then(|text| text.as_string()).map_or(Setting::Malformed, Setting::Text)
 }

@@ -39,8 +39,7 @@ pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::R
         _ if !head.is_get() => None,
         Route::Library { file, is_prefixed } => match settings.library_key(file) {
             Some(write_key) => {
-                let public_url =
-                    settings.public_url.as_ref().map(|_| settings.root(head.origin(), is_prefixed));
+                let public_url = settings.public_url.as_ref().map(|_| settings.root(head.origin(), is_prefixed));
                 let told = Told { write_key, public_url: public_url.as_deref() };
                 // Its own address tells it all that there is.
                 let is_told = public_url.is_some() || write_key != file;
@@ -117,10 +116,7 @@ impl RequestHandler<'_> {
         }
         if let (Origin::Refused(_), false) = (origin, route == Route::Health) {
             require(self.settings, Need::Origins)?;
-            return Err(ApiError::new(
-                ErrorCode::OriginNotAllowed,
-                "Origin: expected one that ALLOWED_ORIGINS lists",
-            ));
+            return Err(ApiError::new(ErrorCode::OriginNotAllowed, "Origin: expected one that ALLOWED_ORIGINS lists"));
         }
         if let Route::Event(_) | Route::Pixel(_) | Route::Batch = route {
             require(self.settings, Need::Events)?;
@@ -153,10 +149,7 @@ impl RequestHandler<'_> {
             }
             Route::Settings { write_key, is_prefixed } if self.settings.knows(write_key) => {
                 require(self.settings, Need::Library)?;
-                Ok(segment::library::settings(
-                    write_key,
-                    &self.settings.root(self.head.origin(), is_prefixed),
-                ))
+                Ok(segment::library::settings(write_key, &self.settings.root(self.head.origin(), is_prefixed)))
             }
             Route::SourceConfig => {
                 require(self.settings, Need::Library)?;
@@ -166,10 +159,7 @@ impl RequestHandler<'_> {
             }
             Route::SetAside | Route::Replay => self.dead_letters(route).await,
             Route::Health => self.health().await,
-            Route::Settings { .. }
-            | Route::Library { .. }
-            | Route::LibraryChunk(_)
-            | Route::Unknown => {
+            Route::Settings { .. } | Route::Library { .. } | Route::LibraryChunk(_) | Route::Unknown => {
                 require(self.settings, Need::Library)?;
                 let message = "path: there is nothing for this write key";
                 Err(ApiError::new(ErrorCode::NotFound, message))
@@ -276,8 +266,7 @@ impl RequestHandler<'_> {
         }
         match self.platform.measurements() {
             Some(bound) => {
-                self.line.messages =
-                    queue::store(&bound, intake, self.started, self.deadline()).await?;
+                self.line.messages = queue::store(&bound, intake, self.started, self.deadline()).await?;
                 Ok(())
             }
             None => self.deliver_directly(intake).await,
@@ -326,13 +315,11 @@ impl RequestHandler<'_> {
 
     /// Returns whether the request comes before anybody has seen anything: a browser's prefetch, or a HEAD.
     fn is_speculative(&self) -> bool {
-        let is_prefetch = |header| {
-            http::header(self.request, header).is_some_and(|purpose| purpose.contains("prefetch"))
-        };
+        let is_prefetch =
+            |header| http::header(self.request, header).is_some_and(|purpose| purpose.contains("prefetch"));
         // The last two are what browsers sent before there was a standard, and what proxies still send.
         self.head.method == "HEAD"
-            || self.head.is_get()
-                && ["Sec-Purpose", "Purpose", "X-Moz"].into_iter().any(is_prefetch)
+            || self.head.is_get() && ["Sec-Purpose", "Purpose", "X-Moz"].into_iter().any(is_prefetch)
     }
 
     fn query_key(&self) -> Option<String> {

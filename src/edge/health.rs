@@ -35,20 +35,13 @@ pub(super) async fn look(platform: &Platform, upstream: Upstream<'_>, is_durable
 }
 
 /// Looks for a holder of a write key, or repeats what was found not long ago.
-pub(super) async fn look_rarely(
-    platform: &Platform,
-    upstream: Upstream<'_>,
-    is_durable: bool,
-) -> Result<Deep> {
+pub(super) async fn look_rarely(platform: &Platform, upstream: Upstream<'_>, is_durable: bool) -> Result<Deep> {
     let asked = now();
     match LAST.with_borrow(Clone::clone) {
         Some((at, Some(found))) if asked - at < LOOK_STANDS => return Ok(found),
         // Its promise cannot be awaited: the platform cancels whoever waits for another's.
         Some((at, None)) if asked - at < LOOK_STANDS => {
-            return Err(ApiError::new(
-                ErrorCode::RateLimited,
-                "deep: another request is looking: ask again later",
-            ));
+            return Err(ApiError::new(ErrorCode::RateLimited, "deep: another request is looking: ask again later"));
         }
         _ => {}
     }
@@ -58,12 +51,7 @@ pub(super) async fn look_rarely(
     Ok(found)
 }
 
-async fn look_at(
-    platform: &Platform,
-    upstream: Upstream<'_>,
-    is_durable: bool,
-    is_operator: bool,
-) -> Deep {
+async fn look_at(platform: &Platform, upstream: Upstream<'_>, is_durable: bool, is_operator: bool) -> Deep {
     let shards = platform.settings().once_shards;
     let waiting = async {
         if !is_durable || !(is_operator || shards <= MAX_SHARDS) {

@@ -14,9 +14,7 @@ use futures_util::future::{Either, select};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::js_sys::{self, Object, Reflect, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{
-    ReadableStream, ReadableStreamDefaultReader, Request, Response, ResponseInit,
-};
+use worker::web_sys::{ReadableStream, ReadableStreamDefaultReader, Request, Response, ResponseInit};
 
 use super::clock::sleep;
 use crate::Millis;
@@ -100,11 +98,7 @@ pub(super) fn header(request: &Request, name: &str) -> Option<String> {
 
 /// Reads a request's body. Of one that is too large nothing is held, but it is read to its end within
 /// bounds, so that whoever sends it is still there for the answer.
-pub(super) async fn read_body(
-    request: &Request,
-    length: Option<u64>,
-    limit: usize,
-) -> answer::Result<Vec<u8>> {
+pub(super) async fn read_body(request: &Request, length: Option<u64>, limit: usize) -> answer::Result<Vec<u8>> {
     let is_too_large = Cell::new(length.is_some_and(|length| length > limit as u64));
     let body = match length {
         Some(length) if length > MAX_READ as u64 => return Err(too_large(limit)),
@@ -120,10 +114,9 @@ pub(super) async fn read_body(
         Some(Ok(bytes)) if bytes.len() > limit => Err(too_large(limit)),
         Some(Ok(bytes)) => Ok(bytes),
         // An upload that stops is a fault of the network: it may well succeed the next time.
-        Some(Err(_)) | None => Err(ApiError::new(
-            ErrorCode::UpstreamUnavailable,
-            "body: expected more bytes, and none came",
-        )),
+        Some(Err(_)) | None => {
+            Err(ApiError::new(ErrorCode::UpstreamUnavailable, "body: expected more bytes, and none came"))
+        }
     }
 }
 
@@ -139,11 +132,7 @@ pub(super) async fn read_to_end(request: &Request, length: Option<u64>) {
 }
 
 /// Reads a stream, and once it is too large throws away what comes.
-async fn bounded(
-    stream: &ReadableStream,
-    limit: usize,
-    is_too_large: &Cell<bool>,
-) -> Result<Vec<u8>, JsValue> {
+async fn bounded(stream: &ReadableStream, limit: usize, is_too_large: &Cell<bool>) -> Result<Vec<u8>, JsValue> {
     let chunks = Chunks::of(stream)?;
     let mut bytes = Vec::new();
     let mut read = 0;

@@ -21,11 +21,7 @@ pub(super) enum Keep {
 }
 
 /// Returns analytics.js itself. `None` where it is not deployed.
-pub(super) async fn library(
-    platform: &Platform,
-    told: Option<Told<'_>>,
-    origin: Origin<'_>,
-) -> Option<Response> {
+pub(super) async fn library(platform: &Platform, told: Option<Told<'_>>, origin: Origin<'_>) -> Option<Response> {
     let script = asset(platform, "analytics.min.js").await?;
     let Some(told) = told else {
         return respond(&script, origin, Keep::AnHour);
@@ -46,8 +42,7 @@ pub(super) async fn chunk(platform: &Platform, file: &str, origin: Origin<'_>) -
 }
 
 async fn asset(platform: &Platform, path: &str) -> Option<ReadableStream> {
-    let found =
-        platform.assets()?.fetch(format!("https://assets.invalid/{path}"), None).await.ok()?;
+    let found = platform.assets()?.fetch(format!("https://assets.invalid/{path}"), None).await.ok()?;
     match (found.status_code(), found.body()) {
         (200, ResponseBody::Stream(script)) => Some(script.clone()),
         _ => None,

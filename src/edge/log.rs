@@ -104,8 +104,7 @@ impl Line {
     pub(super) fn count(&mut self, counts: Counts) {
         (self.events, self.accepted) = (counts.events, counts.accepted);
         (self.measured, self.rejected) = (counts.measured, counts.rejected);
-        (self.rejected_library, self.illegible_names) =
-            (counts.rejected_library, counts.illegible_names);
+        (self.rejected_library, self.illegible_names) = (counts.rejected_library, counts.illegible_names);
     }
 
     pub(super) fn write(&mut self, answer: &Answer, ms: Millis) {

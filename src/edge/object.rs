@@ -4,8 +4,7 @@ use serde::Serialize;
 use worker::js_sys::Uint8Array;
 use worker::web_sys;
 use worker::{
-    Method, ObjectNamespace, Request, RequestInit, Response, Result, SqlStorage, SqlStorageValue,
-    State, console_error,
+    Method, ObjectNamespace, Request, RequestInit, Response, Result, SqlStorage, SqlStorageValue, State, console_error,
 };
 
 use super::http;
@@ -42,20 +41,11 @@ impl StorageError {
 }
 
 /// Asks the object of a name. Returns `None` where it does not answer in time.
-pub(super) async fn ask(
-    namespace: &ObjectNamespace,
-    name: &str,
-    question: &[u8],
-    timeout: Millis,
-) -> Option<Vec<u8>> {
+pub(super) async fn ask(namespace: &ObjectNamespace, name: &str, question: &[u8], timeout: Millis) -> Option<Vec<u8>> {
     http::within(timeout, exchange(namespace, name, question)).await?.ok().flatten()
 }
 
-async fn exchange(
-    namespace: &ObjectNamespace,
-    name: &str,
-    question: &[u8],
-) -> Result<Option<Vec<u8>>> {
+async fn exchange(namespace: &ObjectNamespace, name: &str, question: &[u8]) -> Result<Option<Vec<u8>>> {
     let mut init = RequestInit::new();
     init.with_method(Method::Post).with_body(Some(Uint8Array::from(question).into()));
     let request = Request::new_with_init("https://object.invalid/", &init)?;
@@ -103,11 +93,7 @@ impl Database {
     }
 
     /// Runs a statement that gives nothing.
-    pub(super) fn run(
-        &self,
-        statement: &str,
-        values: Vec<SqlStorageValue>,
-    ) -> std::result::Result<(), StorageError> {
+    pub(super) fn run(&self, statement: &str, values: Vec<SqlStorageValue>) -> std::result::Result<(), StorageError> {
         self.each(statement, values, |_| Ok(()))
     }
 

@@ -5,9 +5,7 @@ use std::cell::RefCell;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
-use worker::{
-    DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object,
-};
+use worker::{DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object};
 
 use super::clock::{now, random};
 use super::env::Platform;
@@ -16,8 +14,8 @@ use super::stop;
 use crate::Millis;
 use crate::destination::WriterId;
 use crate::durable::once::{
-    Answer, Claim, Ledger, LedgerStats, MAX_EVENTS, MAX_QUESTION_BYTES, MAX_QUESTION_EVENTS,
-    Question, Record, by_shard, hour_of,
+    Answer, Claim, Ledger, LedgerStats, MAX_EVENTS, MAX_QUESTION_BYTES, MAX_QUESTION_EVENTS, Question, Record,
+    by_shard, hour_of,
 };
 use crate::durable::parcel::{EventId, Owner};
 
@@ -28,16 +26,12 @@ const AT_ONCE: usize = 8;
 
 /// Returns whose these events are. Where no object is bound, everybody's are granted: then nothing is
 /// remembered. An object that does not answer leaves its events unknown.
-pub(super) async fn claim(
-    platform: &Platform,
-    claims: &[(EventId, Owner)],
-    shards: u32,
-) -> Vec<Claim> {
+pub(super) async fn claim(platform: &Platform, claims: &[(EventId, Owner)], shards: u32) -> Vec<Claim> {
     let places = claims.iter().enumerate().map(|(place, (id, _))| (*id, place));
     let places = by_shard(places, shards);
-    let parts = places.iter().flat_map(|(shard, places)| {
-        places.chunks(MAX_QUESTION_EVENTS).map(move |places| (*shard, places))
-    });
+    let parts = places
+        .iter()
+        .flat_map(|(shard, places)| places.chunks(MAX_QUESTION_EVENTS).map(move |places| (*shard, places)));
     let asked = parts.map(|(shard, places)| async move {
         let part = places.iter().filter_map(|place| claims.get(*place).copied()).collect();
         (places, ask(platform, shard, &Question::Claim(part), LEDGER_TIMEOUT).await)
@@ -62,28 +56,22 @@ pub(super) async fn claim(
 /// else's copy counts.
 pub(super) async fn mark_done(platform: &Platform, ids: &[EventId], shards: u32) {
     let parts = by_shard(ids.iter().map(|id| (*id, *id)), shards);
-    let told = parts
-        .iter()
-        .flat_map(|(shard, ids)| ids.chunks(MAX_QUESTION_EVENTS).map(move |ids| (*shard, ids)))
-        .map(|(shard, ids)| async move {
+    let told = parts.iter().flat_map(|(shard, ids)| ids.chunks(MAX_QUESTION_EVENTS).map(move |ids| (*shard, ids))).map(
+        |(shard, ids)| async move {
             let question = Question::Done(ids.to_vec());
             // Once more, since a part of a message that comes again must be known to be done.
-            if let LedgerReply::Unavailable = ask(platform, shard, &question, LEDGER_TIMEOUT).await
-            {
+            if let LedgerReply::Unavailable = ask(platform, shard, &question, LEDGER_TIMEOUT).await {
                 _ = ask(platform, shard, &question, LEDGER_TIMEOUT).await;
             }
-        });
+        },
+    );
     join_all(told).await;
 }
 
 /// Returns the writer id of a delivery that holds points of these seconds. One object answers for all:
 /// two would give the same number. Where none is bound a number is drawn; `None` when it does not answer
 /// in time.
-pub(super) async fn writer(
-    platform: &Platform,
-    seconds: Vec<u32>,
-    timeout: Millis,
-) -> Option<WriterId> {
+pub(super) async fn writer(platform: &Platform, seconds: Vec<u32>, timeout: Millis) -> Option<WriterId> {
     match ask(platform, 0, &Question::AllocateWriter(seconds), timeout).await {
         LedgerReply::Answer(Answer::WriterAllocated(number, _)) => Some(WriterId::Assigned(number)),
         LedgerReply::NotBound => Some(WriterId::random(random())),
@@ -94,8 +82,7 @@ pub(super) async fn writer(
 /// Returns the occupancy of all objects together; a few are asked at once. `None` where one does not
 /// answer.
 pub(super) async fn stats(platform: &Platform, shards: u32) -> Option<LedgerStats> {
-    let asked = (0..shards)
-        .map(|shard| async move { ask(platform, shard, &Question::Stats, LEDGER_TIMEOUT).await });
+    let asked = (0..shards).map(|shard| async move { ask(platform, shard, &Question::Stats, LEDGER_TIMEOUT).await });
     let mut replies = stream::iter(asked).buffer_unordered(AT_ONCE);
     let mut all = LedgerStats::default();
     while let Some(reply) = replies.next().await {
@@ -145,8 +132,7 @@ const OBJECT: &str = "once";
 
 impl Once {
     fn answer(&self, body: &[u8]) -> std::result::Result<Vec<u8>, StorageError> {
-        let question = Question::read(body)
-            .ok_or_else(|| StorageError::new("a question that cannot be read"))?;
+        let question = Question::read(body).ok_or_else(|| StorageError::new("a question that cannot be read"))?;
         // Taken out, not borrowed: an exception of the platform would leave it borrowed for good. When
         // something fails it is read anew, since what is not written must not be remembered.
         let known = self.ledger.borrow_mut().take();
@@ -197,10 +183,8 @@ impl Once {
     /// Reads the log. A row that cannot be read is left out: without it some events are not remembered, and
     /// without the others none would be.
     fn load(&self) -> std::result::Result<Ledger, StorageError> {
-        self.database.run(
-            "CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, hour INTEGER, question BLOB)",
-            Vec::new(),
-        )?;
+        self.database
+            .run("CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, hour INTEGER, question BLOB)", Vec::new())?;
         let mut ledger = Ledger::new(MAX_EVENTS);
         let mut unreadable = 0;
         let statement = "SELECT hour, question FROM log ORDER BY seq";

@@ -57,8 +57,9 @@ impl RequestHandler<'_> {
 
     /// Waits for the store of dead letters.
     async fn letters(&self, asked: impl Future<Output = Stored>) -> Result<Letters> {
-        self.in_time(asked).await.and_then(std::result::Result::ok).ok_or_else(|| {
-            ApiError::new(ErrorCode::UpstreamUnavailable, "LETTERS: the store does not answer")
-        })
+        self.in_time(asked)
+            .await
+            .and_then(std::result::Result::ok)
+            .ok_or_else(|| ApiError::new(ErrorCode::UpstreamUnavailable, "LETTERS: the store does not answer"))
     }
 }

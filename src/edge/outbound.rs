@@ -68,8 +68,7 @@ pub(super) struct Targets {
 impl Targets {
     pub(super) fn of(destination: &dyn Destination) -> Self {
         let endpoint = destination.endpoint();
-        let common =
-            || endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
+        let common = || endpoint.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
         let post = || {
             let headers = headers(common().chain([("Content-Type", endpoint.content_type)]));
             Target::new(&endpoint.url, "POST", &headers)
@@ -194,12 +193,7 @@ extern "C" {
 }
 
 /// Sends a request and reads its answer. The time limit covers the answer's body too.
-async fn exchange(
-    destination: &dyn Destination,
-    target: &Target,
-    body: &[u8],
-    timeout: Millis,
-) -> Arrival {
+async fn exchange(destination: &dyn Destination, target: &Target, body: &[u8], timeout: Millis) -> Arrival {
     let signal = AbortSignal::timeout_with_u32(u32::try_from(timeout.max(0)).unwrap_or(u32::MAX));
     match send(destination, target, body, &signal).await {
         Ok(reply) => Arrival::Answered(reply),
@@ -219,10 +213,7 @@ async fn send(
 }
 
 /// Reads an answer, as far as it is looked at.
-async fn read(
-    destination: &dyn Destination,
-    response: &Response,
-) -> std::result::Result<Reply, JsValue> {
+async fn read(destination: &dyn Destination, response: &Response) -> std::result::Result<Reply, JsValue> {
     let known = response.headers();
     let header = |name: &str| known.get(name).ok().flatten();
     let length = header("content-length").and_then(|length| length.parse::<usize>().ok());
@@ -241,8 +232,7 @@ async fn read(
     if !response.ok() {
         reply.retry_after = header("retry-after");
         let names = destination.limit_headers().iter();
-        reply.rate_limits =
-            names.filter_map(|name| header(name).map(|value| (*name, value))).collect();
+        reply.rate_limits = names.filter_map(|name| header(name).map(|value| (*name, value))).collect();
     }
     Ok(reply)
 }

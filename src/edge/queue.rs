@@ -33,13 +33,10 @@ pub(super) async fn store(
         .collect();
     let messages = Parcel::pack(&measured, received_at.div_euclid(1_000), &mut random);
     send(queue, &messages, deadline).await.map_err(|error| match error {
-        QueueError::TooMany => {
-            ApiError::new(ErrorCode::RateLimited, "the queue takes no more now: send again later")
+        QueueError::TooMany => ApiError::new(ErrorCode::RateLimited, "the queue takes no more now: send again later"),
+        QueueError::Unavailable => {
+            ApiError::new(ErrorCode::UpstreamUnavailable, "the queue does not take measurements now: send again later")
         }
-        QueueError::Unavailable => ApiError::new(
-            ErrorCode::UpstreamUnavailable,
-            "the queue does not take measurements now: send again later",
-        ),
     })?;
     Ok(messages.len() as u64)
 }
@@ -58,20 +55,12 @@ impl QueueError {
         // The one for each queue, the other when the service itself is busy (https://github.com/cloudflare/workerd/issues/6053).
         const WORDINGS: [&str; 2] = ["too many requests", "overloaded"];
         let words = error.to_string().to_ascii_lowercase();
-        if WORDINGS.iter().any(|wording| words.contains(wording)) {
-            Self::TooMany
-        } else {
-            Self::Unavailable
-        }
+        if WORDINGS.iter().any(|wording| words.contains(wording)) { Self::TooMany } else { Self::Unavailable }
     }
 }
 
 /// Sends messages in as few calls as the platform's limits allow, and begins none after the deadline.
-pub(super) async fn send(
-    queue: &Queue,
-    messages: &[String],
-    deadline: Millis,
-) -> Result<(), QueueError> {
+pub(super) async fn send(queue: &Queue, messages: &[String], deadline: Millis) -> Result<(), QueueError> {
     let mut rest = messages;
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -114,9 +103,7 @@ async fn send_within<M: AsRef<str>>(
 /// Returns a message as text. `Queue::send` makes JSON of it, which a text becomes longer by, and in
 /// which maps and large numbers arrive changed.
 fn as_text(message: &str, delay: u32) -> SendMessage<JsValue> {
-    RawMessageBuilder::new(message.into())
-        .delay_seconds(delay)
-        .build_with_content_type(QueueContentType::Text)
+    RawMessageBuilder::new(message.into()).delay_seconds(delay).build_with_content_type(QueueContentType::Text)
 }
 
 /// Sends measurements again that had been set aside, and returns the numbers of those letters.
@@ -126,12 +113,9 @@ pub(super) async fn replay(
     at: Option<i64>,
     deadline: Millis,
 ) -> answer::Result<Vec<u32>> {
-    let unavailable = || {
-        ApiError::new(ErrorCode::UpstreamUnavailable, "the queue does not take measurements now")
-    };
+    let unavailable = || ApiError::new(ErrorCode::UpstreamUnavailable, "the queue does not take measurements now");
     let queue = platform.measurements().ok_or_else(unavailable)?;
-    let Replay { messages, letters } =
-        Replay::pack(letters, at, now().div_euclid(1_000), &mut random);
+    let Replay { messages, letters } = Replay::pack(letters, at, now().div_euclid(1_000), &mut random);
     send(&queue, &messages, deadline).await.map_err(|_| unavailable())?;
     Ok(letters)
 }

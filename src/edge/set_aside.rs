@@ -3,9 +3,7 @@
 use std::cell::Cell;
 
 use serde::{Deserialize, Serialize};
-use worker::{
-    DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object,
-};
+use worker::{DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object};
 
 use super::clock::now;
 use super::env::Platform;
@@ -52,10 +50,8 @@ pub(super) struct Letters {
 /// Keeps letters. Returns for each whether it is kept.
 pub(super) async fn keep(platform: &Platform, letters: &[DeadLetter]) -> Vec<bool> {
     let mut kept = Vec::new();
-    let mut rest: Vec<_> = letters
-        .iter()
-        .map(|letter| (letter.letter_id.clone().unwrap_or_default(), letter.write()))
-        .collect();
+    let mut rest: Vec<_> =
+        letters.iter().map(|letter| (letter.letter_id.clone().unwrap_or_default(), letter.write())).collect();
     while !rest.is_empty() {
         let mut bytes = 0;
         let fits = |(_, letter): &&(String, String)| {
@@ -72,11 +68,7 @@ pub(super) async fn keep(platform: &Platform, letters: &[DeadLetter]) -> Vec<boo
 }
 
 /// Returns the newest letters before a number.
-pub(super) async fn list(
-    platform: &Platform,
-    before: u32,
-    limit: u32,
-) -> std::result::Result<Letters, StorageError> {
+pub(super) async fn list(platform: &Platform, before: u32, limit: u32) -> std::result::Result<Letters, StorageError> {
     ask(platform, &DeadLetterRequest::List { before, limit }).await
 }
 
@@ -90,17 +82,11 @@ pub(super) async fn find(
 }
 
 /// Forgets letters.
-pub(super) async fn forget(
-    platform: &Platform,
-    numbers: Vec<u32>,
-) -> std::result::Result<Letters, StorageError> {
+pub(super) async fn forget(platform: &Platform, numbers: Vec<u32>) -> std::result::Result<Letters, StorageError> {
     ask(platform, &DeadLetterRequest::Forget { numbers }).await
 }
 
-async fn ask(
-    platform: &Platform,
-    request: &DeadLetterRequest,
-) -> std::result::Result<Letters, StorageError> {
+async fn ask(platform: &Platform, request: &DeadLetterRequest) -> std::result::Result<Letters, StorageError> {
     let silent = || StorageError::new("LETTERS does not answer");
     let namespace = platform.letters().ok_or_else(silent)?;
     let question = serde_json::to_vec(request).map_err(|_| silent())?;
@@ -124,8 +110,8 @@ impl DurableObject for SetAside {
 
     async fn fetch(&self, request: Request) -> Result<Response> {
         object::answer("set-aside", &request, MAX_REQUEST, |body| {
-            let request = serde_json::from_slice(body)
-                .map_err(|_| StorageError::new("a request that cannot be read"))?;
+            let request =
+                serde_json::from_slice(body).map_err(|_| StorageError::new("a request that cannot be read"))?;
             let letters = self.handle(request, now())?;
             serde_json::to_vec(&letters).map_err(|_| StorageError::new("letters without a text"))
         })
@@ -134,11 +120,7 @@ impl DurableObject for SetAside {
 }
 
 impl SetAside {
-    fn handle(
-        &self,
-        request: DeadLetterRequest,
-        now: Millis,
-    ) -> std::result::Result<Letters, StorageError> {
+    fn handle(&self, request: DeadLetterRequest, now: Millis) -> std::result::Result<Letters, StorageError> {
         let database = &self.database;
         let today = u32::try_from(now.div_euclid(86_400_000)).unwrap_or_default();
         if self.day.get() != Some(today) {
@@ -190,8 +172,7 @@ impl SetAside {
                 }
             }
         }
-        let counted =
-            database.rows("SELECT count(*) FROM letters WHERE removed IS NULL", Vec::new())?;
+        let counted = database.rows("SELECT count(*) FROM letters WHERE removed IS NULL", Vec::new())?;
         let count = counted.first().ok_or_else(|| StorageError::new("no count"))?;
         Ok(Letters { count: number(count, 0)?.into(), letters })
     }
@@ -200,14 +181,10 @@ impl SetAside {
     /// identity, which any number of letters may lack.
     fn prepare(&self) -> std::result::Result<(), StorageError> {
         let run = |statement| self.database.run(statement, Vec::new());
-        run(
-            "CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, letter TEXT)",
-        )?;
+        run("CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, letter TEXT)")?;
         let columns = self.database.rows("PRAGMA table_info(letters)", Vec::new())?;
         let is_there = |name: &str| {
-            columns.iter().any(|column| {
-                matches!(column.get(1), Some(SqlStorageValue::String(other)) if other == name)
-            })
+            columns.iter().any(|column| matches!(column.get(1), Some(SqlStorageValue::String(other)) if other == name))
         };
         if !is_there("identity") {
             run("ALTER TABLE letters ADD COLUMN identity TEXT")?;

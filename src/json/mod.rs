@@ -187,9 +187,7 @@ pub fn serialize_number<S: Serializer>(value: &f64, serializer: S) -> Result<S::
 pub fn key_matches(key: &[u8], wanted: &str) -> bool {
     let mut wanted = wanted.bytes();
     for &byte in key {
-        if (byte.is_ascii_alphanumeric() || byte == b'.')
-            && wanted.next() != Some(byte.to_ascii_lowercase())
-        {
+        if (byte.is_ascii_alphanumeric() || byte == b'.') && wanted.next() != Some(byte.to_ascii_lowercase()) {
             return false;
         }
     }

@@ -90,10 +90,7 @@ impl Pass {
     /// # Errors
     ///
     /// [`Unreadable`].
-    pub(crate) fn read<'de, T: Target<'de>>(
-        text: &'de str,
-        is_careful: bool,
-    ) -> Result<T, Unreadable> {
+    pub(crate) fn read<'de, T: Target<'de>>(text: &'de str, is_careful: bool) -> Result<T, Unreadable> {
         let pass = Self { is_careful, may_be_deep: Cell::new(false) };
         let mut target = T::default();
         let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -137,11 +134,7 @@ pub(crate) trait Target<'de>: Default {
     fn object(&mut self) {}
 
     /// Takes a member of an object. It must take the value, once.
-    fn member<A: MapAccess<'de>>(
-        &mut self,
-        key: Key<'de>,
-        value: Value<'_, A>,
-    ) -> Result<(), A::Error>;
+    fn member<A: MapAccess<'de>>(&mut self, key: Key<'de>, value: Value<'_, A>) -> Result<(), A::Error>;
 
     /// Begins an array. Unless it is expected, it is something else than an object.
     fn array(&mut self) {
@@ -164,11 +157,7 @@ pub(crate) trait Target<'de>: Default {
 impl<'de> Target<'de> for () {
     type Element = Self;
 
-    fn member<A: MapAccess<'de>>(
-        &mut self,
-        _: Key<'de>,
-        value: Value<'_, A>,
-    ) -> Result<(), A::Error> {
+    fn member<A: MapAccess<'de>>(&mut self, _: Key<'de>, value: Value<'_, A>) -> Result<(), A::Error> {
         value.skip()
     }
 
@@ -253,9 +242,7 @@ impl<'de, T: Target<'de>> Visitor<'de> for Seed<'_, T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         self.target.array();
-        while let Some(()) =
-            seq.next_element_seed(Element { target: self.target, pass: self.pass })?
-        {}
+        while let Some(()) = seq.next_element_seed(Element { target: self.target, pass: self.pass })? {}
         Ok(())
     }
 
@@ -311,10 +298,7 @@ impl<'de, T: Target<'de>> DeserializeSeed<'de> for Element<'_, T> {
 }
 
 /// Calls `visit` with each member of an object, in order. `None` for what is no object.
-pub(super) fn members<'a>(
-    object: &'a RawValue,
-    visit: impl FnMut(Key<'a>, &'a RawValue),
-) -> Option<()> {
+pub(super) fn members<'a>(object: &'a RawValue, visit: impl FnMut(Key<'a>, &'a RawValue)) -> Option<()> {
     struct Members<F>(F);
     impl<'de, F: FnMut(Key<'de>, &'de RawValue)> Visitor<'de> for Members<F> {
         type Value = ();

@@ -104,13 +104,7 @@ impl<'a> Member<'a> {
         if count == 1 {
             return Self { value: Some(Number(sum)), ..creation };
         }
-        Self {
-            count: Some(count),
-            sum: Some(Number(sum)),
-            min: Some(Number(min)),
-            max: Some(Number(max)),
-            ..creation
-        }
+        Self { count: Some(count), sum: Some(Number(sum)), min: Some(Number(min)), max: Some(Number(max)), ..creation }
     }
 }
 

@@ -5,20 +5,14 @@ use serde_json::{Map, Value};
 use super::WINDOW;
 use crate::Millis;
 use crate::destination::{
-    Class, Judgement, PermanentRejection, Reply, RetryReason, RetryableError, redact, retry_after,
-    seconds_until,
+    Class, Judgement, PermanentRejection, Reply, RetryReason, RetryableError, redact, retry_after, seconds_until,
 };
 use crate::measurement::Measurement;
 use crate::secret::Secret;
 
 /// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`. The secrets are taken out of what
 /// is passed on of its words.
-pub(super) fn reply(
-    reply: &Reply,
-    batch: &[&Measurement],
-    now: Millis,
-    secrets: &[Secret],
-) -> Judgement {
+pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis, secrets: &[Secret]) -> Judgement {
     let body = Body::read(&reply.body);
     let later = |reason: RetryReason| {
         let retry_after = reason.is_for_client().then(|| pause(reply, now)).flatten();
@@ -28,16 +22,10 @@ pub(super) fn reply(
     match Class::of(reply.status) {
         Class::Success if body.has_errors() => {
             let refusal = body.refusal(batch, now, secrets);
-            if body.is_partly_stored() {
-                Judgement::Partly(refusal)
-            } else {
-                Judgement::Refused(refusal)
-            }
+            if body.is_partly_stored() { Judgement::Partly(refusal) } else { Judgement::Refused(refusal) }
         }
         Class::Success => Judgement::Delivered,
-        Class::BadRequest if body.is_verdict() => {
-            Judgement::Refused(body.refusal(batch, now, secrets))
-        }
+        Class::BadRequest if body.is_verdict() => Judgement::Refused(body.refusal(batch, now, secrets)),
         Class::BadRequest => later(RetryReason::Unavailable),
         // The one status stands for limits, plain HTTP, a read-only token and a closed account; only its text tells them
         // apart.
@@ -160,9 +148,7 @@ impl Body {
                         match (key.as_str(), value) {
                             ("name", Value::String(name)) => names.push(name.clone()),
                             ("name", Value::Array(values)) => {
-                                names.extend(
-                                    values.iter().filter_map(Value::as_str).map(str::to_owned),
-                                );
+                                names.extend(values.iter().filter_map(Value::as_str).map(str::to_owned));
                             }
                             _ => collect(value, names),
                         }
@@ -178,12 +164,7 @@ impl Body {
         names
     }
 
-    fn refusal(
-        &self,
-        batch: &[&Measurement],
-        now: Millis,
-        secrets: &[Secret],
-    ) -> PermanentRejection {
+    fn refusal(&self, batch: &[&Measurement], now: Millis, secrets: &[Secret]) -> PermanentRejection {
         let text = self.text();
         let params = self.get("errors").and_then(|errors| errors.get("params"));
         let said_of = |field: &str| params.and_then(|params| params.get(field)).map(words);
@@ -195,8 +176,7 @@ impl Body {
         let librato_now = request_time.unwrap_or(now.div_euclid(1_000));
         // Whose fault it is by its name, where that stands by itself ...
         let named = self.named();
-        let mut suspects =
-            find(&|member| named.iter().any(|name| name.eq_ignore_ascii_case(&member.name)));
+        let mut suspects = find(&|member| named.iter().any(|name| name.eq_ignore_ascii_case(&member.name)));
         // ... or by the field that is complained about ...
         if let Some(said) = said_of("measure_time") {
             suspects = if said.contains("future") {
@@ -218,9 +198,7 @@ impl Body {
         }
         // A clash of types is about the metric: each of its members would be refused the same way.
         let is_certain = said_of("type").is_some_and(|said| {
-            suspects
-                .iter()
-                .all(|place| batch.get(*place).is_some_and(|member| mentions(&said, &member.name)))
+            suspects.iter().all(|place| batch.get(*place).is_some_and(|member| mentions(&said, &member.name)))
         });
         let reason = match text.as_str() {
             "" => "Librato refused it without a reason".to_owned(),
@@ -246,9 +224,7 @@ fn words(value: &Value) -> String {
 
 /// Whether a text holds a metric's or source's name as a word of its own, in any case.
 fn mentions(text: &str, name: &str) -> bool {
-    let is_part = |byte: Option<&u8>| {
-        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte))
-    };
+    let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
     let (text, name) = (text.to_ascii_lowercase(), name.to_ascii_lowercase());
     let (text, name) = (text.as_bytes(), name.as_bytes());
     text.windows(name.len().max(1)).enumerate().any(|(at, found)| {

@@ -8,8 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::destination::{
-    ADDRESS_NOTE, Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, WriterId,
-    is_address,
+    ADDRESS_NOTE, Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, WriterId, is_address,
 };
 use crate::measurement::Measurement;
 use crate::secret::Secret;
@@ -61,8 +60,7 @@ impl Librato {
         let host = url.split('/').nth(2);
         let is_switched_off = host.is_some_and(|host| host.ends_with(SWITCHED_OFF));
         let notes = [
-            is_switched_off
-                .then_some("LIBRATO_URL names Librato's own service, which was switched off"),
+            is_switched_off.then_some("LIBRATO_URL names Librato's own service, which was switched off"),
             is_address(url).then_some(ADDRESS_NOTE),
         ];
         let notes = notes.into_iter().flatten().collect();
@@ -86,11 +84,7 @@ impl Librato {
 
 impl Destination for Librato {
     fn names(&self) -> Names {
-        Names {
-            destination: "Librato",
-            url: "LIBRATO_URL",
-            credentials: "LIBRATO_EMAIL and LIBRATO_TOKEN",
-        }
+        Names { destination: "Librato", url: "LIBRATO_URL", credentials: "LIBRATO_EMAIL and LIBRATO_TOKEN" }
     }
 
     fn endpoint(&self) -> &Endpoint {

@@ -36,10 +36,7 @@ pub(crate) fn is_enabled(event: &Event, is_webhook: bool) -> bool {
     if let Some(entry) = integrations.providers().and_then(|section| section.librato()) {
         return !matches!(entry, Entry::Bool(false) | Entry::Other);
     }
-    let all = options
-        .providers()
-        .and_then(|section| section.all())
-        .or_else(|| options.all())
-        .or_else(|| integrations.all());
+    let all =
+        options.providers().and_then(|section| section.all()).or_else(|| options.all()).or_else(|| integrations.all());
     is_webhook || all != Some(false)
 }

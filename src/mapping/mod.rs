@@ -86,10 +86,7 @@ pub fn judge(
     let time = time(event, context)?;
     let name = names.of(&written, settings);
     if !settings.allows(&name.metric) {
-        let message = format!(
-            "event: the metric `{}` is not among the names that may be created here",
-            name.metric
-        );
+        let message = format!("event: the metric `{}` is not among the names that may be created here", name.metric);
         return Err(Rejection::new(Code::EventNotAllowed, message));
     }
     let source = match source {
@@ -119,10 +116,7 @@ fn named_type(event: &Event) -> Result<EventType, Rejection> {
         other => return missing(format!("type: expected a string, found {}", other.kind())),
     };
     named.ok_or_else(|| {
-        Rejection::new(
-            Code::UnsupportedType,
-            "type: expected track, page, screen, identify, group or alias",
-        )
+        Rejection::new(Code::UnsupportedType, "type: expected track, page, screen, identify, group or alias")
     })
 }
 
@@ -149,9 +143,7 @@ fn time(event: &Event, context: &MappingContext) -> Result<i64, Rejection> {
         (None, Some(original)) => ("originalTimestamp", Some(original)),
         (timestamp, _) => ("timestamp", timestamp),
     };
-    let is_corrected = event.timestamp.is_some()
-        && event.original_timestamp.is_some()
-        && event.received_at.is_some();
+    let is_corrected = event.timestamp.is_some() && event.original_timestamp.is_some() && event.received_at.is_some();
     let value = Scalar::of_field(value);
     let moment = match Timestamp::read(&value, native_date) {
         Timestamp::At(moment) => match context.sent_at.filter(|_| !is_corrected) {
@@ -165,9 +157,8 @@ fn time(event: &Event, context: &MappingContext) -> Result<i64, Rejection> {
                 Scalar::Text(_) => "a string that is no date",
                 ref other => other.kind(),
             };
-            let message = format!(
-                "{field}: expected an ISO 8601 date such as \"2026-01-31T12:00:00.000Z\", found {found}"
-            );
+            let message =
+                format!("{field}: expected an ISO 8601 date such as \"2026-01-31T12:00:00.000Z\", found {found}");
             return Err(Rejection::new(Code::InvalidTimestamp, message));
         }
     };
@@ -180,8 +171,7 @@ fn time(event: &Event, context: &MappingContext) -> Result<i64, Rejection> {
         LateEvents::Now => Ok(now),
         LateEvents::Reject => {
             let Window { max_age, max_ahead } = window;
-            let (distance, side) =
-                (second.abs_diff(now), if second < now { "before" } else { "after" });
+            let (distance, side) = (second.abs_diff(now), if second < now { "before" } else { "after" });
             let message = format!(
                 "{field}: expected a time between {max_age} s before and {max_ahead} s after its receipt, found one \
                  {distance} s {side}"

@@ -1,9 +1,9 @@
 //! What a metric is called.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::rc::Rc;
 
+use rustc_hash::FxHashMap;
 use serde_json::value::RawValue;
 
 use crate::json::{Scalar, javascript_string};
@@ -27,8 +27,7 @@ impl Name {
     fn of(written: &str, settings: &Settings) -> Self {
         let cleaned = clean_name(written);
         let metric = prefixed(&settings.metric_prefix, &cleaned, settings.max_name());
-        let written =
-            if *cleaned == *written { Rc::clone(&cleaned) } else { beginning(written).into() };
+        let written = if *cleaned == *written { Rc::clone(&cleaned) } else { beginning(written).into() };
         Self { written, cleaned, metric }
     }
 }
@@ -42,7 +41,7 @@ fn beginning(text: &str) -> &str {
 
 /// The names of a request, each of which is cleaned once: a batch has few, and many events of each.
 #[derive(Debug, Default)]
-pub struct MetricNames(HashMap<Rc<str>, Name>);
+pub struct MetricNames(FxHashMap<Rc<str>, Name>);
 
 impl MetricNames {
     /// Returns the forms of a name.

@@ -5,8 +5,8 @@ use std::iter;
 use prost::Message;
 
 use super::proto::{
-    DELTA, Data, ExportRequest, Gauge, KeyValue, Metric, NumberDataPoint, Resource,
-    ResourceMetrics, Scope, ScopeMetrics, Sum,
+    DELTA, Data, ExportRequest, Gauge, KeyValue, Metric, NumberDataPoint, Resource, ResourceMetrics, Scope,
+    ScopeMetrics, Sum,
 };
 use super::{Options, Profile};
 use crate::destination::WriterId;
@@ -63,14 +63,13 @@ pub(super) fn request(batch: &[&Measurement], writer: WriterId, format: &Format)
     }
     let options = &format.options;
     let metrics = metrics.iter().flat_map(|(name, description, cells)| {
-        let points = |value: fn(&Cell) -> f64| {
-            cells.iter().map(|cell| point(cell, options.interval, value(cell))).collect()
-        };
-        let sums =
-            format.metric((*name).to_owned(), description, format.unit, points(|cell| cell.sum));
-        let counts = options.count_suffix.as_ref().map(|suffix| {
-            format.metric(format!("{name}{suffix}"), description, EVENT, points(|cell| cell.count))
-        });
+        let points =
+            |value: fn(&Cell) -> f64| cells.iter().map(|cell| point(cell, options.interval, value(cell))).collect();
+        let sums = format.metric((*name).to_owned(), description, format.unit, points(|cell| cell.sum));
+        let counts = options
+            .count_suffix
+            .as_ref()
+            .map(|suffix| format.metric(format!("{name}{suffix}"), description, EVENT, points(|cell| cell.count)));
         iter::once(sums).chain(counts)
     });
     let attributes = vec![
@@ -104,13 +103,7 @@ fn sorted<'a>(batch: &[&'a Measurement]) -> Vec<&'a Measurement> {
 }
 
 impl Format {
-    fn metric(
-        &self,
-        name: String,
-        description: &str,
-        unit: &str,
-        data_points: Vec<NumberDataPoint>,
-    ) -> Metric {
+    fn metric(&self, name: String, description: &str, unit: &str, data_points: Vec<NumberDataPoint>) -> Metric {
         let data = match self.options.profile {
             Profile::Gauge => Data::Gauge(Gauge { data_points }),
             Profile::Delta | Profile::Monotonic => Data::Sum(Sum {
@@ -119,12 +112,7 @@ impl Format {
                 is_monotonic: unit == EVENT || self.options.profile == Profile::Monotonic,
             }),
         };
-        Metric {
-            name,
-            description: description.to_owned(),
-            unit: unit.to_owned(),
-            data: Some(data),
-        }
+        Metric { name, description: description.to_owned(), unit: unit.to_owned(), data: Some(data) }
     }
 }
 

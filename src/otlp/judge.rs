@@ -7,8 +7,8 @@ use super::NAME;
 use super::proto::{ExportResponse, Status};
 use crate::Millis;
 use crate::destination::{
-    Class, Judgement, PartialSuccess, PermanentRejection, Reply, RetryReason, RetryableError,
-    is_page, redact, retry_after,
+    Class, Judgement, PartialSuccess, PermanentRejection, Reply, RetryReason, RetryableError, is_page, redact,
+    retry_after,
 };
 use crate::secret::Secret;
 
@@ -29,11 +29,9 @@ pub(super) fn reply(reply: &Reply, now: Millis, secrets: &[Secret]) -> Judgement
         Class::Success => taken(&reply.body, secrets),
         // A page in HTML is a gateway's.
         Class::BadRequest if is_page(&reply.body) => later(RetryReason::Unavailable),
-        Class::BadRequest => Judgement::Refused(PermanentRejection {
-            reason: refusal(),
-            suspects: Vec::new(),
-            is_certain: false,
-        }),
+        Class::BadRequest => {
+            Judgement::Refused(PermanentRejection { reason: refusal(), suspects: Vec::new(), is_certain: false })
+        }
         Class::TooLarge => Judgement::TooLarge,
         Class::Rejected => Judgement::Rejected(refusal()),
         Class::Later(reason) => later(reason),
@@ -83,8 +81,6 @@ pub(super) fn words(body: &[u8]) -> String {
         return status.message;
     }
     let json: Option<Value> = serde_json::from_slice(body).ok();
-    let said = json
-        .as_ref()
-        .and_then(|json| ["message", "error"].into_iter().find_map(|key| json.get(key)?.as_str()));
+    let said = json.as_ref().and_then(|json| ["message", "error"].into_iter().find_map(|key| json.get(key)?.as_str()));
     said.map_or_else(|| String::from_utf8_lossy(body).trim().to_owned(), str::to_owned)
 }

@@ -9,8 +9,7 @@ mod judge;
 pub mod proto;
 
 use crate::destination::{
-    ADDRESS_NOTE, Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, WriterId,
-    is_address, redact,
+    ADDRESS_NOTE, Check, Destination, Endpoint, Judgement, Limits, Names, Reply, Window, WriterId, is_address, redact,
 };
 use crate::measurement::{MAX_NAME, Measurement};
 use crate::secret::Secret;
@@ -97,12 +96,7 @@ impl Otlp {
         headers.push(("User-Agent".to_owned(), Secret::new(USER_AGENT.to_owned())));
         let notes = if is_address(&url) { vec![ADDRESS_NOTE] } else { Vec::new() };
         Self {
-            endpoint: Endpoint {
-                url,
-                content_type: "application/x-protobuf",
-                headers,
-                check: Check::PostNothing,
-            },
+            endpoint: Endpoint { url, content_type: "application/x-protobuf", headers, check: Check::PostNothing },
             notes,
             format: Format { options, unit },
             secrets,
@@ -155,8 +149,7 @@ impl Destination for Otlp {
 
     fn hint(&self, words: &str) -> Option<&'static str> {
         let words = words.to_ascii_lowercase();
-        let is_about_kind =
-            ["temporality", "delta", "cumulative"].iter().any(|word| words.contains(word));
+        let is_about_kind = ["temporality", "delta", "cumulative"].iter().any(|word| words.contains(word));
         is_about_kind.then_some("OTLP_PROFILE: expected another one: it does not take such points")
     }
 

@@ -69,9 +69,7 @@ mod tests {
     }
 
     fn code(body: Vec<u8>, encoding: Option<&str>) -> std::result::Result<usize, &'static str> {
-        text(body, encoding, MAX_REQUEST)
-            .map(|text| text.len())
-            .map_err(|error| error.code.parts().0)
+        text(body, encoding, MAX_REQUEST).map(|text| text.len()).map_err(|error| error.code.parts().0)
     }
 
     #[test]

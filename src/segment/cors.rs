@@ -51,13 +51,11 @@ pub fn preflight_headers(requested: Option<&str>) -> Vec<(&'static str, String)>
     // What may stand in a header's name (RFC 9110, "Tokens"). A star would allow every header to pages that send no
     // credentials, which is more than was asked for.
     let is_name = |name: &str| {
-        !matches!(name, "" | "*")
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+        !matches!(name, "" | "*") && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
     };
     let mut allowed = "Authorization, Content-Type, X-Retry-Count".to_owned();
     for name in requested.filter(is_short).unwrap_or_default().split(',').map(str::trim) {
-        let is_listed =
-            allowed.split(',').map(str::trim).any(|listed| listed.eq_ignore_ascii_case(name));
+        let is_listed = allowed.split(',').map(str::trim).any(|listed| listed.eq_ignore_ascii_case(name));
         if is_name(name) && !is_listed {
             allowed.push_str(", ");
             allowed.push_str(name);

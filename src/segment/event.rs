@@ -48,11 +48,7 @@ pub struct Event<'a> {
 
 impl<'a> Event<'a> {
     /// Takes a member of the event's object.
-    pub(super) fn member<A: MapAccess<'a>>(
-        &mut self,
-        key: &Key<'a>,
-        value: Value<'_, A>,
-    ) -> Result<(), A::Error> {
+    pub(super) fn member<A: MapAccess<'a>>(&mut self, key: &Key<'a>, value: Value<'_, A>) -> Result<(), A::Error> {
         let slot = match key.bytes() {
             b"type" => &mut self.kind,
             b"event" => &mut self.event,
@@ -94,11 +90,7 @@ impl<'a> Properties<'a> {
 impl<'a> Target<'a> for Properties<'a> {
     type Element = ();
 
-    fn member<A: MapAccess<'a>>(
-        &mut self,
-        key: Key<'a>,
-        value: Value<'_, A>,
-    ) -> Result<(), A::Error> {
+    fn member<A: MapAccess<'a>>(&mut self, key: Key<'a>, value: Value<'_, A>) -> Result<(), A::Error> {
         if !key_matches(key.bytes(), "value") {
             return value.skip();
         }
@@ -147,11 +139,7 @@ impl<'a> Target<'a> for Section<'a> {
         self.is_truthy = true;
     }
 
-    fn member<A: MapAccess<'a>>(
-        &mut self,
-        key: Key<'a>,
-        value: Value<'_, A>,
-    ) -> Result<(), A::Error> {
+    fn member<A: MapAccess<'a>>(&mut self, key: Key<'a>, value: Value<'_, A>) -> Result<(), A::Error> {
         let name = key.bytes();
         let matches = |wanted| key_matches(name, wanted);
         // Nearly all keys are none of these, which their first letter tells.

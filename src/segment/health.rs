@@ -36,9 +36,7 @@ pub fn bad_credentials(names: Names) -> Box<ApiError> {
 #[must_use]
 pub fn misdirected(names: Names) -> Box<ApiError> {
     let Names { destination, url, .. } = names;
-    let message = format!(
-        "{url}: expected a URL at which {destination} takes measurements, found none there"
-    );
+    let message = format!("{url}: expected a URL at which {destination} takes measurements, found none there");
     ApiError::new(ErrorCode::Misconfigured, message).after(Some(60))
 }
 
@@ -75,8 +73,7 @@ pub fn checked(destination: &dyn Destination, arrival: &Arrival, is_operator: bo
 /// told to the operator alone.
 #[must_use]
 pub fn refusing(destination: &dyn Destination, words: &str, is_operator: bool) -> Box<ApiError> {
-    let mut message =
-        format!("{} refused all that was lately sent", destination.names().destination);
+    let mut message = format!("{} refused all that was lately sent", destination.names().destination);
     if let Some(hint) = destination.hint(words) {
         message = format!("{message}; {hint}");
     }

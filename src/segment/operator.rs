@@ -110,8 +110,7 @@ mod tests {
             (r#"{"ids":[1],"ids":[2]}"#, None),
             (r#"{"ids":null,"all":true}"#, None),
         ] {
-            let read =
-                ReplayRequest::read(body.as_bytes()).ok().map(|request| (request.ids, request.now));
+            let read = ReplayRequest::read(body.as_bytes()).ok().map(|request| (request.ids, request.now));
             assert_eq!(read, expected, "{body}");
         }
     }

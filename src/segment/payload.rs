@@ -50,11 +50,7 @@ impl Member<'_> {
 impl<'a> Target<'a> for Member<'a> {
     type Element = ();
 
-    fn member<A: MapAccess<'a>>(
-        &mut self,
-        key: Key<'a>,
-        value: Value<'_, A>,
-    ) -> std::result::Result<(), A::Error> {
+    fn member<A: MapAccess<'a>>(&mut self, key: Key<'a>, value: Value<'_, A>) -> std::result::Result<(), A::Error> {
         self.event.member(&key, value)
     }
 
@@ -78,11 +74,7 @@ struct Members<'a, const LIMIT: usize> {
 impl<'a, const LIMIT: usize> Target<'a> for Members<'a, LIMIT> {
     type Element = Member<'a>;
 
-    fn member<A: MapAccess<'a>>(
-        &mut self,
-        _: Key<'a>,
-        value: Value<'_, A>,
-    ) -> std::result::Result<(), A::Error> {
+    fn member<A: MapAccess<'a>>(&mut self, _: Key<'a>, value: Value<'_, A>) -> std::result::Result<(), A::Error> {
         value.skip()
     }
 
@@ -140,11 +132,7 @@ pub struct Envelope<'a> {
 impl<'a> Target<'a> for Envelope<'a> {
     type Element = Member<'a>;
 
-    fn member<A: MapAccess<'a>>(
-        &mut self,
-        key: Key<'a>,
-        value: Value<'_, A>,
-    ) -> std::result::Result<(), A::Error> {
+    fn member<A: MapAccess<'a>>(&mut self, key: Key<'a>, value: Value<'_, A>) -> std::result::Result<(), A::Error> {
         match key.bytes() {
             b"batch" => {
                 self.has_batch = true;
@@ -336,9 +324,8 @@ mod tests {
         let too_large = Some(Code::EventTooLarge);
         for first in [false, true] {
             for second in [false, true] {
-                let body = |one: usize, two: usize| {
-                    format!(r#"{{"batch":[{},{}]}}"#, event(one, first), event(two, second))
-                };
+                let body =
+                    |one: usize, two: usize| format!(r#"{{"batch":[{},{}]}}"#, event(one, first), event(two, second));
                 assert_eq!(lengths(&body(MAX_EVENT, 40)), [None, None]);
                 assert_eq!(lengths(&body(MAX_EVENT + 1, 40)), [too_large, None]);
                 assert_eq!(lengths(&body(40, MAX_EVENT + 1)), [None, too_large]);

@@ -42,9 +42,9 @@ pub fn decode(data: &str) -> Result<String> {
         .collect();
     // Both alphabets have become one.
     let bytes = LENIENT_BASE64.decode(data).ok();
-    bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(|| {
-        ApiError::new(ErrorCode::MalformedJson, "data: expected the base64 of a JSON event")
-    })
+    bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| ApiError::new(ErrorCode::MalformedJson, "data: expected the base64 of a JSON event"))
 }
 
 /// The object that dotted parameters stand for. Its keys are in their own order: which of those is first does not hang on a
@@ -122,9 +122,7 @@ mod tests {
     #[test]
     fn data_in_either_alphabet_padded_or_not() {
         // `{"a":"?>~"}` has both characters in which the alphabets differ.
-        for data in
-            ["eyJhIjoiPz5-In0=", "eyJhIjoiPz5-In0", "eyJhIjoiPz5+In0=", "eyJhIjoiPz5%2BIn0%3D"]
-        {
+        for data in ["eyJhIjoiPz5-In0=", "eyJhIjoiPz5-In0", "eyJhIjoiPz5+In0=", "eyJhIjoiPz5%2BIn0%3D"] {
             assert_eq!(parsed(&format!("data={data}")), serde_json::json!({"a": "?>~"}), "{data}");
         }
         // What is no UTF-8 is no parameter.
@@ -135,9 +133,7 @@ mod tests {
     #[test]
     fn dotted_names_are_objects() {
         assert_eq!(
-            parsed(
-                "writeKey=k&event=A+B&properties.value=2&context.page.path=%2Fx&properties=7&userId"
-            ),
+            parsed("writeKey=k&event=A+B&properties.value=2&context.page.path=%2Fx&properties=7&userId"),
             serde_json::json!({"writeKey": "k", "event": "A B", "properties": "7", "context": {"page": {"path": "/x"}}, "userId": ""})
         );
         assert_eq!(parsed("a=1&a.b=2"), serde_json::json!({"a": {"b": "2"}}));

@@ -47,10 +47,7 @@ mod tests {
 
     #[test]
     fn one_parameter() {
-        assert_eq!(
-            parameter("a=1&writeKey=x%2By+z&writeKey=2", "writeKey").as_deref(),
-            Some("x+y z")
-        );
+        assert_eq!(parameter("a=1&writeKey=x%2By+z&writeKey=2", "writeKey").as_deref(), Some("x+y z"));
         assert_eq!(parameter("writeKey", "writeKey").as_deref(), Some(""));
         for query in ["", "a=writeKey", "writeKey=%zz", "writeKey=%f", "writeKey=%ff"] {
             assert_eq!(parameter(query, "writeKey"), None, "{query}");

@@ -96,9 +96,7 @@ impl<'a> Route<'a> {
             ["analytics.js", "v1", file, "analytics.min.js"] => Self::Library { file, is_prefixed },
             ["analytics-next", "bundles", file] => Self::LibraryChunk(file),
             ["sourceConfig"] => Self::SourceConfig,
-            ["pixel", name] | ["pixel", "v1", name] => {
-                EventType::named(name).map_or(Self::Unknown, Self::Pixel)
-            }
+            ["pixel", name] | ["pixel", "v1", name] => EventType::named(name).map_or(Self::Unknown, Self::Pixel),
             ["webhooks", "segment"] => Self::Webhook,
             ["track" | "t"] => Self::Event(EventType::Track),
             ["page" | "p"] => Self::Event(EventType::Page),
@@ -243,9 +241,7 @@ mod tests {
 
     #[test]
     fn settings_know_under_which_root_they_were_asked_for() {
-        for (path, is_prefixed) in
-            [("/v1/projects/k/settings", false), ("/x/v1/projects/k/settings/", true)]
-        {
+        for (path, is_prefixed) in [("/v1/projects/k/settings", false), ("/x/v1/projects/k/settings/", true)] {
             assert_eq!(Route::of(path, "/x"), Route::Settings { write_key: "k", is_prefixed });
         }
     }

@@ -137,22 +137,17 @@ impl Settings {
     #[must_use]
     pub fn read(lookup: impl Fn(&str) -> Setting) -> Self {
         let mut reader = Reader { lookup, problems: Vec::new() };
-        let rollup_seconds = reader
-            .number("ROLLUP_SECONDS", "a whole number of seconds from 1 to 600", 1..=600)
-            .unwrap_or(1);
+        let rollup_seconds =
+            reader.number("ROLLUP_SECONDS", "a whole number of seconds from 1 to 600", 1..=600).unwrap_or(1);
         let destination = reader.destination(rollup_seconds);
         let write_keys = reader.required("WRITE_KEYS", WRITE_KEYS, |text| !list(text).is_empty());
         let mut settings = Self {
             destination,
-            write_keys: list(&write_keys.unwrap_or_default())
-                .into_iter()
-                .map(Secret::new)
-                .collect(),
+            write_keys: list(&write_keys.unwrap_or_default()).into_iter().map(Secret::new).collect(),
             allowed_origins: reader
                 .read("ALLOWED_ORIGINS", origins::EXPECTED, |text| Origins::read(&list(text)))
                 .unwrap_or_default(),
-            public_url: reader
-                .read("PUBLIC_URL", PUBLIC_URL, |text| is_base_url(text).then(|| base_url(text))),
+            public_url: reader.read("PUBLIC_URL", PUBLIC_URL, |text| is_base_url(text).then(|| base_url(text))),
             allowed_events: reader
                 .list("ALLOWED_EVENTS", EVENTS)
                 .map_or_else(Patterns::default, |names| Patterns::of(&names)),
@@ -162,9 +157,7 @@ impl Settings {
                 &[("reject", LateEvents::Reject), ("now", LateEvents::Now)],
             ),
             metric_prefix: reader
-                .read("METRIC_PREFIX", METRIC_PREFIX, |text| {
-                    is_part_of_name(text).then(|| text.to_owned())
-                })
+                .read("METRIC_PREFIX", METRIC_PREFIX, |text| is_part_of_name(text).then(|| text.to_owned()))
                 .unwrap_or_default(),
             rollup_seconds,
             path_prefix: reader.read("PATH_PREFIX", PREFIX, path_prefix).unwrap_or_default(),
@@ -176,9 +169,7 @@ impl Settings {
                 .list("CONSENT_CATEGORIES", "categories, separated by commas")
                 .unwrap_or_default(),
             webhook_secret: reader.secret("WEBHOOK_SECRET"),
-            once_shards: reader
-                .number("ONCE_SHARDS", "a whole number from 1 to 1000", 1..=1_000)
-                .unwrap_or(1),
+            once_shards: reader.number("ONCE_SHARDS", "a whole number from 1 to 1000", 1..=1_000).unwrap_or(1),
             operator_token: reader.secret("OPERATOR_TOKEN"),
             problems: Vec::new(),
         };
@@ -292,17 +283,9 @@ impl<F: Fn(&str) -> Setting> Reader<F> {
         let profile = self.choice(
             "OTLP_PROFILE",
             "`delta`, `monotonic` or `gauge`",
-            &[
-                ("delta", Profile::Delta),
-                ("monotonic", Profile::Monotonic),
-                ("gauge", Profile::Gauge),
-            ],
+            &[("delta", Profile::Delta), ("monotonic", Profile::Monotonic), ("gauge", Profile::Gauge)],
         );
-        Some(Otlp::new(
-            url?,
-            headers?,
-            otlp::Options { profile, count_suffix, interval: rollup_seconds },
-        ))
+        Some(Otlp::new(url?, headers?, otlp::Options { profile, count_suffix, interval: rollup_seconds }))
     }
 
     /// The account at Librato, or at what speaks its API.
@@ -359,19 +342,12 @@ impl<F: Fn(&str) -> Setting> Reader<F> {
         value
     }
 
-    fn required(
-        &mut self,
-        setting: &'static str,
-        expected: &'static str,
-        is_good: fn(&str) -> bool,
-    ) -> Option<String> {
+    fn required(&mut self, setting: &'static str, expected: &'static str, is_good: fn(&str) -> bool) -> Option<String> {
         let text = match (self.lookup)(setting) {
             Setting::Text(text) => Some(text.trim().to_owned()),
             Setting::Missing | Setting::Malformed => None,
         };
-        let is_good = |text: &String| {
-            !text.is_empty() && is_good(text) && !text.chars().any(char::is_control)
-        };
+        let is_good = |text: &String| !text.is_empty() && is_good(text) && !text.chars().any(char::is_control);
         let text = text.filter(is_good);
         if text.is_none() {
             self.miss(setting, expected);
@@ -379,25 +355,13 @@ impl<F: Fn(&str) -> Setting> Reader<F> {
         text
     }
 
-    fn choice<T: Copy + Default>(
-        &mut self,
-        setting: &'static str,
-        expected: &'static str,
-        choices: &[(&str, T)],
-    ) -> T {
+    fn choice<T: Copy + Default>(&mut self, setting: &'static str, expected: &'static str, choices: &[(&str, T)]) -> T {
         let choice = |text: &str| choices.iter().find(|(name, _)| *name == text);
         self.read(setting, expected, choice).map(|(_, choice)| *choice).unwrap_or_default()
     }
 
-    fn number(
-        &mut self,
-        setting: &'static str,
-        expected: &'static str,
-        range: RangeInclusive<u32>,
-    ) -> Option<u32> {
-        self.read(setting, expected, |text| {
-            text.parse().ok().filter(|number| range.contains(number))
-        })
+    fn number(&mut self, setting: &'static str, expected: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
+        self.read(setting, expected, |text| text.parse().ok().filter(|number| range.contains(number)))
     }
 
     /// Returns a list of at least one item.
@@ -533,11 +497,8 @@ mod tests {
     }
 
     fn read_otlp(pairs: &[(&str, &str)]) -> Settings {
-        let base = [
-            ("DESTINATION", "otlp"),
-            ("OTLP_URL", "https://otlp.example.com/v1/metrics"),
-            ("WRITE_KEYS", "one"),
-        ];
+        let base =
+            [("DESTINATION", "otlp"), ("OTLP_URL", "https://otlp.example.com/v1/metrics"), ("WRITE_KEYS", "one")];
         Settings::read(|name| {
             let mut all = pairs.iter().chain(&base);
             all.find(|(key, _)| *key == name).map(|(_, value)| *value).into()
@@ -614,11 +575,7 @@ mod tests {
             ("a*b*c", "a-c-b", false),
             ("", "x", true),
         ] {
-            assert_eq!(
-                read(&[("ALLOWED_EVENTS", patterns)]).allowed_events.allow(name),
-                allowed,
-                "{patterns} {name}"
-            );
+            assert_eq!(read(&[("ALLOWED_EVENTS", patterns)]).allowed_events.allow(name), allowed, "{patterns} {name}");
         }
     }
 

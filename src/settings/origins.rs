@@ -69,10 +69,9 @@ impl Pattern {
             return None;
         }
         match host.strip_prefix("*.") {
-            Some(host) => is_host(host).then(|| Self::Subdomains {
-                scheme: format!("{scheme}://"),
-                host: format!(".{host}"),
-            }),
+            Some(host) => {
+                is_host(host).then(|| Self::Subdomains { scheme: format!("{scheme}://"), host: format!(".{host}") })
+            }
             None => is_host(host).then_some(Self::Exact(text)),
         }
     }
@@ -118,8 +117,7 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_labels_and_for_nothing_else() {
-        let list =
-            "https://shop.example, https://*.shop.pages.dev, http://*.local:8080, file://, null";
+        let list = "https://shop.example, https://*.shop.pages.dev, http://*.local:8080, file://, null";
         let origins = origins(list).unwrap();
         for (origin, is_allowed) in [
             ("https://shop.example", true),
@@ -163,12 +161,9 @@ mod tests {
         ] {
             assert_eq!(origins.allow(origin), is_allowed, "{origin}");
         }
-        for origin in [
-            "capacitor://localhost",
-            "chrome-extension://abcdefghijklmnop",
-            "tauri://localhost",
-            "http://[::1]:8787",
-        ] {
+        for origin in
+            ["capacitor://localhost", "chrome-extension://abcdefghijklmnop", "tauri://localhost", "http://[::1]:8787"]
+        {
             assert!(self::origins(origin).unwrap().allow(origin), "{origin}");
         }
     }

@@ -59,14 +59,7 @@ pub(crate) fn post(
         Route::Batch => Kind::Batch,
         other => panic!("{path} is {other:?}"),
     };
-    let call = Call {
-        settings,
-        kind,
-        received_at,
-        header_key: Some(WRITE_KEY),
-        query_key: None,
-        native_date,
-    };
+    let call = Call { settings, kind, received_at, header_key: Some(WRITE_KEY), query_key: None, native_date };
     ingest::parse(body, &call)
 }
 
@@ -79,8 +72,7 @@ pub(crate) fn gauges(settings: &Settings, request: &ParsedRequest) -> Vec<Value>
     let measured = request.measured().map(|(measurement, _)| measurement);
     let (gauges, _) = Rollup::of(measured, settings.rollup_seconds, oldest);
     let batch: Vec<_> = gauges.iter().collect();
-    let body: Value =
-        serde_json::from_slice(&librato.encode(&batch, WriterId::NONE)).expect("JSON");
+    let body: Value = serde_json::from_slice(&librato.encode(&batch, WriterId::NONE)).expect("JSON");
     body["gauges"].as_array().expect("gauges").clone()
 }
 

@@ -68,10 +68,8 @@ impl Model {
         let gauges = body["gauges"].as_array().unwrap();
         assert!(!gauges.is_empty(), "an empty request");
         assert!(gauges.len() <= MAX_MEMBERS);
-        let sources: Vec<_> =
-            gauges.iter().map(|gauge| gauge["source"].as_str().unwrap().to_owned()).collect();
-        let answered =
-            |status, body: Vec<u8>| Arrival::Answered(Reply { status, body, ..Reply::default() });
+        let sources: Vec<_> = gauges.iter().map(|gauge| gauge["source"].as_str().unwrap().to_owned()).collect();
+        let answered = |status, body: Vec<u8>| Arrival::Answered(Reply { status, body, ..Reply::default() });
         match weather {
             Weather::TimedOut => return Arrival::TimedOut,
             Weather::Lost => return Arrival::Lost,

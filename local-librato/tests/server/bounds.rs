@@ -86,11 +86,12 @@ fn points_are_limited_and_the_oldest_go_first() {
 fn read(store: &Store, metric: &str, resolution: u32) -> HashMap<String, (f64, u64)> {
     let interval = Interval { resolution, ..Interval::default() };
     let body = store.read(metric, Some(&interval)).unwrap();
-    let of = |readings: &Value| {
-        readings.as_array().unwrap().iter().fold((0.0, 0), |(sum, count), r| {
-            (sum + r["sum"].as_f64().unwrap(), count + r["count"].as_u64().unwrap())
-        })
-    };
+    let of =
+        |readings: &Value| {
+            readings.as_array().unwrap().iter().fold((0.0, 0), |(sum, count), r| {
+                (sum + r["sum"].as_f64().unwrap(), count + r["count"].as_u64().unwrap())
+            })
+        };
     let measurements = body["measurements"].as_object().unwrap();
     measurements.iter().map(|(source, readings)| (source.clone(), of(readings))).collect()
 }

@@ -10,16 +10,7 @@ use crate::librato::{DEADLINE, Librato, now, start};
 
 #[test]
 fn the_configuration_has_no_token() {
-    let librato = start(&[
-        "--user",
-        "u",
-        "--token",
-        "hidden",
-        "--worker",
-        "http://localhost:1",
-        "--write-key",
-        "k",
-    ]);
+    let librato = start(&["--user", "u", "--token", "hidden", "--worker", "http://localhost:1", "--write-key", "k"]);
     let answer = librato.get("/local/config");
     assert_eq!(
         answer.json(),
@@ -85,9 +76,7 @@ fn a_series_has_seconds() {
 #[test]
 fn the_journal_shows_requests_and_no_credentials() {
     let librato = Librato::new();
-    librato.store(
-        &json!([{"name": "a", "source": "s", "value": 1.5, "measure_time": now(), "period": 60}]),
-    );
+    librato.store(&json!([{"name": "a", "source": "s", "value": 1.5, "measure_time": now(), "period": 60}]));
     let refused = librato.post(&json!({"gauges": [{"name": "b", "value": [1], "extra": 1}]}));
     let journal = librato.get("/local/requests");
     assert!(!journal.body.contains("bG9jYWw6bG9jYWw"));
@@ -97,10 +86,7 @@ fn the_journal_shows_requests_and_no_credentials() {
         panic!("{journal}");
     };
     assert_eq!((&first["method"], &first["path"]), (&json!("POST"), &json!("/v1/metrics")));
-    assert_eq!(
-        (&first["status"], &first["fault"], &first["error"]),
-        (&json!(200), &json!(null), &json!(null))
-    );
+    assert_eq!((&first["status"], &first["fault"], &first["error"]), (&json!(200), &json!(null), &json!(null)));
     assert_eq!(first["gauges"], 1);
     assert!(first["userAgent"].as_str().unwrap().starts_with("ureq/"));
     let member = &first["members"][0];
@@ -117,15 +103,9 @@ fn the_journal_shows_requests_and_no_credentials() {
     );
     assert_eq!((&second["seq"], &second["status"]), (&json!(2), &json!(400)));
     assert_eq!(second["error"], refused.body);
-    assert_eq!(
-        second["members"][0]["reason"],
-        "value: is not a number; extra: is not a known parameter"
-    );
+    assert_eq!(second["members"][0]["reason"], "value: is not a number; extra: is not a known parameter");
     assert_eq!(second["members"][0]["value"], json!([1]));
-    assert_eq!(
-        librato.get("/local/requests?after=1").json()["requests"].as_array().unwrap().len(),
-        1
-    );
+    assert_eq!(librato.get("/local/requests?after=1").json()["requests"].as_array().unwrap().len(), 1);
     assert_eq!(librato.get("/local/requests?after=2").json(), json!({"requests": [], "last": 2}));
 }
 
@@ -181,8 +161,7 @@ impl Stream {
         write!(stream, "GET /local/stream HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
         let mut stream = Self(BufReader::new(stream));
         assert_eq!(stream.line(), "HTTP/1.0 200 OK");
-        let mut headers =
-            std::iter::from_fn(|| Some(stream.line()).filter(|line| !line.is_empty()));
+        let mut headers = std::iter::from_fn(|| Some(stream.line()).filter(|line| !line.is_empty()));
         assert!(headers.any(|line| line == "content-type: text/event-stream"));
         while headers.next().is_some() {}
         stream
@@ -258,11 +237,8 @@ fn others_may_look_on() {
         let answer = librato.ask("GET", path, &[origin], "").unwrap();
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{path}");
     }
-    let preflight = [
-        origin,
-        ("access-control-request-method", "DELETE"),
-        ("access-control-request-headers", "content-type"),
-    ];
+    let preflight =
+        [origin, ("access-control-request-method", "DELETE"), ("access-control-request-headers", "content-type")];
     let answer = librato.ask("OPTIONS", "/local/faults", &preflight, "").unwrap();
     assert_eq!(answer.status, 200);
     assert!(answer.header("access-control-allow-methods").is_some());

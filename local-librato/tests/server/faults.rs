@@ -31,9 +31,7 @@ fn answers() {
         (
             "403-readonly",
             403,
-            Some(
-                json!({"errors": {"request": ["The token is not allowed to submit measurements"]}}),
-            ),
+            Some(json!({"errors": {"request": ["The token is not allowed to submit measurements"]}})),
         ),
         ("401", 401, None),
         ("413", 413, None),
@@ -114,8 +112,7 @@ fn orders_are_taken_in_turn() {
     let librato = Librato::new();
     librato.fault(&json!({"answer": "503", "times": 2}));
     librato.fault(&json!({"answer": "500", "times": 0}));
-    let statuses =
-        |n: usize| -> Vec<u16> { (0..n).map(|_| post(&librato).unwrap().status).collect() };
+    let statuses = |n: usize| -> Vec<u16> { (0..n).map(|_| post(&librato).unwrap().status).collect() };
     assert_eq!(statuses(1), [503]);
     let queue = librato.get("/local/faults").json();
     let expected = json!({"faults": [
@@ -214,11 +211,9 @@ fn hang_ends_when_told() {
 #[test]
 fn resets_are_tcp_resets() {
     let librato = Librato::new();
-    for (name, before, after, verdict) in [
-        ("reset-before", 0, 0, "not stored"),
-        ("reset-after", 0, 1, "stored"),
-        ("reset-before", 1, 1, "not stored"),
-    ] {
+    for (name, before, after, verdict) in
+        [("reset-before", 0, 0, "not stored"), ("reset-after", 0, 1, "stored"), ("reset-before", 1, 1, "not stored")]
+    {
         assert_eq!(stored(&librato), before);
         librato.fault(&json!({"answer": name}));
         let error = send(&librato).read(&mut [0; 1]).unwrap_err();

@@ -47,16 +47,9 @@ pub(crate) fn start(flags: &[&str]) -> Librato {
         .unwrap();
     let mut line = String::new();
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let url = line
-        .trim_end()
-        .strip_prefix("local Librato listening on ")
-        .unwrap_or_else(|| panic!("{line:?}"))
-        .to_owned();
-    let agent = Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(DEADLINE))
-        .build()
-        .into();
+    let url =
+        line.trim_end().strip_prefix("local Librato listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
+    let agent = Agent::config_builder().http_status_as_error(false).timeout_global(Some(DEADLINE)).build().into();
     Librato { process, url, agent }
 }
 
@@ -94,14 +87,8 @@ impl Librato {
     }
 
     /// Sends a request with valid credentials and JSON.
-    pub(crate) fn call(
-        &self,
-        method: &str,
-        path: &str,
-        body: &Value,
-    ) -> Result<Answer, ureq::Error> {
-        let headers =
-            [("authorization", BASIC), ("content-type", "application/json; charset=utf-8")];
+    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> Result<Answer, ureq::Error> {
+        let headers = [("authorization", BASIC), ("content-type", "application/json; charset=utf-8")];
         self.ask(method, path, &headers, body.to_string())
     }
 

@@ -24,10 +24,7 @@ fn success_is_202_with_a_summary() {
         json!({"measurements": {"summary": {"total": 2, "accepted": 2, "failed": 0, "filtered": 0}}})
     );
     let metric = librato.metric("a");
-    assert_eq!(
-        (&metric["count"], &metric["sum"], &metric["type"]),
-        (&json!(3), &json!(4.0), &json!("gauge"))
-    );
+    assert_eq!((&metric["count"], &metric["sum"], &metric["type"]), (&json!(3), &json!(4.0), &json!("gauge")));
     assert_eq!(metric["sources"][0]["source"], "s");
     let request = librato.last_request();
     assert_eq!((&request["path"], &request["gauges"]), (&json!("/v1/measurements"), &json!(2)));
@@ -75,11 +72,7 @@ fn each_measurement_stands_for_itself() {
 fn requests_refused_as_a_whole() {
     let librato = Librato::new();
     let cases = [
-        (
-            json!({"measurements": []}),
-            400,
-            json!({"errors": ["Payload must include at least 1 measurement"]}),
-        ),
+        (json!({"measurements": []}), 400, json!({"errors": ["Payload must include at least 1 measurement"]})),
         (json!({}), 400, json!({"errors": ["Payload must include at least 1 measurement"]})),
         (json!([]), 422, json!({"errors": ["the payload is not a hash"]})),
         (json!({"measurements": {}}), 422, json!({"errors": ["measurements must be an array"]})),
@@ -98,20 +91,13 @@ fn requests_refused_as_a_whole() {
         &json!({"tags": {"a": "b"}, "measurements": [{"name": "a", "value": 1}, {"name": "a", "value": 1e127}]}),
     );
     assert_eq!(too_large.status, 400);
-    assert_eq!(
-        too_large.json()["errors"]["params"],
-        json!({"value": ["is too large: the exponent is above 126"]})
-    );
+    assert_eq!(too_large.json()["errors"]["params"], json!({"value": ["is too large: the exponent is above 126"]}));
     let request = librato.last_request();
     assert_eq!(request["members"][0]["verdict"], "not stored");
     assert_eq!(request["members"][1]["verdict"], "refused");
-    let headers =
-        [("authorization", "Basic bG9jYWw6bG9jYWw="), ("content-type", "application/json")];
+    let headers = [("authorization", "Basic bG9jYWw6bG9jYWw="), ("content-type", "application/json")];
     let garbage = librato.ask("POST", "/v1/measurements", &headers, "{").unwrap();
-    assert_eq!(
-        (garbage.status, garbage.json()),
-        (400, json!({"code": 400, "message": "Unable to process JSON"}))
-    );
+    assert_eq!((garbage.status, garbage.json()), (400, json!({"code": 400, "message": "Unable to process JSON"})));
     assert_eq!(librato.state()["metrics"], json!([]));
 }
 
@@ -141,8 +127,7 @@ fn tags() {
         (json!("a"), Some("is not a hash")),
     ];
     for (tags, reason) in cases {
-        let answer =
-            post(&librato, &json!({"measurements": [{"name": "a", "value": 1, "tags": tags}]}));
+        let answer = post(&librato, &json!({"measurements": [{"name": "a", "value": 1, "tags": tags}]}));
         let expected = match reason {
             None => json!(null),
             Some(reason) => json!([{"name": "a", "param": "tags", "reason": reason}]),
@@ -181,10 +166,7 @@ fn own_tags_replace_those_at_the_top_and_all_are_lower_case() {
 fn both_ways_lead_to_the_same_metric() {
     let librato = Librato::new();
     librato.store(&json!([{"name": "Orders", "source": "Web", "value": 1}]));
-    let answer = post(
-        &librato,
-        &json!({"measurements": [{"name": "orders", "value": 2, "tags": {"source": "web"}}]}),
-    );
+    let answer = post(&librato, &json!({"measurements": [{"name": "orders", "value": 2, "tags": {"source": "web"}}]}));
     assert_eq!(answer.status, 202);
     let metric = librato.metric("Orders");
     assert_eq!((&metric["sum"], &metric["sources"][0]["source"]), (&json!(3.0), &json!("Web")));
@@ -216,8 +198,7 @@ fn what_only_the_other_api_knows() {
         ]}),
     );
     let body = answer.json();
-    let mut params: Vec<_> =
-        body["errors"].as_array().unwrap().iter().map(|e| e["param"].as_str().unwrap()).collect();
+    let mut params: Vec<_> = body["errors"].as_array().unwrap().iter().map(|e| e["param"].as_str().unwrap()).collect();
     params.sort_unstable();
     assert_eq!(params, ["measure_time", "source", "sum_squares", "type"]);
 }

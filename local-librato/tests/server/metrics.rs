@@ -75,10 +75,7 @@ fn bodies_of_refusals() {
             json!({"gauges": [{"name": "a", "count": 0}]}),
             json!({"count": ["must be positive"], "sum": ["is required"]}),
         ),
-        (
-            json!({"gauges": [{"name": "a", "value": 1}], "extra": 1}),
-            json!({"extra": ["is not a known parameter"]}),
-        ),
+        (json!({"gauges": [{"name": "a", "value": 1}], "extra": 1}), json!({"extra": ["is not a known parameter"]})),
     ];
     for (request, expected) in cases {
         assert_eq!(refused(&librato, &request), expected, "{request}");
@@ -86,10 +83,8 @@ fn bodies_of_refusals() {
     let empty = librato.post(&json!({"gauges": [], "counters": []}));
     assert_eq!(empty.status, 400);
     assert_eq!(empty.json(), json!({"errors": {"request": ["Must contain a measurement"]}}));
-    let headers =
-        [("authorization", "Basic bG9jYWw6bG9jYWw="), ("content-type", "application/json")];
-    let garbage =
-        librato.ask("POST", "/v1/metrics", &headers, r#"{"gauges":[{"value":NaN}]}"#).unwrap();
+    let headers = [("authorization", "Basic bG9jYWw6bG9jYWw="), ("content-type", "application/json")];
+    let garbage = librato.ask("POST", "/v1/metrics", &headers, r#"{"gauges":[{"value":NaN}]}"#).unwrap();
     assert_eq!(garbage.status, 400);
     assert_eq!(garbage.json(), json!({"code": 400, "message": "Unable to process JSON"}));
     assert_eq!(librato.state()["metrics"], json!([]));
@@ -121,10 +116,7 @@ fn a_metric_keeps_its_type() {
             "gauges": [{"name": "new", "value": 1}],
         }),
     );
-    assert_eq!(
-        errors,
-        json!({"type": ["'new' is a counter, but was submitted as different type"]})
-    );
+    assert_eq!(errors, json!({"type": ["'new' is a counter, but was submitted as different type"]}));
     assert_eq!(librato.state()["metrics"].as_array().unwrap().len(), 1);
 }
 
@@ -140,8 +132,7 @@ fn credentials_come_first() {
         Some("Bearer bG9jYWw6bG9jYWw="),
         Some("bG9jYWw6bG9jYWw="),
     ] {
-        let headers: Vec<_> =
-            authorization.map(|value| ("authorization", value)).into_iter().collect();
+        let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
         for (method, path) in [
             ("POST", "/v1/metrics"),
             ("POST", "/v1/measurements"),
@@ -161,8 +152,7 @@ fn credentials_come_first() {
 #[test]
 fn other_credentials_can_be_set() {
     let librato = crate::librato::start(&["--user", "me@example.com", "--token", "a:b"]);
-    let good =
-        [("authorization", "basic bWVAZXhhbXBsZS5jb206YTpi"), ("content-type", "application/json")];
+    let good = [("authorization", "basic bWVAZXhhbXBsZS5jb206YTpi"), ("content-type", "application/json")];
     let body = r#"{"gauges":[{"name":"a","value":1}]}"#;
     assert_eq!(librato.ask("POST", "/v1/metrics", &good, body).unwrap().status, 200);
     assert_eq!(librato.get("/v1/metrics").status, 401);
@@ -182,9 +172,7 @@ fn then_the_content_type() {
     ] {
         let mut headers = vec![basic];
         headers.extend(content_type.map(|value| ("content-type", value)));
-        for (method, path) in
-            [("POST", "/v1/metrics"), ("POST", "/v1/measurements"), ("PUT", "/v1/metrics/a")]
-        {
+        for (method, path) in [("POST", "/v1/metrics"), ("POST", "/v1/measurements"), ("PUT", "/v1/metrics/a")] {
             let answer = librato.ask(method, path, &headers, "not JSON").unwrap();
             assert_eq!(answer.status, status, "{method} {path} {content_type:?}");
         }
@@ -290,13 +278,7 @@ fn names_and_sources_ignore_case_and_keep_their_first_spelling() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|s| {
-            (
-                s["source"].as_str().unwrap(),
-                s["count"].as_u64().unwrap(),
-                s["sum"].as_f64().unwrap(),
-            )
-        })
+        .map(|s| (s["source"].as_str().unwrap(), s["count"].as_u64().unwrap(), s["sum"].as_f64().unwrap()))
         .collect();
     assert_eq!(sources, [("Web", 2, 3.0), ("app", 1, 4.0), ("unassigned", 1, 8.0)]);
     assert_eq!(librato.state()["metrics"].as_array().unwrap().len(), 1);

@@ -25,8 +25,7 @@ fn it_listens_on_both_loopback_addresses() {
 fn a_taken_port_is_named() {
     let librato = Librato::new();
     let port = port(&librato);
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_local-librato")).args(["--port", port]).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_local-librato")).args(["--port", port]).output().unwrap();
     assert!(!output.status.success());
     assert_eq!(output.stdout, b"");
     let error = String::from_utf8(output.stderr).unwrap();
@@ -71,8 +70,7 @@ fn signals_end_it_at_once() {
         let mut librato = start(&[]);
         // An open live page does not delay it.
         let stream = TcpStream::connect(format!("127.0.0.1:{}", port(&librato))).unwrap();
-        std::io::Write::write_all(&mut &stream, b"GET /local/stream HTTP/1.1\r\nHost: a\r\n\r\n")
-            .unwrap();
+        std::io::Write::write_all(&mut &stream, b"GET /local/stream HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         (&stream).read_exact(&mut [0; 15]).unwrap();
         let id = librato.process.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());

@@ -68,10 +68,7 @@ fn with_aggregation_all_samples_of_a_period_become_one() {
         );
     }
     let minute = json!({"measure_time": time, "value": 18.5, "count": 6, "sum": 18.5, "min": 0.5, "max": 8.0, "sum_squares": 94.25});
-    assert_eq!(
-        measurements(&librato, "/v1/metrics/a?resolution=60&count=9&source=s"),
-        json!({"s": [minute]})
-    );
+    assert_eq!(measurements(&librato, "/v1/metrics/a?resolution=60&count=9&source=s"), json!({"s": [minute]}));
 }
 
 #[test]
@@ -86,10 +83,7 @@ fn aggregation_without_a_period_takes_a_minute() {
     let read = measurements(&librato, "/v1/metrics/a?resolution=1&count=9");
     let values = |read: &Value| -> Vec<(i64, f64)> {
         let readings = read["unassigned"].as_array().unwrap();
-        readings
-            .iter()
-            .map(|r| (r["measure_time"].as_i64().unwrap(), r["value"].as_f64().unwrap()))
-            .collect()
+        readings.iter().map(|r| (r["measure_time"].as_i64().unwrap(), r["value"].as_f64().unwrap())).collect()
     };
     // The default summary is the average.
     assert_eq!(values(&read), [(time, 2.0), (time + 60, 5.0)]);
@@ -99,9 +93,7 @@ fn aggregation_without_a_period_takes_a_minute() {
 fn the_summarize_function_makes_the_value() {
     let librato = Librato::new();
     let time = minute();
-    for (function, expected) in
-        [("average", 4.0), ("sum", 12.0), ("count", 3.0), ("min", 1.0), ("max", 9.0)]
-    {
+    for (function, expected) in [("average", 4.0), ("sum", 12.0), ("count", 3.0), ("min", 1.0), ("max", 9.0)] {
         let attributes = json!({"summarize_function": function});
         librato.store(&json!([
             {"name": function, "value": 1, "measure_time": time, "attributes": attributes},
@@ -150,8 +142,7 @@ fn a_counter_reads_what_it_last_said() {
 fn intervals() {
     let librato = Librato::new();
     let time = minute();
-    let gauges: Vec<_> =
-        (0..5).map(|i| json!({"name": "a", "value": i, "measure_time": time + i})).collect();
+    let gauges: Vec<_> = (0..5).map(|i| json!({"name": "a", "value": i, "measure_time": time + i})).collect();
     librato.store(&json!(gauges));
     librato.store(&json!([{"name": "a", "source": "web-1", "value": 9, "measure_time": time}]));
     let times = |query: &str| -> Vec<i64> {
@@ -200,15 +191,12 @@ fn the_list_is_paged() {
     let list = |query: &str| {
         let list = librato.get(&format!("/v1/metrics?{query}")).json();
         let metrics = list["metrics"].as_array().unwrap();
-        let names: Vec<String> =
-            metrics.iter().map(|metric| metric["name"].as_str().unwrap().to_owned()).collect();
+        let names: Vec<String> = metrics.iter().map(|metric| metric["name"].as_str().unwrap().to_owned()).collect();
         (names, list["query"].clone())
     };
-    let query = |found: u32, length: u32, offset: u32| json!({"found": found, "length": length, "offset": offset, "total": 4});
-    assert_eq!(
-        list(""),
-        (["A.one", "b.three", "b.two", "c"].map(String::from).into(), query(4, 4, 0))
-    );
+    let query =
+        |found: u32, length: u32, offset: u32| json!({"found": found, "length": length, "offset": offset, "total": 4});
+    assert_eq!(list(""), (["A.one", "b.three", "b.two", "c"].map(String::from).into(), query(4, 4, 0)));
     assert_eq!(
         list("sort=desc&orderby=name&length=2&offset=1"),
         (["b.two", "b.three"].map(String::from).into(), query(4, 2, 1))
@@ -232,8 +220,7 @@ fn put_creates_a_metric() {
     assert_eq!(answer.status, 400);
     assert_eq!(answer.json()["errors"]["params"], json!({"type": ["is required"]}));
 
-    let answer = librato
-        .put("Queue", &json!({"type": "gauge", "description": "of jobs", "display_name": "Jobs"}));
+    let answer = librato.put("Queue", &json!({"type": "gauge", "description": "of jobs", "display_name": "Jobs"}));
     assert_eq!(answer.status, 201);
     assert_eq!(answer.header("location"), Some("/v1/metrics/Queue"));
     assert_eq!(answer.json(), librato.get("/v1/metrics/queue").json());
@@ -254,10 +241,8 @@ fn put_changes_a_metric() {
         {"name": "a", "value": 1, "measure_time": time},
         {"name": "a", "value": 2, "measure_time": time + 1},
     ]));
-    let answer = librato.put(
-        "A",
-        &json!({"period": 60, "attributes": {"aggregate": true, "summarize_function": "sum"}}),
-    );
+    let answer =
+        librato.put("A", &json!({"period": 60, "attributes": {"aggregate": true, "summarize_function": "sum"}}));
     assert_eq!((answer.status, answer.body.as_str()), (204, ""));
     let metric = librato.get("/v1/metrics/a").json();
     assert_eq!((&metric["period"], &metric["name"]), (&json!(60), &json!("a")));
@@ -274,38 +259,17 @@ fn what_put_refuses() {
     let librato = Librato::new();
     librato.store(&json!([{"name": "g", "value": 1, "period": 3600}]));
     assert_eq!(librato.post(&json!({"counters": [{"name": "c", "value": 1}]})).status, 200);
-    let not_aggregating =
-        json!({"period": ["must be between 10 and 600 seconds for service-side aggregation"]});
+    let not_aggregating = json!({"period": ["must be between 10 and 600 seconds for service-side aggregation"]});
     let cases = [
-        (
-            "g",
-            json!({"type": "counter"}),
-            json!({"type": ["'g' is a gauge, but was submitted as different type"]}),
-        ),
-        (
-            "g",
-            json!({"type": "composite"}),
-            json!({"type": ["composite is not offered by this local Librato"]}),
-        ),
-        (
-            "g",
-            json!({"type": "gouge"}),
-            json!({"type": ["must be one of gauge, counter, composite"]}),
-        ),
+        ("g", json!({"type": "counter"}), json!({"type": ["'g' is a gauge, but was submitted as different type"]})),
+        ("g", json!({"type": "composite"}), json!({"type": ["composite is not offered by this local Librato"]})),
+        ("g", json!({"type": "gouge"}), json!({"type": ["must be one of gauge, counter, composite"]})),
         ("g", json!({"value": 1}), json!({"value": ["is not a known parameter"]})),
         ("g", json!({"period": 0}), json!({"period": ["must be positive"]})),
         ("g", json!({"attributes": {"aggregate": true}, "period": 5}), not_aggregating.clone()),
         ("g", json!({"attributes": {"aggregate": true}}), not_aggregating),
-        (
-            "c",
-            json!({"attributes": {"aggregate": true}}),
-            json!({"aggregate": ["is an attribute of gauges only"]}),
-        ),
-        (
-            "no%20name",
-            json!({"type": "gauge"}),
-            json!({"name": ["no name is not a valid metric name"]}),
-        ),
+        ("c", json!({"attributes": {"aggregate": true}}), json!({"aggregate": ["is an attribute of gauges only"]})),
+        ("no%20name", json!({"type": "gauge"}), json!({"name": ["no name is not a valid metric name"]})),
         ("g", json!([]), json!({"metric": ["is not a hash"]})),
     ];
     for (name, body, expected) in cases {

@@ -35,10 +35,7 @@ fn names_are_1_to_255_of_a_set() {
     let cases = [
         (json!({"name": "Az09.:-_", "value": 1}), json!({})),
         (json!({"name": long, "value": 1}), json!({})),
-        (
-            json!({"name": longer, "value": 1}),
-            json!({"name": [format!("{longer} is not a valid metric name")]}),
-        ),
+        (json!({"name": longer, "value": 1}), json!({"name": [format!("{longer} is not a valid metric name")]})),
         (json!({"value": 1}), json!({"name": ["is not present"]})),
         (json!({"name": null, "value": 1}), json!({"name": ["is not present"]})),
         (json!({"name": "", "value": 1}), json!({"name": [" is not a valid metric name"]})),
@@ -62,22 +59,10 @@ fn sources_are_too_but_for_a_reserved_word() {
             json!({"name": "a", "value": 1, "source": longer}),
             json!({"source": [format!("{longer} is not a valid source name")]}),
         ),
-        (
-            json!({"name": "a", "value": 1, "source": "all"}),
-            json!({"source": ["all is not a valid source name"]}),
-        ),
-        (
-            json!({"name": "a", "value": 1, "source": "aLL"}),
-            json!({"source": ["aLL is not a valid source name"]}),
-        ),
-        (
-            json!({"name": "a", "value": 1, "source": "a/b"}),
-            json!({"source": ["a/b is not a valid source name"]}),
-        ),
-        (
-            json!({"name": "a", "value": 1, "source": ""}),
-            json!({"source": [" is not a valid source name"]}),
-        ),
+        (json!({"name": "a", "value": 1, "source": "all"}), json!({"source": ["all is not a valid source name"]})),
+        (json!({"name": "a", "value": 1, "source": "aLL"}), json!({"source": ["aLL is not a valid source name"]})),
+        (json!({"name": "a", "value": 1, "source": "a/b"}), json!({"source": ["a/b is not a valid source name"]})),
+        (json!({"name": "a", "value": 1, "source": ""}), json!({"source": [" is not a valid source name"]})),
     ];
     check("gauges", cases);
 }
@@ -89,14 +74,8 @@ fn values_are_json_numbers_within_the_exponents() {
         (json!({"name": "a", "value": -1.5}), json!({})),
         (json!({"name": "a", "value": 9.99e126}), json!({})),
         (json!({"name": "a", "value": 1e-300}), json!({})),
-        (
-            json!({"name": "a", "value": 1e127}),
-            json!({"value": ["is too large: the exponent is above 126"]}),
-        ),
-        (
-            json!({"name": "a", "value": -1e127}),
-            json!({"value": ["is too large: the exponent is above 126"]}),
-        ),
+        (json!({"name": "a", "value": 1e127}), json!({"value": ["is too large: the exponent is above 126"]})),
+        (json!({"name": "a", "value": -1e127}), json!({"value": ["is too large: the exponent is above 126"]})),
         (json!({"name": "a", "value": "1"}), json!({"value": ["is not a number"]})),
         (json!({"name": "a", "value": null}), json!({"value": ["is not a number"]})),
         (json!({"name": "a", "value": true}), json!({"value": ["is not a number"]})),
@@ -109,10 +88,7 @@ fn values_are_json_numbers_within_the_exponents() {
 fn summaries_have_count_and_sum() {
     let cases = [
         (json!({"name": "a", "count": 1, "sum": 0}), json!({})),
-        (
-            json!({"name": "a", "count": 2, "sum": 3.5, "min": 1, "max": 2.5, "sum_squares": 7.25}),
-            json!({}),
-        ),
+        (json!({"name": "a", "count": 2, "sum": 3.5, "min": 1, "max": 2.5, "sum_squares": 7.25}), json!({})),
         (json!({"name": "a", "count": 2, "sum": 3, "max": 2}), json!({})),
         (
             json!({"name": "a", "count": 2, "sum": 3, "value": 1}),
@@ -137,10 +113,7 @@ fn summaries_have_count_and_sum() {
             json!({"name": "a", "sum": 1}),
             json!({"sum": ["must not be set without count"], "value": ["is not present"]}),
         ),
-        (
-            json!({"name": "a", "value": 1, "min": 1}),
-            json!({"min": ["must not be set without count"]}),
-        ),
+        (json!({"name": "a", "value": 1, "min": 1}), json!({"min": ["must not be set without count"]})),
     ];
     check("gauges", cases);
 }
@@ -167,10 +140,7 @@ fn times_are_whole_seconds_from_two_hours_ago_to_ten_minutes_ahead() {
             json!({"name": "a", "value": 1, "measure_time": u64::MAX}),
             json!({"measure_time": ["is too far in the future"]}),
         ),
-        (
-            json!({"name": "a", "value": 1, "measure_time": -1}),
-            json!({"measure_time": ["is too far in the past"]}),
-        ),
+        (json!({"name": "a", "value": 1, "measure_time": -1}), json!({"measure_time": ["is too far in the past"]})),
         (
             json!({"name": "a", "value": 1, "measure_time": 1_500_000_000.5}),
             json!({"measure_time": ["is not an integer"]}),
@@ -179,10 +149,7 @@ fn times_are_whole_seconds_from_two_hours_ago_to_ten_minutes_ahead() {
             json!({"name": "a", "value": 1, "measure_time": "1500000000"}),
             json!({"measure_time": ["is not an integer"]}),
         ),
-        (
-            json!({"name": "a", "value": 1, "measure_time": null}),
-            json!({"measure_time": ["is not an integer"]}),
-        ),
+        (json!({"name": "a", "value": 1, "measure_time": null}), json!({"measure_time": ["is not an integer"]})),
     ];
     check("gauges", cases);
 }
@@ -228,10 +195,7 @@ fn properties_have_their_types() {
             }),
         ),
         (json!({"name": "a", "value": 1, "period": 0}), json!({"period": ["must be positive"]})),
-        (
-            json!({"name": "a", "value": 1, "attributes": 1}),
-            json!({"attributes": ["is not a hash"]}),
-        ),
+        (json!({"name": "a", "value": 1, "attributes": 1}), json!({"attributes": ["is not a hash"]})),
         (json!({"name": "a", "value": 1, "period": 3600}), json!({})),
         (
             json!({"name": "a", "value": 1, "period": 9, "attributes": {"aggregate": true}}),
@@ -241,14 +205,8 @@ fn properties_have_their_types() {
             json!({"name": "a", "value": 1, "period": 601, "attributes": {"aggregate": true}}),
             json!({"period": ["must be between 10 and 600 seconds for service-side aggregation"]}),
         ),
-        (
-            json!({"name": "a", "value": 1, "period": 10, "attributes": {"aggregate": true}}),
-            json!({}),
-        ),
-        (
-            json!({"name": "a", "value": 1, "period": 600, "attributes": {"aggregate": true}}),
-            json!({}),
-        ),
+        (json!({"name": "a", "value": 1, "period": 10, "attributes": {"aggregate": true}}), json!({})),
+        (json!({"name": "a", "value": 1, "period": 600, "attributes": {"aggregate": true}}), json!({})),
     ];
     check("gauges", cases);
 }
@@ -270,10 +228,7 @@ fn what_nobody_knows_or_only_the_other_api() {
 fn counters() {
     let cases = [
         (json!({"name": "a", "value": 0}), json!({})),
-        (
-            json!({"name": "a", "value": 1, "source": "b", "measure_time": NOW, "period": 5}),
-            json!({}),
-        ),
+        (json!({"name": "a", "value": 1, "source": "b", "measure_time": NOW, "period": 5}), json!({})),
         (json!({"name": "a", "value": -1}), json!({"value": ["must be positive"]})),
         (json!({"name": "a", "value": "1"}), json!({"value": ["is not a number"]})),
         (json!({"name": "a"}), json!({"value": ["is not present"]})),

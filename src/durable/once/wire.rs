@@ -61,9 +61,7 @@ impl Question {
         match self {
             Self::Claim(claims) => write_claims(claims),
             Self::Done(ids) => write_ids(ids),
-            Self::AllocateWriter(seconds) => {
-                tagged(WRITER, seconds.iter().map(|second| second.to_le_bytes()))
-            }
+            Self::AllocateWriter(seconds) => tagged(WRITER, seconds.iter().map(|second| second.to_le_bytes())),
             Self::Stats => vec![STATS],
         }
     }
@@ -87,16 +85,10 @@ impl Answer {
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
         match self {
-            Self::Claim(claims) => {
-                tagged(CLAIM, claims.iter().map(|claim| [u8::from(*claim == Claim::Granted)]))
-            }
+            Self::Claim(claims) => tagged(CLAIM, claims.iter().map(|claim| [u8::from(*claim == Claim::Granted)])),
             Self::Done(count) => write_counts(DONE, &[*count as u64]),
-            Self::WriterAllocated(number, count) => {
-                write_counts(WRITER, &[u64::from(*number), *count as u64])
-            }
-            Self::Stats(LedgerStats { tracked, pending }) => {
-                write_counts(STATS, &[*tracked, *pending])
-            }
+            Self::WriterAllocated(number, count) => write_counts(WRITER, &[u64::from(*number), *count as u64]),
+            Self::Stats(LedgerStats { tracked, pending }) => write_counts(STATS, &[*tracked, *pending]),
         }
     }
 
