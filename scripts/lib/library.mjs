@@ -3,7 +3,6 @@
 
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { transform } from "esbuild";
 import { inProject } from "./process.mjs";
 
 const PACKAGE = "node_modules/@segment/analytics-next/dist/umd";
@@ -55,6 +54,8 @@ function told(library) {
 
 /** The whole script: the prefix and the library in one function, so that no page sees what the prefix names. */
 export async function library() {
+  // Only now: on a fresh clone this file is read before anything is installed.
+  const { transform } = await import("esbuild");
   const prefix = await transform(readFileSync(inProject(PREFIX), "utf8"), { minify: true, target: "es5" });
   const packaged = readFileSync(inProject(PACKAGE, "standalone.js"), "utf8").replace(
     /\n\/\/# sourceMappingURL=.*\s*$/,
