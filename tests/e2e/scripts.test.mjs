@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { projectPath } from "./lib/project.mjs";
@@ -64,6 +64,26 @@ describe("a test that writes to standard output", () => {
       assert.equal(code, 0);
     });
   }
+});
+
+describe("on a fresh clone", () => {
+  it("the commands read no package before they have installed any", () => {
+    const files = ["start", "test", "build", "bench", "setup"].map((name) => projectPath(`scripts/${name}.mjs`));
+    const seen = new Set();
+    while (files.length > 0) {
+      const file = files.pop();
+      if (seen.has(file)) continue;
+      seen.add(file);
+      for (const [, from] of readFileSync(file, "utf8").matchAll(
+        /^(?:(?:import|export)\b[^;"]* from|import) "([^"]+)";$/gm,
+      )) {
+        if (from.startsWith("node:")) continue;
+        assert.match(from, /^\./, `${file} imports ${from}`);
+        files.push(join(dirname(file), from));
+      }
+    }
+    assert.ok(seen.size > 10, "the scripts were followed");
+  });
 });
 
 describe("on Windows", () => {
