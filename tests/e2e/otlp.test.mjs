@@ -272,6 +272,32 @@ describe("answers", () => {
     });
   }
 
+  for (const [suffix, named, long] of [
+    [undefined, ["Named", "Named.count"], [249, 255]],
+    ["_total", ["Named", "Named_total"], [249, 255]],
+    ["-c", ["Named", "Named-c"], [253, 255]],
+    ["off", ["Named"], [255]],
+  ]) {
+    it(`OTLP_COUNT_SUFFIX=${suffix ?? "(missing)"}: the names, the longest of which fit`, async () => {
+      await withWorker({ settings: otlp(way.url, { OTLP_COUNT_SUFFIX: suffix ?? null }) }, async (other) => {
+        succeeded(await other.post("/v1/track", track("Named")));
+        succeeded(await other.post("/v1/track", track("n".repeat(300))));
+      });
+      const [short, cut] = decoded(way.requests.map(({ body }) => body)).map(points);
+      assert.deepEqual(short.map(({ name }) => name).sort(), named);
+      assert.deepEqual(cut.map(({ name }) => name.length).sort(), long);
+    });
+  }
+
+  it("OTLP_COUNT_SUFFIX that is no part of a name is named", async () => {
+    for (const suffix of ["a b", "é", "x".repeat(101)]) {
+      await withWorker({ settings: otlp(way.url, { OTLP_COUNT_SUFFIX: suffix }) }, async (broken) => {
+        refused(await broken.fetch("/health"), 503, "misconfigured", /^OTLP_COUNT_SUFFIX: expected/);
+        refused(await broken.post("/v1/track", track("X")), 503, "misconfigured");
+      });
+    }
+  });
+
   it("any 2xx is a success", async () => {
     way.play([], () => ({ status: 202, body: "later" }));
     succeeded(await send());
