@@ -34,8 +34,8 @@ pub(crate) fn settings() -> Settings {
     })
 }
 
-/// Returns a batch of events of 1.2 KB, as analytics.js 1.84 sends them: eight names, 25 events a
-/// second, and a `messageId` each.
+/// Returns a batch of events of 1.2 KB, as analytics.js 1.84 sends them: eight names, 25 events a second, and a
+/// `messageId` each.
 pub(crate) fn batch(count: usize) -> String {
     let pretty: String = include_str!("event.json").lines().map(str::trim_start).collect();
     let event = pretty.replace("\": ", "\":").replace("{ ", "{").replace(" }", "}").replace(", \"", ",\"");

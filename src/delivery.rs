@@ -1,8 +1,8 @@
 //! Bringing measurements to a destination: what is sent when, sent again, split and set aside.
 //!
-//! A state machine without a clock and without a socket. It is asked what to do ([`Delivery::next`])
-//! and told what came of it ([`Delivery::settle`]), with the time each time, so that every course of
-//! events can be played through in a test.
+//! A state machine without a clock and without a socket. It is asked what to do ([`Delivery::next`]) and told what came
+//! of it ([`Delivery::settle`]), with the time each time, so that every course of events can be played through in a
+//! test.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -44,8 +44,8 @@ pub struct Policy {
     pub deadline: Millis,
     /// How long an answer is waited for.
     pub timeout: Millis,
-    /// The pause before the second try; it doubles with each further one. A random part of up to the
-    /// same length is added.
+    /// The pause before the second try; it doubles with each further one. A random part of up to the same length is
+    /// added.
     pub pause: Millis,
     /// Requests that may fail for good before nothing more is begun.
     pub failures: u32,
@@ -54,8 +54,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// While the client waits: two tries within six seconds, and the whole answer within seven of the
-    /// request's beginning.
+    /// While the client waits: two tries within six seconds, and the whole answer within seven of the request's
+    /// beginning.
     #[must_use]
     pub fn direct(started: Millis, now: Millis, seed: u64) -> Self {
         let deadline = (now + 6_000).min(started + 6_800);
@@ -63,8 +63,8 @@ impl Policy {
         Self { tries: 2, deadline, timeout: 3_000, pause: 150, failures: 1, seed }
     }
 
-    /// While the messages wait in the queue, which brings back what fails. One bad answer may be
-    /// about one request; three in a row are about the destination.
+    /// While the messages wait in the queue, which brings back what fails. One bad answer may be about one request;
+    /// three in a row are about the destination.
     #[must_use]
     pub fn durable(now: Millis, seed: u64) -> Self {
         Self { tries: 1, deadline: now + 300_000, timeout: 10_000, pause: 0, failures: 3, seed }
@@ -193,15 +193,15 @@ impl<'a> Delivery<'a> {
         self.requests
     }
 
-    /// How many requests were stored in part without a word about which part. What was refused of them
-    /// cannot be found, and sending them again would count the rest twice.
+    /// How many requests were stored in part without a word about which part. What was refused of them cannot be found,
+    /// and sending them again would count the rest twice.
     #[must_use]
     pub fn unnamed(&self) -> u64 {
         self.unnamed
     }
 
-    /// The measurements of each request that failed for good, by their places. Whether the destination
-    /// has them is not known of all; the others that are to be delivered later were never sent.
+    /// The measurements of each request that failed for good, by their places. Whether the destination has them is not
+    /// known of all; the others that are to be delivered later were never sent.
     #[must_use]
     pub fn failed(&self) -> &[Vec<usize>] {
         &self.failed

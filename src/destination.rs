@@ -1,7 +1,7 @@
 //! Where measurements go: the one seam behind which Librato and OTLP differ.
 //!
-//! A destination tells where its requests go, how much and how old it takes, what a batch is on the
-//! wire, and what an answer means. Whatever delivers knows nothing else of it.
+//! A destination tells where its requests go, how much and how old it takes, what a batch is on the wire, and what an
+//! answer means. Whatever delivers knows nothing else of it.
 use std::fmt::{self, Debug};
 use std::net::IpAddr;
 
@@ -10,8 +10,8 @@ use crate::measurement::{MAX_NAME, Measurement};
 use crate::secret::Secret;
 use crate::time::http_date;
 
-/// By its name, as the whole of it is nobody's business: what is derived for what is behind a pointer is
-/// compiled in, whether it is used or not.
+/// By its name, as the whole of it is nobody's business: what is derived for what is behind a pointer is compiled in,
+/// whether it is used or not.
 impl Debug for dyn Destination {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(self.names().destination)
@@ -32,8 +32,8 @@ pub trait Destination: Send + Sync {
     /// The age that it takes.
     fn window(&self) -> Window;
 
-    /// The body of a request with these measurements; the same ones give the same bytes. `writer` is
-    /// whose measurements they are, where [`Self::deduplicates_points`].
+    /// The body of a request with these measurements; the same ones give the same bytes. `writer` is whose measurements
+    /// they are, where [`Self::deduplicates_points`].
     fn encode(&self, batch: &[&Measurement], writer: WriterId) -> Vec<u8>;
 
     /// What an answer to that request means.
@@ -42,9 +42,9 @@ pub trait Destination: Send + Sync {
     /// Whether this status answers [`Endpoint::check`] well. 401 and 403 never do.
     fn is_healthy_status(&self, status: u16) -> bool;
 
-    /// Whether it takes a measurement of the same metric, source, second and writer for the same one,
-    /// whatever its value. Then no two deliveries may have the same writer for a second, and what is
-    /// sent again must be sent as it was.
+    /// Whether it takes a measurement of the same metric, source, second and writer for the same one, whatever its
+    /// value. Then no two deliveries may have the same writer for a second, and what is sent again must be sent as it
+    /// was.
     fn deduplicates_points(&self) -> bool {
         false
     }
@@ -73,8 +73,8 @@ pub trait Destination: Send + Sync {
     }
 }
 
-/// Who writes a point. A series has one writer at a second (OpenTelemetry, metrics data model, "single
-/// writer"): what one delivery holds of a second has another writer than what any other holds of it.
+/// Who writes a point. A series has one writer at a second (OpenTelemetry, metrics data model, "single writer"): what
+/// one delivery holds of a second has another writer than what any other holds of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriterId {
     /// A number that was given to no other delivery with any of the same seconds.
@@ -215,8 +215,8 @@ pub enum Judgement {
 /// A success with a word about it (`ExportMetricsPartialSuccess` of OTLP).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialSuccess {
-    /// How many points were refused, without a word about which. They cannot be found, and sending all of them again would
-    /// count the rest twice.
+    /// How many points were refused, without a word about which. They cannot be found, and sending all of them again
+    /// would count the rest twice.
     pub rejected_points: u64,
     /// What it is, in words of ours, for the log.
     pub summary: String,
@@ -229,8 +229,8 @@ pub struct PartialSuccess {
 pub struct PermanentRejection {
     /// The destination's own words.
     pub reason: String,
-    /// Members that are named or hinted at, by place. They are sent apart from the others, so a wrong
-    /// hint costs a request and no measurement. Empty when nothing points at anyone.
+    /// Members that are named or hinted at, by place. They are sent apart from the others, so a wrong hint costs a
+    /// request and no measurement. Empty when nothing points at anyone.
     pub suspects: Vec<usize>,
     /// The suspects are told by what they have in common, and sending them alone would say no more.
     pub is_certain: bool,
@@ -274,8 +274,8 @@ impl RetryReason {
     }
 }
 
-/// What a status means at either destination: the one table that tells a verdict of the API from a fault on the way to it.
-/// It is the OpenTelemetry Collector's but for what an operator can set right, which is kept until then.
+/// What a status means at either destination: the one table that tells a verdict of the API from a fault on the way to
+/// it. It is the OpenTelemetry Collector's but for what an operator can set right, which is kept until then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// It is taken.
@@ -313,9 +313,8 @@ impl Class {
 /// Longest text of a destination's that is passed on, in characters.
 const MAX_UPSTREAM_TEXT: usize = 300;
 
-/// What is passed on of a destination's words: one line without these secrets, not too long. Cut last,
-/// or a part of a secret might be left, and cleaned first, or one with a control character in it might
-/// be.
+/// What is passed on of a destination's words: one line without these secrets, not too long. Cut last, or a part of a
+/// secret might be left, and cleaned first, or one with a control character in it might be.
 #[must_use]
 pub fn redact(text: &str, secrets: &[Secret]) -> String {
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
@@ -353,8 +352,8 @@ pub fn retry_after(reply: &Reply, now: Millis) -> Option<u32> {
     seconds_until(http_date(text)?, now)
 }
 
-/// Returns whether an answer is a page and nothing that an API says: of a gateway, or of a site that answers 200 with its
-/// own page to every path that it does not know.
+/// Returns whether an answer is a page and nothing that an API says: of a gateway, or of a site that answers 200 with
+/// its own page to every path that it does not know.
 #[must_use]
 pub fn is_page(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'<')

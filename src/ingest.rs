@@ -162,8 +162,8 @@ fn parse_batch(body: &str, call: &Call) -> Result<ParsedRequest> {
 ///
 /// # Errors
 ///
-/// [`ErrorCode::InvalidWriteKey`], with the words "invalid write key", at which `RudderStack`'s library for Android stops
-/// sending.
+/// [`ErrorCode::InvalidWriteKey`], with the words "invalid write key", at which `RudderStack`'s library for Android
+/// stops sending.
 pub fn authenticate<'k>(key: Option<&'k str>, settings: &Settings) -> Result<&'k str> {
     let message = match key {
         Some(key) if settings.knows(key) => return Ok(key),
@@ -184,7 +184,8 @@ fn text(field: Option<&RawValue>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Returns a moment such as `sentAt`. What is no date counts as absent, since it is the sender's clock and not the event.
+/// Returns a moment such as `sentAt`. What is no date counts as absent, since it is the sender's clock and not the
+/// event.
 fn moment(field: Option<&RawValue>, call: &Call) -> Option<Millis> {
     match Timestamp::read(&Scalar::of_field(field), call.native_date) {
         Timestamp::At(moment) => Some(moment),
@@ -265,8 +266,8 @@ impl<'c> Collector<'c> {
     }
 }
 
-/// Returns name and version of `context.library`, where they are what libraries write: nothing else of an event may stand in
-/// a log line.
+/// Returns name and version of `context.library`, where they are what libraries write: nothing else of an event may
+/// stand in a log line.
 fn library(library: &RawValue) -> Option<String> {
     let part = |name| text(field(library, name)).filter(|text| is_library_part(text));
     match (part("name")?, part("version")) {
@@ -295,8 +296,8 @@ impl ParsedRequest {
         })
     }
 
-    /// Takes over what became of the measurements, in the order of [`Self::measured`]: an event whose measurement was set
-    /// aside is refused. `names` are the destination's.
+    /// Takes over what became of the measurements, in the order of [`Self::measured`]: an event whose measurement was
+    /// set aside is refused. `names` are the destination's.
     ///
     /// # Errors
     ///
@@ -322,8 +323,8 @@ impl ParsedRequest {
 
     /// Returns the answer when everything that can be kept is kept.
     ///
-    /// A batch that could be read is 200 even where nothing of it is accepted: some libraries keep a refused batch at the
-    /// head of their queue for ever.
+    /// A batch that could be read is 200 even where nothing of it is accepted: some libraries keep a refused batch at
+    /// the head of their queue for ever.
     #[must_use]
     pub fn answer(&self) -> Answer {
         match self.events.as_slice() {

@@ -21,8 +21,8 @@
 //!  librato, otlp ── a batch on the wire, its limits, and what an answer means
 //! ```
 //!
-//! Everything outside `edge` is pure: it is handed the time and the bytes, and returns what is to be
-//! done. It compiles and is tested natively, where `edge` does not exist.
+//! Everything outside `edge` is pure: it is handed the time and the bytes, and returns what is to be done. It compiles
+//! and is tested natively, where `edge` does not exist.
 
 #[cfg(target_arch = "wasm32")]
 mod edge;

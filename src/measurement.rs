@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-/// Values of at least this magnitude are refused by Librato: "base-10 exponent above 126" aborts a
-/// whole request (Librato API documentation, `POST /v1/metrics`).
+/// Values of at least this magnitude are refused by Librato: "base-10 exponent above 126" aborts a whole request
+/// (Librato API documentation, `POST /v1/metrics`).
 pub const MAGNITUDE_LIMIT: f64 = 1e127;
 
 /// Whether Librato takes a number.
@@ -15,8 +15,8 @@ pub fn is_in_range(value: f64) -> bool {
 /// Longest name and source that Librato takes, in characters (Librato API documentation, `POST /v1/metrics`).
 pub const MAX_NAME: usize = 255;
 
-/// Turns each UTF-16 code unit outside `A-Z a-z 0-9 . _ -` into `-` and keeps the first [`MAX_NAME`]. Librato would take
-/// `:` as well; the original destination replaced it.
+/// Turns each UTF-16 code unit outside `A-Z a-z 0-9 . _ -` into `-` and keeps the first [`MAX_NAME`]. Librato would
+/// take `:` as well; the original destination replaced it.
 #[must_use]
 pub fn clean_name(text: &str) -> Rc<str> {
     cleaned("", text, b"._-", MAX_NAME)
@@ -28,8 +28,8 @@ pub fn clean_source(text: &str) -> Rc<str> {
     unreserved(cleaned("", text, b".:_-", MAX_NAME))
 }
 
-/// Returns a source as it is, unless it is `all`, which Librato keeps for itself (Librato API documentation,
-/// `POST /v1/metrics`).
+/// Returns a source as it is, unless it is `all`, which Librato keeps for itself (Librato API documentation, `POST
+/// /v1/metrics`).
 #[must_use]
 pub fn unreserved(source: Rc<str>) -> Rc<str> {
     if source.eq_ignore_ascii_case("all") { format!("{source}-").into() } else { source }
@@ -44,8 +44,8 @@ pub fn prefixed(prefix: &str, name: &Rc<str>, length: usize) -> Rc<str> {
     cleaned(prefix, name, b"._-", length)
 }
 
-/// Puts `prefix` before `text` with each UTF-16 code unit of it replaced by `-` that is neither an ASCII letter or digit nor
-/// one of `marks`, and keeps the first `length` characters.
+/// Puts `prefix` before `text` with each UTF-16 code unit of it replaced by `-` that is neither an ASCII letter or
+/// digit nor one of `marks`, and keeps the first `length` characters.
 fn cleaned(prefix: &str, text: &str, marks: &[u8], length: usize) -> Rc<str> {
     let mut cleaned = [b'-'; MAX_NAME];
     let length = length.min(MAX_NAME);
@@ -59,8 +59,8 @@ fn cleaned(prefix: &str, text: &str, marks: &[u8], length: usize) -> Rc<str> {
         if is_kept {
             *slot = byte;
         }
-        // The original worked on JavaScript strings: an emoji is two units and becomes two dashes. What has four bytes in
-        // UTF-8 has two units, and only the first byte of anything is counted.
+        // The original worked on JavaScript strings: an emoji is two units and becomes two dashes. What has four bytes
+        // in UTF-8 has two units, and only the first byte of anything is counted.
         at += match byte {
             0x80..0xc0 => 0,
             0xf0.. => 2,

@@ -16,8 +16,8 @@ use crate::measurement::Measurement;
 pub struct Rollup {
     interval: i64,
     not_before: i64,
-    /// Places of what further samples are added to. Senders choose names; how many there are is bounded by a request or a
-    /// batch of the queue.
+    /// Places of what further samples are added to. Senders choose names; how many there are is bounded by a request or
+    /// a batch of the queue.
     places: FxHashMap<Key, usize>,
     /// The first spelling is the one that is sent.
     measurements: Vec<Measurement>,

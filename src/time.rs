@@ -15,11 +15,11 @@ const DATE_RANGE: f64 = 8.64e15;
 /// Numbers below this are seconds, others milliseconds (npm `new-date`).
 const SECONDS_BELOW: f64 = 31_557_600_000.0;
 
-/// Reads a date as the JavaScript engine's own `Date.parse` does, in UTC: milliseconds, or `None`
-/// where that gives `NaN`.
+/// Reads a date as the JavaScript engine's own `Date.parse` does, in UTC: milliseconds, or `None` where that gives
+/// `NaN`.
 ///
-/// RFC 2822, `5/13/2014` and the like have no specification other than the engine that the original
-/// ran on. The Worker runs on the same one and asks it.
+/// RFC 2822, `5/13/2014` and the like have no specification other than the engine that the original ran on. The Worker
+/// runs on the same one and asks it.
 pub type NativeDate = fn(&str) -> Option<Millis>;
 
 /// A timestamp field.
@@ -34,9 +34,8 @@ pub enum Timestamp {
 }
 
 impl Timestamp {
-    /// Reads a timestamp in any of the forms that the original's date library took
-    /// (`@segment/facade` with `new-date` and `@segment/isodate`), with one repair: a zone after
-    /// `2014-05-13 16:53:20` is honoured.
+    /// Reads a timestamp in any of the forms that the original's date library took (`@segment/facade` with `new-date`
+    /// and `@segment/isodate`), with one repair: a zone after `2014-05-13 16:53:20` is honoured.
     #[must_use]
     pub fn read(value: &Scalar, native: NativeDate) -> Self {
         let moment = match value {
@@ -69,8 +68,8 @@ fn read_text(text: &str, native: NativeDate) -> Option<Millis> {
 /// Returns a date's text as it would be written in ASCII, as far as that says the same.
 ///
 /// A phone that is set to Arabic writes digits in Arabic, engines put a narrow space before `AM` and marks of direction
-/// around everything, ISO 8601 prefers the minus sign to the hyphen, and what stands in parentheses is the zone's name in
-/// the visitor's language.
+/// around everything, ISO 8601 prefers the minus sign to the hyphen, and what stands in parentheses is the zone's name
+/// in the visitor's language.
 fn plain(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);
@@ -126,9 +125,9 @@ fn parse_int(text: &str) -> Option<f64> {
     Some(if text.starts_with('-') { -value } else { value })
 }
 
-/// Reads the ISO 8601 forms of npm `@segment/isodate`: `2014`, `2014-05`, `201405`, `2014-05-13`,
-/// `20140513`, each with an optional time (`T16:53`, ` 16:53:20`, `.5`, `,5`) and zone (`Z`,
-/// `+02:00`, `-05`). Without a zone it is UTC. Months and days beyond the calendar roll over.
+/// Reads the ISO 8601 forms of npm `@segment/isodate`: `2014`, `2014-05`, `201405`, `2014-05-13`, `20140513`, each with
+/// an optional time (`T16:53`, ` 16:53:20`, `.5`, `,5`) and zone (`Z`, `+02:00`, `-05`). Without a zone it is UTC.
+/// Months and days beyond the calendar roll over.
 ///
 /// And two that others make of them: `T4:53:20 PMZ`, where a phone's owner prefers twelve hours, and the zone's name
 /// behind the offset, `[Europe/Paris]` (RFC 9557).

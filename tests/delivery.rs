@@ -1,5 +1,5 @@
-//! Simulated deliveries to a model of Librato: for any answers in any order, every measurement is
-//! delivered, set aside or kept, and counts twice only if an answer was lost.
+//! Simulated deliveries to a model of Librato: for any answers in any order, every measurement is delivered, set aside
+//! or kept, and counts twice only if an answer was lost.
 
 // Tests may panic; the Worker may not.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
@@ -93,8 +93,7 @@ fn in_fair_weather_one_request_carries_three_hundred() {
 
 #[test]
 fn the_offender_is_found_and_the_rest_delivered() {
-    // The most requests: with a name, one refusal, the others, and the search among the suspects;
-    // without, the halving.
+    // The most requests: with a name, one refusal, the others, and the search among the suspects; without, the halving.
     for (wording, most) in
         [(Wording::NamesTheField, 3), (Wording::NamesTheCulprit, 15), (Wording::Vague, 19), (Wording::OnlyACode, 19)]
     {

@@ -1,6 +1,5 @@
-//! Durable delivery, played through: whatever Librato answers, whoever sends again, whatever crashes
-//! in between, each accepted event is delivered or set aside, and counts twice only where an answer
-//! was lost after storing.
+//! Durable delivery, played through: whatever Librato answers, whoever sends again, whatever crashes in between, each
+//! accepted event is delivered or set aside, and counts twice only where an answer was lost after storing.
 
 // A test may fail by a panic; the Worker may not.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]

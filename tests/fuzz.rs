@@ -1,8 +1,7 @@
 //! Fuzz targets: properties that hold for any bytes.
 //!
-//! `cargo test` runs each of them for a second, from the seeds in `tests/fixtures/fuzz`.
-//! `cargo bolero test` runs one for a given time, guided by coverage. Its sanitizer needs
-//! `--rustc-bootstrap` on stable Rust:
+//! `cargo test` runs each of them for a second, from the seeds in `tests/fixtures/fuzz`. `cargo bolero test` runs one
+//! for a given time, guided by coverage. Its sanitizer needs `--rustc-bootstrap` on stable Rust:
 //!
 //! ```sh
 //! cargo install cargo-bolero --version 0.13.5 --locked --no-default-features --features libfuzzer
@@ -43,9 +42,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha1::Sha1;
 
-/// Defines a fuzz target: a test that passes each input of the engine to a function that must not
-/// panic, first as it is, then as edits to one of the target's seeds. An engine without coverage
-/// would hardly get past the first bracket.
+/// Defines a fuzz target: a test that passes each input of the engine to a function that must not panic, first as it
+/// is, then as edits to one of the target's seeds. An engine without coverage would hardly get past the first bracket.
 macro_rules! targets {
     ($($name:ident: $seeds:literal, $judge:ident;)*) => {$(
         #[test]
@@ -106,8 +104,7 @@ impl Seeds {
         Self(files.iter().map(|file| fs::read(file).unwrap()).collect())
     }
 
-    /// Edits a seed: the first byte chooses it, the second is the number of edits, and each edit is four
-    /// further bytes.
+    /// Edits a seed: the first byte chooses it, the second is the number of edits, and each edit is four further bytes.
     fn edited(&self, input: &[u8]) -> Vec<u8> {
         let (choice, edits) = input.split_at(input.len().min(2));
         let [seed, count] = [0, 1].map(|n| choice.get(n).copied().map_or(0, usize::from));
@@ -168,8 +165,8 @@ fn is_name(text: &str, also: &[u8]) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b) || also.contains(&b))
 }
 
-/// Parses a text with another reader of JSON. Texts with a private key of `serde_json` are left out, as
-/// `Value` gives it a meaning.
+/// Parses a text with another reader of JSON. Texts with a private key of `serde_json` are left out, as `Value` gives
+/// it a meaning.
 fn other_reader(text: &str) -> Option<Value> {
     let is_literal = !text.contains("$serde_json::private");
     serde_json::from_str(text).ok().filter(|_| is_literal && !is_too_deep(text.as_bytes()))
@@ -297,8 +294,8 @@ fn timestamp(input: &[u8]) {
     }
 }
 
-/// Checks that an event in a query arrives as it was sent, in any encoding, and that a callback is the
-/// name of a function.
+/// Checks that an event in a query arrives as it was sent, in any encoding, and that a callback is the name of a
+/// function.
 fn pixel_query(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(event) = pixel::event(text) {
@@ -337,8 +334,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |all, byte| all + &format!("{byte:02x}"))
 }
 
-/// Checks that a signature is valid for the signed bytes, or for the first element of an array, and
-/// for nothing else. The input is a secret, a line break and a body.
+/// Checks that a signature is valid for the signed bytes, or for the first element of an array, and for nothing else.
+/// The input is a secret, a line break and a body.
 fn signature(input: &[u8]) {
     let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let secret = String::from_utf8_lossy(&input[..line]);
@@ -387,8 +384,8 @@ fn basic(input: &[u8]) {
     }
 }
 
-/// Checks for any answer of Librato that it is judged, that no credential leaks, and that the delivery
-/// ends. The input is a status, `Retry-After` and a rate limit, a line each, and a body.
+/// Checks for any answer of Librato that it is judged, that no credential leaks, and that the delivery ends. The input
+/// is a status, `Retry-After` and a rate limit, a line each, and a body.
 fn answer_of_librato(input: &[u8]) {
     let mut lines = input.splitn(4, |byte| *byte == b'\n');
     let mut line = || String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();

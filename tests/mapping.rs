@@ -1,5 +1,5 @@
-//! Tests of every rule of the mapping, by its table in `tests/fixtures/mapping`, and of the
-//! recordings of the original destination in `tests/fixtures/original.jsonl`.
+//! Tests of every rule of the mapping, by its table in `tests/fixtures/mapping`, and of the recordings of the original
+//! destination in `tests/fixtures/original.jsonl`.
 
 // Tests may panic; the Worker may not.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]

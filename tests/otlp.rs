@@ -1,5 +1,5 @@
-//! OTLP as a destination: what measurements become on the wire, what its answers mean, and that each
-//! series has one writer at a second.
+//! OTLP as a destination: what measurements become on the wire, what its answers mean, and that each series has one
+//! writer at a second.
 
 // A test may fail by a panic; the Worker may not.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
@@ -677,8 +677,8 @@ impl Store {
             Weather::Fair | Weather::StoredAndLost => {}
         }
         let (resource, points) = read(body);
-        // What it takes of a request depends on the request alone. A refusal after a lost answer would
-        // set aside what is stored.
+        // What it takes of a request depends on the request alone. A refusal after a lost answer would set aside what
+        // is stored.
         if points.len() > 12 {
             return answered(413);
         }

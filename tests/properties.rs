@@ -59,8 +59,8 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Generates an event that is likely to be measured: it has the required fields, and now and then
-/// anything in their place.
+/// Generates an event that is likely to be measured: it has the required fields, and now and then anything in their
+/// place.
 fn nearly_event() -> impl Strategy<Value = Value> {
     let or_any = |usual: BoxedStrategy<Value>| prop_oneof![6 => usual, 1 => any_json()];
     let text = || "\\PC{1,300}".prop_map(Value::from).boxed();

@@ -163,9 +163,8 @@ fn page(query: Vec<(String, String)>) -> Result<Page, Errors> {
     if errors.is_empty() { Ok(page) } else { Err(errors) }
 }
 
-/// Reads the parameters that select measurements (Librato API docs, "Time Intervals"); `None`
-/// without any. Summaries over sources or over time are not implemented, and refused rather than
-/// ignored.
+/// Reads the parameters that select measurements (Librato API docs, "Time Intervals"); `None` without any. Summaries
+/// over sources or over time are not implemented, and refused rather than ignored.
 fn interval(query: Vec<(String, String)>) -> Result<Option<Interval>, Errors> {
     let mut interval = Interval { resolution: 1, ..Interval::default() };
     let mut errors = Errors::default();

@@ -1,7 +1,7 @@
 //! Rate-limit headers, which every answer has.
 //!
-//! Librato's limits were soft and per account. This counts as the service did but never refuses a
-//! request: to test that, a [fault](crate::fault) is injected.
+//! Librato's limits were soft and per account. This counts as the service did but never refuses a request: to test
+//! that, a [fault](crate::fault) is injected.
 
 use crate::store::Stored;
 

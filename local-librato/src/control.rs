@@ -1,5 +1,4 @@
-//! Routes that Librato did not have: the live page, and under `/local` the state and the controls
-//! for it and for tests.
+//! Routes that Librato did not have: the live page, and under `/local` the state and the controls for it and for tests.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -109,8 +109,8 @@ impl Fault {
         self.delay_ms.map_or(default, |ms| Duration::from_millis(ms.into())).min(MAX_DELAY)
     }
 
-    /// Returns the answer that replaces the regular one; `None` for an effect that gives the
-    /// regular one, or none at all.
+    /// Returns the answer that replaces the regular one; `None` for an effect that gives the regular one, or none at
+    /// all.
     #[must_use]
     pub fn reply(&self, now: i64) -> Option<Reply> {
         let limited = |status| {

@@ -152,8 +152,8 @@ impl Journal {
         entry
     }
 
-    /// Returns the newest `limit` requests after sequence number `after`, oldest first, and the
-    /// number of the latest request of all.
+    /// Returns the newest `limit` requests after sequence number `after`, oldest first, and the number of the latest
+    /// request of all.
     #[must_use]
     pub fn after(&self, after: u64, limit: usize) -> (Vec<Arc<Entry>>, u64) {
         let older = self.entries.partition_point(|entry| entry.seq <= after);

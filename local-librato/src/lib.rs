@@ -1,8 +1,8 @@
-//! A strict, local mock of Librato's metrics API, in memory, with fault injection and a live page.
-//! The service itself can no longer be called.
+//! A strict, local mock of Librato's metrics API, in memory, with fault injection and a live page. The service itself
+//! can no longer be called.
 //!
-//! [`validate`] and [`tagged`] hold the rules for submitted measurements, [`store`] keeps them,
-//! [`fault`] injects failures. Those are pure; [`api`] and [`control`] put them on HTTP.
+//! [`validate`] and [`tagged`] hold the rules for submitted measurements, [`store`] keeps them, [`fault`] injects
+//! failures. Those are pure; [`api`] and [`control`] put them on HTTP.
 //!
 //! Comments name the source of each rule by these words:
 //!

@@ -75,8 +75,8 @@ async fn signalled() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// Waits for the end of standard input. A separate thread reads it, since the runtime waits for its
-/// own threads before it ends.
+/// Waits for the end of standard input. A separate thread reads it, since the runtime waits for its own threads before
+/// it ends.
 async fn stdin_closed() {
     let (sender, closed) = oneshot::channel();
     std::thread::spawn(move || {

@@ -47,8 +47,8 @@ impl Sample {
         Self { count: 1, sum: value, min: Some(value), max: Some(value), sum_squares: Some(value * value) }
     }
 
-    /// Merges two samples. A minimum or maximum that one of them lacks is taken from the other; a
-    /// sum of squares that one of them lacks is dropped, because it cannot be estimated.
+    /// Merges two samples. A minimum or maximum that one of them lacks is taken from the other; a sum of squares that
+    /// one of them lacks is dropped, because it cannot be estimated.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         Self {

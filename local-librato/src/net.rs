@@ -105,8 +105,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Fails once the connection is to be reset. The server then drops it, and with a linger time
-    /// of zero the system sends a reset in place of an orderly end.
+    /// Fails once the connection is to be reset. The server then drops it, and with a linger time of zero the system
+    /// sends a reset in place of an orderly end.
     fn check(&self) -> io::Result<()> {
         if self.reset.0.load(Ordering::Acquire) {
             self.stream.set_zero_linger()?;

@@ -90,8 +90,8 @@ impl Refusal {
         }
     }
 
-    /// Returns the body of the answer (Librato API docs, "Response Codes & Errors"; the texts are
-    /// those that users of the service quoted).
+    /// Returns the body of the answer (Librato API docs, "Response Codes & Errors"; the texts are those that users of
+    /// the service quoted).
     #[must_use]
     pub fn body(&self, now: i64) -> Value {
         match self {

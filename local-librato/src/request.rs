@@ -30,8 +30,8 @@ pub(crate) fn authenticate(app: &App, headers: &HeaderMap) -> Result<(), Reply> 
     if given.as_deref() == Some(expected.as_bytes()) { Ok(()) } else { Err(Reply::unauthorized()) }
 }
 
-/// Requires JSON as the content type, with any parameters. The service also took forms, and a
-/// missing header for one; this server does not read forms.
+/// Requires JSON as the content type, with any parameters. The service also took forms, and a missing header for one;
+/// this server does not read forms.
 pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), Reply> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();

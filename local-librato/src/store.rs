@@ -45,8 +45,8 @@ struct Metric {
 #[derive(Debug)]
 struct Stream {
     source: String,
-    /// By second. With service-side aggregation the samples of one second are merged here, and
-    /// those of one period when they are read, so that late samples count too.
+    /// By second. With service-side aggregation the samples of one second are merged here, and those of one period when
+    /// they are read, so that late samples count too.
     points: BTreeMap<i64, Sample>,
     totals: Totals,
 }
@@ -80,8 +80,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Every measurement that cannot be stored: because its metric is of the other type (even if
-    /// only an earlier member of the batch would create it), or because the store is full.
+    /// Every measurement that cannot be stored: because its metric is of the other type (even if only an earlier member
+    /// of the batch would create it), or because the store is full.
     pub fn submit(
         &mut self,
         batch: Vec<Measurement>,
@@ -169,8 +169,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the metric is of another type than `kind`, when it does not exist and there is no
-    /// `kind`, and when it would aggregate over an invalid period.
+    /// When the metric is of another type than `kind`, when it does not exist and there is no `kind`, and when it would
+    /// aggregate over an invalid period.
     pub fn put(
         &mut self,
         name: &str,
@@ -234,8 +234,8 @@ impl Store {
         })
     }
 
-    /// Returns a metric, with its measurements if an `interval` is given (Librato API docs,
-    /// "Retrieve Metric by Name" and "Time Intervals").
+    /// Returns a metric, with its measurements if an `interval` is given (Librato API docs, "Retrieve Metric by Name"
+    /// and "Time Intervals").
     #[must_use]
     pub fn read(&self, name: &str, interval: Option<&Interval>) -> Option<Value> {
         let metric = self.metrics.get(&name.to_ascii_lowercase())?;
@@ -462,8 +462,8 @@ impl Stream {
         }
     }
 
-    /// Adds a sample. Returns whether its second is new. Without aggregation a later sample
-    /// replaces an earlier one of the same second.
+    /// Adds a sample. Returns whether its second is new. Without aggregation a later sample replaces an earlier one of
+    /// the same second.
     fn add(&mut self, time: i64, sample: Sample, aggregates: bool) -> bool {
         self.totals.add(time, &sample);
         let before = self.points.get(&time);

@@ -49,8 +49,8 @@ impl Api {
     }
 }
 
-/// Validates, stores and logs a submission. Returns the delay of the answer, and the answer; `None`
-/// if the connection is to be reset.
+/// Validates, stores and logs a submission. Returns the delay of the answer, and the answer; `None` if the connection
+/// is to be reset.
 pub(crate) fn answer(api: Api, app: &App, headers: &HeaderMap, received: &Received) -> (Duration, Option<Reply>) {
     let now = now();
     let batch = authenticate(app, headers)
@@ -141,9 +141,9 @@ impl JudgedBatch {
     }
 }
 
-/// Stores all members, or none if one is invalid: the service "drops whole payloads", as Librato's
-/// own `StatsD` backend put it. The answer has the errors of the first invalid member; conflicts of
-/// types, which only the store finds, are all named.
+/// Stores all members, or none if one is invalid: the service "drops whole payloads", as Librato's own `StatsD` backend
+/// put it. The answer has the errors of the first invalid member; conflicts of types, which only the store finds, are
+/// all named.
 fn store_all(state: &mut State, batch: Batch, now: i64, user_agent: Option<&str>) -> (Reply, Vec<Member>) {
     let mut judged = JudgedBatch::new(batch.members);
     let of_request = Some(batch.errors).filter(|errors| !errors.is_empty());
@@ -173,9 +173,9 @@ fn store_all(state: &mut State, batch: Batch, now: i64, user_agent: Option<&str>
     (reply, members)
 }
 
-/// Stores every valid measurement, and names the others. Librato's developers announced it so, and
-/// its Java client takes a success with `errors` for a partial one. Only a number that is too large
-/// aborts the request (Librato API docs, "Float Restrictions"). The form of the body is assumed.
+/// Stores every valid measurement, and names the others. Librato's developers announced it so, and its Java client
+/// takes a success with `errors` for a partial one. Only a number that is too large aborts the request (Librato API
+/// docs, "Float Restrictions"). The form of the body is assumed.
 fn store_each(state: &mut State, batch: Batch, now: i64, user_agent: Option<&str>) -> (Reply, Vec<Member>) {
     let mut judged = JudgedBatch::new(batch.members);
     let too_large = |errors: &&Errors| errors.iter().any(|(_, text)| text == validate::TOO_LARGE);

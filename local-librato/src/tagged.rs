@@ -107,8 +107,8 @@ fn is_made_of(text: &str, longest: usize, others: &[u8]) -> bool {
     (1..=longest).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b))
 }
 
-/// Returns the name of a stream: the value of its tag `source`, as in the source-based API, and
-/// after it all other tags.
+/// Returns the name of a stream: the value of its tag `source`, as in the source-based API, and after it all other
+/// tags.
 fn stream_of(mut tags: BTreeMap<String, String>) -> String {
     let source = tags.remove(SOURCE);
     let others = tags.into_iter().map(|(name, value)| format!("{name}={value}"));

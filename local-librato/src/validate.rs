@@ -1,7 +1,7 @@
 //! Validation of `POST /v1/metrics`, the source-based API.
 //!
-//! Where the service was lenient or its behaviour is not known, this is strict: what passes here
-//! would have passed there.
+//! Where the service was lenient or its behaviour is not known, this is strict: what passes here would have passed
+//! there.
 
 use std::ops::RangeInclusive;
 
@@ -68,10 +68,9 @@ impl From<TopLevel> for Value {
 
 /// Validates the body of a `POST /v1/metrics`.
 ///
-/// The forms are those of the Librato API docs, "Submit Metrics": `gauges` and `counters` as an
-/// array, as an object hashed by metric name, or as an object with throw-away keys whose members
-/// carry a `name`; `measure_time` and `source` (and, as Librato's own Java client sends them, `period`
-/// and `attributes`) at the top level as defaults.
+/// The forms are those of the Librato API docs, "Submit Metrics": `gauges` and `counters` as an array, as an object
+/// hashed by metric name, or as an object with throw-away keys whose members carry a `name`; `measure_time` and
+/// `source` (and, as Librato's own Java client sends them, `period` and `attributes`) at the top level as defaults.
 ///
 /// # Errors
 ///
@@ -128,8 +127,7 @@ pub(crate) const NOT_A_HASH: &str = "is not a hash";
 const REQUIRED: &str = "is required";
 const NOT_POSITIVE: &str = "must be positive";
 
-/// Validates one gauge or counter (Librato API docs, "Measurement Parameters" and "Gauge Specific
-/// Parameters").
+/// Validates one gauge or counter (Librato API docs, "Measurement Parameters" and "Gauge Specific Parameters").
 fn metric(kind: Kind, key: Option<&str>, member: Value, defaults: &Map<String, Value>, now: i64) -> Member {
     let Value::Object(fields) = member else {
         return Member::not_a_hash();
@@ -214,8 +212,8 @@ pub fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b".:-_".contains(&b))
 }
 
-/// Validates a number (Librato API docs, "Measurement Restrictions"): a base-10 exponent above 126
-/// is refused, one below -130 makes the number zero.
+/// Validates a number (Librato API docs, "Measurement Restrictions"): a base-10 exponent above 126 is refused, one
+/// below -130 makes the number zero.
 fn number(value: &Value) -> Result<f64, &'static str> {
     let number = value.as_f64().ok_or(NOT_A_NUMBER)?;
     match number.abs() {
@@ -309,8 +307,8 @@ impl Fields {
         }
     }
 
-    /// Reads a time in whole epoch seconds. The error of one that is too old has the service's own
-    /// words, that of one too far ahead assumed ones.
+    /// Reads a time in whole epoch seconds. The error of one that is too old has the service's own words, that of one
+    /// too far ahead assumed ones.
     pub(crate) fn time(&mut self, field: &str, now: i64) -> Option<i64> {
         self.read(field, |value| {
             match value.as_i64() {
@@ -374,8 +372,8 @@ impl Fields {
         })
     }
 
-    /// Reads the properties of a metric, which any measurement may carry (Librato API docs, "Update
-    /// Metric by Name" and "Metric Attributes").
+    /// Reads the properties of a metric, which any measurement may carry (Librato API docs, "Update Metric by Name" and
+    /// "Metric Attributes").
     pub(crate) fn properties(&mut self, kind: Kind) -> Properties {
         let mut properties = Properties {
             display_name: self.read("display_name", text).flatten(),

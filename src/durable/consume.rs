@@ -1,7 +1,7 @@
 //! One batch of the queue: what is delivered of it, and what becomes of each message.
 //!
-//! A sequence of steps that the platform layer carries out in between: read, claim, deliver, set
-//! aside, tell the ledger, decide.
+//! A sequence of steps that the platform layer carries out in between: read, claim, deliver, set aside, tell the
+//! ledger, decide.
 
 use std::collections::HashMap;
 
@@ -47,8 +47,7 @@ enum State {
     Settled,
     /// Done now: delivered, or set aside.
     Done,
-    /// The same event as another of this batch, which a copy of its message brought: whatever becomes
-    /// of that one.
+    /// The same event as another of this batch, which a copy of its message brought: whatever becomes of that one.
     Same(usize),
     /// In the letter of this place, unless that cannot be sent.
     InLetter(usize),
@@ -98,8 +97,8 @@ pub struct Consumption {
 }
 
 impl Consumption {
-    /// Reads the messages; `None` is one whose body cannot even be written as text. What cannot be read is set aside: it
-    /// would not be readable the next time.
+    /// Reads the messages; `None` is one whose body cannot even be written as text. What cannot be read is set aside:
+    /// it would not be readable the next time.
     #[must_use]
     pub fn read(messages: &[Option<String>], now: Millis) -> Self {
         let mut consumption = Self {
@@ -219,8 +218,8 @@ impl Consumption {
         &self.gauges
     }
 
-    /// How many of the measurements are not sealed: those for which a writer is wanted, where the
-    /// destination knows points.
+    /// How many of the measurements are not sealed: those for which a writer is wanted, where the destination knows
+    /// points.
     fn unsealed(&self) -> usize {
         self.partitions.first().map_or(0, |partition| partition.members)
     }
@@ -257,8 +256,8 @@ impl Consumption {
         (&self.gauges, &self.partitions)
     }
 
-    /// Takes which measurements failed together, after [`Self::delivered`], and tells what is to be
-    /// stored in their place. What was sealed before comes again by itself.
+    /// Takes which measurements failed together, after [`Self::delivered`], and tells what is to be stored in their
+    /// place. What was sealed before comes again by itself.
     pub fn seal(
         &self,
         failed: &[Vec<usize>],
@@ -301,8 +300,8 @@ impl Consumption {
         }
     }
 
-    /// Takes what became of the measurements, in the order of [`Self::plan`], and tells what is to be
-    /// sent to the dead-letter queue.
+    /// Takes what became of the measurements, in the order of [`Self::plan`], and tells what is to be sent to the
+    /// dead-letter queue.
     pub fn delivered(&mut self, outcomes: &[Outcome]) -> &[DeadLetter] {
         let writers = self.partitions.iter().flat_map(|partition| {
             let writer = Some(partition.writer).filter(|_| self.deduplicates_points);
@@ -357,8 +356,8 @@ impl Consumption {
         done
     }
 
-    /// What becomes of each message. `attempts` tells how often each has been delivered, this time
-    /// included; `random` gives a number below its argument.
+    /// What becomes of each message. `attempts` tells how often each has been delivered, this time included; `random`
+    /// gives a number below its argument.
     pub fn decide(&self, attempts: &[u32], random: &mut dyn FnMut(u32) -> u32) -> Vec<Decision> {
         let mut kept: Vec<Option<Option<u32>>> = vec![None; self.messages];
         for item in &self.items {

@@ -1,9 +1,8 @@
 //! What is set aside, with the reason, so that an operator can look at it and send it again.
 //!
-//! A queue delivers at least once, and a consumer that dies may write a letter twice. So each letter
-//! has an identity, under which it is kept once: that of the events that it is about, which two
-//! letters of equal content do not share. What has none of its own is told by its bytes: a message
-//! that the platform has moved has a random token in it.
+//! A queue delivers at least once, and a consumer that dies may write a letter twice. So each letter has an identity,
+//! under which it is kept once: that of the events that it is about, which two letters of equal content do not share.
+//! What has none of its own is told by its bytes: a message that the platform has moved has a random token in it.
 
 use serde::{Deserialize, Serialize};
 
@@ -125,8 +124,8 @@ impl DeadLetter {
         }
     }
 
-    /// Reads what came into the dead-letter queue: a letter, or a whole message without one, because the
-    /// platform moved it there or because it left no room for more. It always has an identity.
+    /// Reads what came into the dead-letter queue: a letter, or a whole message without one, because the platform moved
+    /// it there or because it left no room for more. It always has an identity.
     #[must_use]
     pub fn read(message: &str, now: Millis) -> Self {
         match serde_json::from_str::<Self>(message) {

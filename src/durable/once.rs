@@ -1,13 +1,12 @@
 //! Which parcel an event belongs to, so that it counts once however often it is sent.
 //!
-//! The ledger lives in a Durable Object: one thread, so that two consumers that ask at the same time
-//! get different answers, and storage that survives the isolate. It is kept in memory and written as
-//! a log of records, one row for each question: a row is what storage is paid by, and a question is
-//! about all events of up to a hundred messages.
+//! The ledger lives in a Durable Object: one thread, so that two consumers that ask at the same time get different
+//! answers, and storage that survives the isolate. It is kept in memory and written as a log of records, one row for
+//! each question: a row is what storage is paid by, and a question is about all events of up to a hundred messages.
 //!
-//! Both are bounded, whatever the rate. In memory the oldest events are forgotten first, those that
-//! are done before those that wait. The log is written anew, with what is remembered and nothing
-//! else, when it has grown to more than twice that.
+//! Both are bounded, whatever the rate. In memory the oldest events are forgotten first, those that are done before
+//! those that wait. The log is written anew, with what is remembered and nothing else, when it has grown to more than
+//! twice that.
 //!
 //! If the ledger is unavailable nothing is lost: unclaimed events stay in the queue.
 
@@ -22,22 +21,21 @@ use writers::Writers;
 use super::parcel::EventId;
 use crate::measurement::Measurement;
 
-/// How long an event is remembered after it was claimed or done, in hours. Segment promises 24; the
-/// hour in which that was counts whole.
+/// How long an event is remembered after it was claimed or done, in hours. Segment promises 24; the hour in which that
+/// was counts whole.
 pub const HOURS: u32 = 25;
 
-/// How long the numbers of a second are remembered, in hours. No destination that wants numbers takes
-/// points that are older ([`crate::otlp::WINDOW`]).
+/// How long the numbers of a second are remembered, in hours. No destination that wants numbers takes points that are
+/// older ([`crate::otlp::WINDOW`]).
 const WRITER_HOURS: u32 = 3;
 
 /// Most events that one ledger remembers.
 ///
 /// An object has 128 MB, which it may share with others of its class
-/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>). An event takes 40 bytes of
-/// WebAssembly's memory (a hash, 12 of its identity, 24 of `memory`'s) and 5 of the hash table. The
-/// table has room for 7/8 of 2^19 = 458,752 entries, so this many are 18 MB of entries and at most 5 MB
-/// of hashes; while it grows to that, half as much again. The rest is a question of a megabyte and its
-/// answer, and four megabytes of `writers`: less than 45 MB in all.
+/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>). An event takes 40 bytes of WebAssembly's
+/// memory (a hash, 12 of its identity, 24 of `memory`'s) and 5 of the hash table. The table has room for 7/8 of 2^19 =
+/// 458,752 entries, so this many are 18 MB of entries and at most 5 MB of hashes; while it grows to that, half as much
+/// again. The rest is a question of a megabyte and its answer, and four megabytes of `writers`: less than 45 MB in all.
 pub const MAX_EVENTS: usize = 450_000;
 
 /// Most events in one question or record, which is one row: rows hold two megabytes
@@ -110,8 +108,8 @@ impl Ledger {
         Self { memory, writers: Writers::default(), hour: 0, logged: 0 }
     }
 
-    /// Answers a question. The second part is what is to be logged, so that [`Self::replay`] brings the
-    /// ledger back to where it is; `None` when nothing has changed.
+    /// Answers a question. The second part is what is to be logged, so that [`Self::replay`] brings the ledger back to
+    /// where it is; `None` when nothing has changed.
     pub fn ask(&mut self, question: &Question, hour: u32) -> (Answer, Option<Record>) {
         self.forget(hour);
         let (answer, record) = match question {
@@ -147,8 +145,8 @@ impl Ledger {
         (answer, record)
     }
 
-    /// Takes a logged record back in. The latest holds, since only what was news has been logged: what
-    /// was said before may have been forgotten in between, to make room for events that are gone.
+    /// Takes a logged record back in. The latest holds, since only what was news has been logged: what was said before
+    /// may have been forgotten in between, to make room for events that are gone.
     pub fn replay(&mut self, record: &Record, hour: u32) {
         self.forget(hour);
         self.logged += weight(record);
@@ -168,8 +166,8 @@ impl Ledger {
         }
     }
 
-    /// Forgets what is older than a day. Where that has changed, returns the first hour that is still
-    /// remembered: the log before it can go.
+    /// Forgets what is older than a day. Where that has changed, returns the first hour that is still remembered: the
+    /// log before it can go.
     pub fn forget(&mut self, now: u32) -> Option<u32> {
         if now <= self.hour {
             return None;
@@ -181,8 +179,7 @@ impl Ledger {
         Some(first)
     }
 
-    /// Returns whether the log is so much longer than what is remembered that [`Self::records`] should
-    /// take its place.
+    /// Returns whether the log is so much longer than what is remembered that [`Self::records`] should take its place.
     #[must_use]
     pub fn is_log_long(&self) -> bool {
         self.logged > 2 * self.bytes() + SHORT_LOG
@@ -382,8 +379,8 @@ mod tests {
                         None
                     }
                     1 => {
-                        // The object is evicted and comes back from its log. It may remember more: what was
-                        // forgotten to make room for events whose hour has gone since.
+                        // The object is evicted and comes back from its log. It may remember more: what was forgotten
+                        // to make room for events whose hour has gone since.
                         ledger = replayed(&log, max_events);
                         ledger.forget(now);
                         let again = table_of(&ledger, max_events);

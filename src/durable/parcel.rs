@@ -1,7 +1,7 @@
 //! What goes through the queue: the measurements of one request, compact.
 //!
-//! A message costs by its number and not by its size, so one request is one message wherever the
-//! platform's limit allows, and names and sources stand in it once.
+//! A message costs by its number and not by its size, so one request is one message wherever the platform's limit
+//! allows, and names and sources stand in it once.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -22,8 +22,7 @@ const VERSION: u32 = 1;
 /// Longest message, in bytes: the platform takes 128,000 with about 100 of its own.
 pub const MAX_BYTES: usize = 127_000;
 
-/// Who claims an event: the parcel that brought it. Two parcels never share one, but for a copy of
-/// the same parcel.
+/// Who claims an event: the parcel that brought it. Two parcels never share one, but for a copy of the same parcel.
 pub type Owner = u64;
 
 /// An event's identity: of its write key and `messageId`, or of its place in its parcel.
@@ -31,8 +30,8 @@ pub type Owner = u64;
 pub struct EventId(pub [u8; 12]);
 
 impl EventId {
-    /// The identity of an event that its client names. Ninety-six bits of a cryptographic digest:
-    /// nobody can make an event that is taken for another's.
+    /// The identity of an event that its client names. Ninety-six bits of a cryptographic digest: nobody can make an
+    /// event that is taken for another's.
     #[must_use]
     pub fn named(write_key: &str, message_id: &str) -> Self {
         Self::of(&[write_key.as_bytes(), b"\0", message_id.as_bytes()])
@@ -110,8 +109,8 @@ struct Message {
     m: Vec<Row>,
 }
 
-/// A measurement: places of name and source, seconds from the receipt, values, and the event's identity where its client
-/// gave one.
+/// A measurement: places of name and source, seconds from the receipt, values, and the event's identity where its
+/// client gave one.
 #[derive(Serialize, Deserialize)]
 struct Row(usize, usize, i64, Values, Option<String>);
 
@@ -149,8 +148,7 @@ impl Values {
 pub type Packed<'m> = (&'m Measurement, Option<EventId>);
 
 impl Parcel {
-    /// Packs measurements into as few messages as the platform's limit allows. `new_owner` gives a new
-    /// owner for each.
+    /// Packs measurements into as few messages as the platform's limit allows. `new_owner` gives a new owner for each.
     pub fn pack(measured: &[Packed], received_at: i64, new_owner: &mut dyn FnMut() -> Owner) -> Vec<String> {
         Self::pack_as(None, measured, received_at, new_owner)
     }

@@ -1,7 +1,7 @@
 //! How dead letters are packed to be sent again.
 //!
-//! Each letter becomes an event whose identity is the letter's, so that it counts once however often
-//! its replay is asked for.
+//! Each letter becomes an event whose identity is the letter's, so that it counts once however often its replay is
+//! asked for.
 
 use std::collections::HashSet;
 
@@ -32,10 +32,9 @@ impl Replay {
     /// Packs letters with their numbers. `at` is the second at which they are to count, if not at their own;
     /// `received_at` is the present one. `new_owner` gives a new owner for each message.
     ///
-    /// A measurement that was sent under a writer is sent again under it, since the destination may have
-    /// stored it: then it is the same point. At another second it is another point, and has no writer
-    /// yet; nor has what would be the second point of its writer with the same metric, source and
-    /// second, of which only one would be kept.
+    /// A measurement that was sent under a writer is sent again under it, since the destination may have stored it:
+    /// then it is the same point. At another second it is another point, and has no writer yet; nor has what would be
+    /// the second point of its writer with the same metric, source and second, of which only one would be kept.
     pub fn pack(
         letters: &[(u32, DeadLetter)],
         at: Option<i64>,
@@ -83,9 +82,8 @@ fn event_of(number: u32, letter: &DeadLetter) -> EventId {
     }
 }
 
-/// Marks a message that is sent again as it was, in place of an earlier mark: its events are the same, but
-/// the message is another. Should the platform move it once more, its letter must not be taken for the one
-/// that was just sent.
+/// Marks a message that is sent again as it was, in place of an earlier mark: its events are the same, but the message
+/// is another. Should the platform move it once more, its letter must not be taken for the one that was just sent.
 fn marked(original: &str, number: u32) -> String {
     let unmarked = original.strip_prefix(MARK).and_then(|rest| rest.split_once(',')).map(|(_, rest)| rest);
     let Some(fields) = unmarked.or_else(|| original.trim_start().strip_prefix('{')) else {

@@ -26,8 +26,8 @@ pub(super) async fn sleep(time: Millis) {
     Delay::from(Duration::from_millis(u64::try_from(time).unwrap_or_default())).await;
 }
 
-/// Returns a number of 53 random bits. The bits of the `f64` itself will not do: its last ones are the
-/// same for every number that the engine draws.
+/// Returns a number of 53 random bits. The bits of the `f64` itself will not do: its last ones are the same for every
+/// number that the engine draws.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 pub(super) fn random() -> u64 {
     const TWO_TO_53: f64 = 9_007_199_254_740_992.0;

@@ -1,9 +1,8 @@
 //! The consumer of both queues.
 //!
-//! It gets batches of what was stored and settles each message by itself. A handler that failed would
-//! bring back even what was acknowledged, so it never does: `#[event(queue)]` panics at an `Err`, and
-//! `worker::MessageBatch::messages` fails for all messages where one cannot be read. Nor does
-//! `worker::Message` tell the number of attempts
+//! It gets batches of what was stored and settles each message by itself. A handler that failed would bring back even
+//! what was acknowledged, so it never does: `#[event(queue)]` panics at an `Err`, and `worker::MessageBatch::messages`
+//! fails for all messages where one cannot be read. Nor does `worker::Message` tell the number of attempts
 //! (<https://github.com/cloudflare/workers-rs/issues/1057>). Hence types of our own.
 
 use futures_util::future::join_all;
@@ -69,8 +68,8 @@ impl Message {
         _ = self.ack();
     }
 
-    /// Has it come again after so many seconds. What is neither acknowledged nor retried is settled as
-    /// the platform sees fit.
+    /// Has it come again after so many seconds. What is neither acknowledged nor retried is settled as the platform
+    /// sees fit.
     fn again_after(&self, seconds: u32) {
         let options = Object::new();
         // Setting a property of a plain object does not fail.

@@ -1,8 +1,8 @@
 //! Settings and bindings: what `wrangler.toml` and the secrets give the Worker.
 //!
-//! Not by the getters of `worker::Env`: those compare the name of the binding's JavaScript class and
-//! fail where it differs, as it does for a service binding in a queue's place. `queue("…").ok()` would
-//! then make delivery direct without a word, and `var("…")` cannot tell a number from nothing.
+//! Not by the getters of `worker::Env`: those compare the name of the binding's JavaScript class and fail where it
+//! differs, as it does for a service binding in a queue's place. `queue("…").ok()` would then make delivery direct
+//! without a word, and `var("…")` cannot tell a number from nothing.
 
 use std::cell::OnceCell;
 
@@ -78,8 +78,8 @@ impl Platform {
     }
 }
 
-/// Settings and what follows from them, read once an isolate: they do not change while it lives, and
-/// reading them for each request costs more than the request.
+/// Settings and what follows from them, read once an isolate: they do not change while it lives, and reading them for
+/// each request costs more than the request.
 struct Account {
     settings: Settings,
     /// How the destination is reached, when the settings name one.

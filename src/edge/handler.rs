@@ -138,8 +138,8 @@ impl RequestHandler<'_> {
                 self.take(Kind::Batch, &text).await
             }
             Route::Webhook => self.webhook().await,
-            // Counters of the library about itself: taken, so that it stops asking, and dropped. It
-            // sends them without a key; a wrong one is refused as anywhere.
+            // Counters of the library about itself: taken, so that it stops asking, and dropped. It sends them without
+            // a key; a wrong one is refused as anywhere.
             Route::LibraryMetrics => {
                 let key = self.header_key().or_else(|| self.query_key());
                 if let Some(key) = key {
@@ -293,8 +293,7 @@ impl RequestHandler<'_> {
         intake.settle(&outcomes.collect::<Vec<_>>(), upstream.destination.names())
     }
 
-    /// Whose the measurements of this request are. The client is waiting: where no number comes soon,
-    /// one is drawn.
+    /// Whose the measurements of this request are. The client is waiting: where no number comes soon, one is drawn.
     async fn writer(&self, destination: &dyn Destination, gauges: &[Measurement]) -> WriterId {
         if !destination.deduplicates_points() {
             return WriterId::NONE;

@@ -1,8 +1,8 @@
 //! `GET /health?deep=1`: what only others can tell about the Worker's state.
 //!
-//! A write key stands in web pages, so whoever reads one there can ask. What that costs others is
-//! bounded: one look in ten seconds by each isolate, and a few objects. Whoever names the operator's
-//! token is told everything, anew each time.
+//! A write key stands in web pages, so whoever reads one there can ask. What that costs others is bounded: one look in
+//! ten seconds by each isolate, and a few objects. Whoever names the operator's token is told everything, anew each
+//! time.
 
 use std::cell::RefCell;
 

@@ -1,10 +1,10 @@
 //! Requests in, answers out, by the types of `web_sys`.
 //!
-//! `worker::Request` and `worker::Response` are dear: with them and `worker::Fetch` a request cost 1.73
-//! times what the JavaScript of `bench/peer` does, with the platform's own types 1.13 to 1.26 (CPU of
-//! workerd, one event, direct delivery). `Request::from` reads method, URL, headers and `cf` whether they
-//! are wanted or not, and `bytes()` reads chunk by chunk. They would also read wrongly: `method()` takes
-//! an unknown method for GET, and `bytes()` has no limit.
+//! `worker::Request` and `worker::Response` are dear: with them and `worker::Fetch` a request cost 1.73 times what the
+//! JavaScript of `bench/peer` does, with the platform's own types 1.13 to 1.26 (CPU of workerd, one event, direct
+//! delivery). `Request::from` reads method, URL, headers and `cf` whether they are wanted or not, and `bytes()` reads
+//! chunk by chunk. They would also read wrongly: `method()` takes an unknown method for GET, and `bytes()` has no
+//! limit.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -69,8 +69,8 @@ impl RequestHead {
     }
 }
 
-/// A URL that the platform has parsed, and where its parts begin. `worker::Request::url` would parse it
-/// once more, and link the tables of internationalised domain names for it.
+/// A URL that the platform has parsed, and where its parts begin. `worker::Request::url` would parse it once more, and
+/// link the tables of internationalised domain names for it.
 struct Url {
     text: String,
     path_at: usize,
@@ -96,8 +96,8 @@ pub(super) fn header(request: &Request, name: &str) -> Option<String> {
     request.headers().get(name).ok().flatten()
 }
 
-/// Reads a request's body. Of one that is too large nothing is held, but it is read to its end within
-/// bounds, so that whoever sends it is still there for the answer.
+/// Reads a request's body. Of one that is too large nothing is held, but it is read to its end within bounds, so that
+/// whoever sends it is still there for the answer.
 pub(super) async fn read_body(request: &Request, length: Option<u64>, limit: usize) -> answer::Result<Vec<u8>> {
     let is_too_large = Cell::new(length.is_some_and(|length| length > limit as u64));
     let body = match length {
@@ -120,8 +120,8 @@ pub(super) async fn read_body(request: &Request, length: Option<u64>, limit: usi
     }
 }
 
-/// Reads, within bounds, a body that nobody wanted. A client that is answered while it still sends may lose the answer: the
-/// server before the Worker then says "Network connection lost" (`wrangler dev`), or resets the connection.
+/// Reads, within bounds, a body that nobody wanted. A client that is answered while it still sends may lose the answer:
+/// the server before the Worker then says "Network connection lost" (`wrangler dev`), or resets the connection.
 pub(super) async fn read_to_end(request: &Request, length: Option<u64>) {
     if request.body_used() || length.is_some_and(|length| length > MAX_READ as u64) {
         return;
@@ -180,8 +180,8 @@ pub(super) async fn beginning(stream: &ReadableStream, limit: usize) -> Result<V
     Ok(bytes)
 }
 
-/// The chunks of a stream. Not `worker::ByteStream`, which takes an error with the text "Error: aborted"
-/// for the end of the stream, so that a truncated body looks whole.
+/// The chunks of a stream. Not `worker::ByteStream`, which takes an error with the text "Error: aborted" for the end of
+/// the stream, so that a truncated body looks whole.
 struct Chunks(ReadableStreamDefaultReader);
 
 impl Chunks {

@@ -1,8 +1,7 @@
 //! The platform layer: the only code that knows Cloudflare Workers.
 //!
-//! It hands bytes and the time to the pure code and carries out what that decides. Nothing here may
-//! panic or fail: a panic kills the instance and the requests beside it, and an `Err` from a handler
-//! would be a 500.
+//! It hands bytes and the time to the pure code and carries out what that decides. Nothing here may panic or fail: a
+//! panic kills the instance and the requests beside it, and an `Err` from a handler would be a 500.
 
 mod clock;
 mod consume;

@@ -57,8 +57,8 @@ async fn exchange(namespace: &ObjectNamespace, name: &str, question: &[u8]) -> R
     Ok(Some(bytes))
 }
 
-/// Answers a question of at most so many bytes. One that does not come whole is not answered: what has
-/// come of it could be taken for another.
+/// Answers a question of at most so many bytes. One that does not come whole is not answered: what has come of it could
+/// be taken for another.
 ///
 /// # Errors
 ///

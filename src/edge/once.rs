@@ -24,8 +24,8 @@ pub(super) const LEDGER_TIMEOUT: Millis = 10_000;
 /// Most objects that are asked at once how full they are.
 const AT_ONCE: usize = 8;
 
-/// Returns whose these events are. Where no object is bound, everybody's are granted: then nothing is
-/// remembered. An object that does not answer leaves its events unknown.
+/// Returns whose these events are. Where no object is bound, everybody's are granted: then nothing is remembered. An
+/// object that does not answer leaves its events unknown.
 pub(super) async fn claim(platform: &Platform, claims: &[(EventId, Owner)], shards: u32) -> Vec<Claim> {
     let places = claims.iter().enumerate().map(|(place, (id, _))| (*id, place));
     let places = by_shard(places, shards);
@@ -52,8 +52,7 @@ pub(super) async fn claim(platform: &Platform, claims: &[(EventId, Owner)], shar
     answers
 }
 
-/// Tells the objects what is done. One that cannot be told still knows the owner, so that nobody
-/// else's copy counts.
+/// Tells the objects what is done. One that cannot be told still knows the owner, so that nobody else's copy counts.
 pub(super) async fn mark_done(platform: &Platform, ids: &[EventId], shards: u32) {
     let parts = by_shard(ids.iter().map(|id| (*id, *id)), shards);
     let told = parts.iter().flat_map(|(shard, ids)| ids.chunks(MAX_QUESTION_EVENTS).map(move |ids| (*shard, ids))).map(
@@ -68,9 +67,8 @@ pub(super) async fn mark_done(platform: &Platform, ids: &[EventId], shards: u32)
     join_all(told).await;
 }
 
-/// Returns the writer id of a delivery that holds points of these seconds. One object answers for all:
-/// two would give the same number. Where none is bound a number is drawn; `None` when it does not answer
-/// in time.
+/// Returns the writer id of a delivery that holds points of these seconds. One object answers for all: two would give
+/// the same number. Where none is bound a number is drawn; `None` when it does not answer in time.
 pub(super) async fn writer(platform: &Platform, seconds: Vec<u32>, timeout: Millis) -> Option<WriterId> {
     match ask(platform, 0, &Question::AllocateWriter(seconds), timeout).await {
         LedgerReply::Answer(Answer::WriterAllocated(number, _)) => Some(WriterId::Assigned(number)),
@@ -79,8 +77,7 @@ pub(super) async fn writer(platform: &Platform, seconds: Vec<u32>, timeout: Mill
     }
 }
 
-/// Returns the occupancy of all objects together; a few are asked at once. `None` where one does not
-/// answer.
+/// Returns the occupancy of all objects together; a few are asked at once. `None` where one does not answer.
 pub(super) async fn stats(platform: &Platform, shards: u32) -> Option<LedgerStats> {
     let asked = (0..shards).map(|shard| async move { ask(platform, shard, &Question::Stats, LEDGER_TIMEOUT).await });
     let mut replies = stream::iter(asked).buffer_unordered(AT_ONCE);
@@ -133,8 +130,8 @@ const OBJECT: &str = "once";
 impl Once {
     fn answer(&self, body: &[u8]) -> std::result::Result<Vec<u8>, StorageError> {
         let question = Question::read(body).ok_or_else(|| StorageError::new("a question that cannot be read"))?;
-        // Taken out, not borrowed: an exception of the platform would leave it borrowed for good. When
-        // something fails it is read anew, since what is not written must not be remembered.
+        // Taken out, not borrowed: an exception of the platform would leave it borrowed for good. When something fails
+        // it is read anew, since what is not written must not be remembered.
         let known = self.ledger.borrow_mut().take();
         let mut ledger = match known {
             Some(ledger) => ledger,
@@ -180,8 +177,8 @@ impl Once {
         appended.and(deleted)
     }
 
-    /// Reads the log. A row that cannot be read is left out: without it some events are not remembered, and
-    /// without the others none would be.
+    /// Reads the log. A row that cannot be read is left out: without it some events are not remembered, and without the
+    /// others none would be.
     fn load(&self) -> std::result::Result<Ledger, StorageError> {
         self.database
             .run("CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, hour INTEGER, question BLOB)", Vec::new())?;

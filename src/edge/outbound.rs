@@ -26,8 +26,8 @@ use crate::segment::health;
 /// How long the answer to a question about the credentials is waited for.
 const CHECK_TIMEOUT: Millis = 5_000;
 
-/// Most bytes of an answer that are read, unpacked: Librato names each of 300 refused measurements in
-/// less, and whoever answers more is not understood anyway.
+/// Most bytes of an answer that are read, unpacked: Librato names each of 300 refused measurements in less, and whoever
+/// answers more is not understood anyway.
 const MAX_REPLY: usize = 65_536;
 
 /// A URL, and how it is asked: made once, as each text that crosses to JavaScript costs.
@@ -41,8 +41,8 @@ impl Target {
         let init = RequestInit::new();
         init.set_method(method);
         init.set_headers(headers);
-        // Followed, a redirect would turn a POST into a GET of some page that answers 200, and take the
-        // credentials to wherever it leads.
+        // Followed, a redirect would turn a POST into a GET of some page that answers 200, and take the credentials to
+        // wherever it leads.
         init.set_redirect(RequestRedirect::Manual);
         Self { url: url.into(), init }
     }
@@ -103,8 +103,8 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Returns what the log tells of it: the last fault. What was set aside is counted elsewhere, and
-    /// the destination's own words, which may quote the event, stay out of it.
+    /// Returns what the log tells of it: the last fault. What was set aside is counted elsewhere, and the destination's
+    /// own words, which may quote the event, stay out of it.
     pub(super) fn trouble(&self) -> Option<String> {
         let later = self.outcomes.iter().rev().find_map(|outcome| match outcome {
             Outcome::Later(error) => Some(error.detail.clone()),

@@ -52,7 +52,8 @@ pub(super) enum QueueError {
 impl QueueError {
     /// Tells the two apart by the text, since the platform gives nothing else.
     fn of(error: &worker::Error) -> Self {
-        // The one for each queue, the other when the service itself is busy (https://github.com/cloudflare/workerd/issues/6053).
+        // The one for each queue, the other when the service itself is busy
+        // (https://github.com/cloudflare/workerd/issues/6053).
         const WORDINGS: [&str; 2] = ["too many requests", "overloaded"];
         let words = error.to_string().to_ascii_lowercase();
         if WORDINGS.iter().any(|wording| words.contains(wording)) { Self::TooMany } else { Self::Unavailable }
@@ -100,8 +101,8 @@ async fn send_within<M: AsRef<str>>(
     sent.map_err(|error| QueueError::of(&error))
 }
 
-/// Returns a message as text. `Queue::send` makes JSON of it, which a text becomes longer by, and in
-/// which maps and large numbers arrive changed.
+/// Returns a message as text. `Queue::send` makes JSON of it, which a text becomes longer by, and in which maps and
+/// large numbers arrive changed.
 fn as_text(message: &str, delay: u32) -> SendMessage<JsValue> {
     RawMessageBuilder::new(message.into()).delay_seconds(delay).build_with_content_type(QueueContentType::Text)
 }

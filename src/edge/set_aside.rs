@@ -22,9 +22,8 @@ const MAX_KEEP: usize = 1_000_000;
 /// Most bytes of a request: a letter is a text in a text, in which each quotation mark takes two.
 const MAX_REQUEST: usize = 2 * MAX_KEEP + 100_000;
 
-/// How long the identity of a letter is remembered that was sent again or deleted, in days. A queue keeps
-/// a message for 14 at most (<https://developers.cloudflare.com/queues/platform/limits/>), and may
-/// deliver it again until then.
+/// How long the identity of a letter is remembered that was sent again or deleted, in days. A queue keeps a message for
+/// 14 at most (<https://developers.cloudflare.com/queues/platform/limits/>), and may deliver it again until then.
 const REMEMBERED_DAYS: u32 = 15;
 
 /// Request to the object that keeps dead letters.
@@ -177,8 +176,8 @@ impl SetAside {
         Ok(Letters { count: number(count, 0)?.into(), letters })
     }
 
-    /// Makes the table, or gives the one of an older version what it lacks. A letter of that version has no
-    /// identity, which any number of letters may lack.
+    /// Makes the table, or gives the one of an older version what it lacks. A letter of that version has no identity,
+    /// which any number of letters may lack.
     fn prepare(&self) -> std::result::Result<(), StorageError> {
         let run = |statement| self.database.run(statement, Vec::new());
         run("CREATE TABLE IF NOT EXISTS letters (number INTEGER PRIMARY KEY AUTOINCREMENT, letter TEXT)")?;

@@ -9,9 +9,8 @@ use worker::js_sys::Error;
 
 /// Replaces the panic hook of `worker`, which prints the panic's message: that may quote a request.
 ///
-/// Instead of a trap, which `worker-build`'s script would print as well, an error is thrown that tells
-/// the place alone. Nobody catches it but `entry.mjs`, which prints it and has the module instantiated
-/// again.
+/// Instead of a trap, which `worker-build`'s script would print as well, an error is thrown that tells the place alone.
+/// Nobody catches it but `entry.mjs`, which prints it and has the module instantiated again.
 pub(super) fn watch() {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {

@@ -101,8 +101,8 @@ pub fn number(text: &str) -> f64 {
     text.parse().unwrap_or(f64::NAN)
 }
 
-/// Returns the value of a key of an object: of a repeated one the last, as in JavaScript. `None` for `null` and for what
-/// is no object.
+/// Returns the value of a key of an object: of a repeated one the last, as in JavaScript. `None` for `null` and for
+/// what is no object.
 #[must_use]
 pub fn field<'a>(object: &'a RawValue, wanted: &str) -> Option<&'a RawValue> {
     let mut found = None;
@@ -181,8 +181,8 @@ pub fn serialize_number<S: Serializer>(value: &f64, serializer: S) -> Result<S::
     serializer.serialize_f64(*value)
 }
 
-/// Returns whether a key is found by the original's loose comparison: case and every character but ASCII letters, digits
-/// and dots are ignored (npm `obj-case`). `wanted` is in lower case.
+/// Returns whether a key is found by the original's loose comparison: case and every character but ASCII letters,
+/// digits and dots are ignored (npm `obj-case`). `wanted` is in lower case.
 #[must_use]
 pub fn key_matches(key: &[u8], wanted: &str) -> bool {
     let mut wanted = wanted.bytes();

@@ -324,8 +324,8 @@ pub(crate) fn stopped(text: &str) -> Option<(usize, usize)> {
     Some((error.line(), error.column()))
 }
 
-/// Returns whether a text nests objects and arrays deeper than [`MAX_DEPTH`]. It looks at brackets outside strings only,
-/// so it is as good for text that is not JSON: to tell why it could not be read.
+/// Returns whether a text nests objects and arrays deeper than [`MAX_DEPTH`]. It looks at brackets outside strings
+/// only, so it is as good for text that is not JSON: to tell why it could not be read.
 #[must_use]
 pub fn is_too_deep(text: &[u8]) -> bool {
     let mut depth = 0_usize;

@@ -90,8 +90,9 @@ struct Attributes {
 impl<'a> Member<'a> {
     /// Returns what both APIs call the same.
     ///
-    /// `display_name` shows a new metric by the event's name as it was written. `period` and the attributes make a new metric one whose gauges are summed over a minute, as Segment's documentation
-    /// asks for; on a metric that exists they do nothing.
+    /// `display_name` shows a new metric by the event's name as it was written. `period` and the attributes make a new
+    /// metric one whose gauges are summed over a minute, as Segment's documentation asks for; on a metric that exists
+    /// they do nothing.
     fn of(measurement: &'a Measurement, period: Option<u32>) -> Self {
         let Samples { count, sum, min, max, .. } = measurement.samples;
         let creation = Self {

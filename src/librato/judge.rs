@@ -10,8 +10,8 @@ use crate::destination::{
 use crate::measurement::Measurement;
 use crate::secret::Secret;
 
-/// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`. The secrets are taken out of what
-/// is passed on of its words.
+/// Judges an answer to `POST /v1/metrics` or `POST /v1/measurements`. The secrets are taken out of what is passed on of
+/// its words.
 pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis, secrets: &[Secret]) -> Judgement {
     let body = Body::read(&reply.body);
     let later = |reason: RetryReason| {
@@ -27,8 +27,8 @@ pub(super) fn reply(reply: &Reply, batch: &[&Measurement], now: Millis, secrets:
         Class::Success => Judgement::Delivered,
         Class::BadRequest if body.is_verdict() => Judgement::Refused(body.refusal(batch, now, secrets)),
         Class::BadRequest => later(RetryReason::Unavailable),
-        // The one status stands for limits, plain HTTP, a read-only token and a closed account; only its text tells them
-        // apart.
+        // The one status stands for limits, plain HTTP, a read-only token and a closed account; only its text tells
+        // them apart.
         Class::Later(RetryReason::Unauthorized) if reply.status == 403 && body.is_api_limit() => {
             later(RetryReason::Throttled)
         }
@@ -46,8 +46,7 @@ pub(super) fn words_of(reply: &Reply, secrets: &[Secret]) -> String {
     redact(&Body::read(&reply.body).text(), secrets)
 }
 
-/// Seconds until Librato wants to be asked again: `Retry-After`, or the latest reset of a rate limit
-/// that is used up.
+/// Seconds until Librato wants to be asked again: `Retry-After`, or the latest reset of a rate limit that is used up.
 fn pause(reply: &Reply, now: Millis) -> Option<u32> {
     retry_after(reply, now).or_else(|| seconds_until(used_up(reply)?.checked_mul(1_000)?, now))
 }
@@ -111,8 +110,8 @@ impl Body {
         }
     }
 
-    /// Whether some of the measurements are stored although others were refused, as the tagged API
-    /// does it: its summary says so. Without one, a request with errors stored nothing.
+    /// Whether some of the measurements are stored although others were refused, as the tagged API does it: its summary
+    /// says so. Without one, a request with errors stored nothing.
     fn is_partly_stored(&self) -> bool {
         self.summary("accepted").is_some_and(|accepted| accepted > 0)
     }
@@ -188,8 +187,8 @@ impl Body {
         if let Some(said) = said_of("source").filter(|_| suspects.is_empty()) {
             suspects = find(&|member| mentions(&said, &member.source));
         }
-        // ... or by its name somewhere in the text. That is a hint, which costs a request when it is
-        // wrong; where nothing will be sent again, it counts only if it is about as many as failed.
+        // ... or by its name somewhere in the text. That is a hint, which costs a request when it is wrong; where
+        // nothing will be sent again, it counts only if it is about as many as failed.
         if suspects.is_empty() {
             let hinted = find(&|member| mentions(&text, &member.name));
             if !self.is_partly_stored() || self.summary("failed") == Some(hinted.len() as u64) {

@@ -1,5 +1,5 @@
-//! Librato as a destination: source-based gauges by `POST /v1/metrics`, or tagged measurements by
-//! `POST /v1/measurements`.
+//! Librato as a destination: source-based gauges by `POST /v1/metrics`, or tagged measurements by `POST
+//! /v1/measurements`.
 
 mod encode;
 mod judge;
@@ -19,8 +19,8 @@ pub const MAX_MEMBERS: usize = 300;
 /// Most bytes in a request (Librato support: under 1 MB).
 pub const MAX_BYTES: usize = 1_000_000;
 
-/// Librato takes nothing that is older than two hours (Librato support, on `librato-metrics`). How far
-/// ahead of its own clock it takes a measurement is undocumented; clients are seen to send up to 49 s.
+/// Librato takes nothing that is older than two hours (Librato support, on `librato-metrics`). How far ahead of its own
+/// clock it takes a measurement is undocumented; clients are seen to send up to 49 s.
 pub const WINDOW: Window = Window { max_age: 7_200, max_ahead: 600 };
 
 /// Which of Librato's two APIs is spoken (`LIBRATO_API`).
@@ -48,8 +48,8 @@ pub struct Librato {
 }
 
 impl Librato {
-    /// An account. `url` is the base URL, without a trailing slash and without `/v1`; `email` and
-    /// `token` are user and password of HTTP Basic; `period` is `METRIC_PERIOD`.
+    /// An account. `url` is the base URL, without a trailing slash and without `/v1`; `email` and `token` are user and
+    /// password of HTTP Basic; `period` is `METRIC_PERIOD`.
     #[must_use]
     pub fn new(url: &str, email: Secret, token: Secret, api: Api, period: Option<u32>) -> Self {
         let encoded = STANDARD.encode(format!("{}:{}", email.expose(), token.expose()));

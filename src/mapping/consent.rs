@@ -4,8 +4,8 @@ use crate::json::{Scalar, field};
 use crate::segment::event::Event;
 use crate::settings::Settings;
 
-/// Judges `context.consent.categoryPreferences` as Segment does, before `integrations`: an event
-/// without `consent` flows; otherwise each category of `CONSENT_CATEGORIES` must be true.
+/// Judges `context.consent.categoryPreferences` as Segment does, before `integrations`: an event without `consent`
+/// flows; otherwise each category of `CONSENT_CATEGORIES` must be true.
 pub(crate) fn is_given(event: &Event, settings: &Settings) -> bool {
     if settings.consent_categories.is_empty() {
         return true;

@@ -24,8 +24,8 @@ impl<'e, 'a> Places<'e, 'a> {
     }
 }
 
-/// Returns whether the event may be measured: not when `Librato` is `false`, and not when `All` is `false` without an entry
-/// for `Librato`. What comes by Segment's webhook has been judged by Segment, so that only the former counts.
+/// Returns whether the event may be measured: not when `Librato` is `false`, and not when `All` is `false` without an
+/// entry for `Librato`. What comes by Segment's webhook has been judged by Segment, so that only the former counts.
 pub(crate) fn is_enabled(event: &Event, is_webhook: bool) -> bool {
     let Places { options, integrations } = Places::of(event);
     match integrations.librato() {

@@ -14,8 +14,8 @@ pub(crate) struct Engage {
     pub(crate) source: Rc<str>,
 }
 
-/// The trait that `context.personas.computation_key` names: an audience's `true` or `false` counts 1
-/// under the source `entered` or `exited`, a number is a computed trait's value.
+/// The trait that `context.personas.computation_key` names: an audience's `true` or `false` counts 1 under the source
+/// `entered` or `exited`, a number is a computed trait's value.
 pub(crate) fn measured(event: &Event) -> Option<Engage> {
     let key = Scalar::of(field(event.context.personas?, "computation_key")?);
     let Scalar::Text(key) = key else { return None };

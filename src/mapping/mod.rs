@@ -1,5 +1,5 @@
-//! From an event to a measurement: the rules of Segment's own Librato destination, so that every
-//! chart goes on under the same names, and the refusals that it did not know.
+//! From an event to a measurement: the rules of Segment's own Librato destination, so that every chart goes on under
+//! the same names, and the refusals that it did not know.
 
 pub mod consent;
 pub mod enabled;
@@ -26,8 +26,8 @@ pub struct MappingContext<'a> {
     pub settings: &'a Settings,
     /// When the request arrived.
     pub received_at: Millis,
-    /// When it was sent by the sender's clock; `None` where that is unknown, or where the times have
-    /// been corrected already.
+    /// When it was sent by the sender's clock; `None` where that is unknown, or where the times have been corrected
+    /// already.
     pub sent_at: Option<Millis>,
     /// The JavaScript engine's reading of dates.
     pub native_date: NativeDate,
@@ -46,7 +46,8 @@ pub enum Verdict {
 
 /// Judges one event. Its faults are looked for in the order of [`Code`]; the first is told.
 ///
-/// `names` are those of the request so far. `given_type` is the type that the request's path gives; without it the event must name its own.
+/// `names` are those of the request so far. `given_type` is the type that the request's path gives; without it the
+/// event must name its own.
 ///
 /// # Errors
 ///
@@ -132,11 +133,11 @@ fn identity(event: &Event) -> Result<(), Rejection> {
     ))
 }
 
-/// Returns the second that an event counts for: by its `timestamp`, corrected for the sender's clock as Segment's API does it
-/// (`receivedAt − (sentAt − timestamp)`), rounded down.
+/// Returns the second that an event counts for: by its `timestamp`, corrected for the sender's clock as Segment's API
+/// does it (`receivedAt − (sentAt − timestamp)`), rounded down.
 ///
-/// `originalTimestamp` stands in for a missing `timestamp`. Where a pipeline has added it, together with `receivedAt`, the
-/// `timestamp` has been corrected already.
+/// `originalTimestamp` stands in for a missing `timestamp`. Where a pipeline has added it, together with `receivedAt`,
+/// the `timestamp` has been corrected already.
 fn time(event: &Event, context: &MappingContext) -> Result<i64, Rejection> {
     let MappingContext { received_at, native_date, settings, .. } = *context;
     let (field, value) = match (event.timestamp, event.original_timestamp) {

@@ -32,8 +32,8 @@ impl Name {
     }
 }
 
-/// Returns the first characters of a text: an event's name may be as long as an event, and would travel with each of its
-/// measurements.
+/// Returns the first characters of a text: an event's name may be as long as an event, and would travel with each of
+/// its measurements.
 fn beginning(text: &str) -> &str {
     let end = text.char_indices().nth(MAX_NAME).map(|(end, _)| end);
     end.and_then(|end| text.get(..end)).unwrap_or(text)

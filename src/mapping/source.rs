@@ -9,12 +9,11 @@ use crate::measurement::{clean_source, unreserved};
 use crate::rejection::{Code, Rejection};
 use crate::segment::event::{Entry, Event};
 
-/// The source: the first that is present of `integrations.Librato.source`; `options.Librato.source`
-/// or, without `options`, `context.Librato.source`; `options.source` or `context.source` likewise;
-/// the metric's name.
+/// The source: the first that is present of `integrations.Librato.source`; `options.Librato.source` or, without
+/// `options`, `context.Librato.source`; `options.source` or `context.source` likewise; the metric's name.
 ///
-/// An object under `integrations.Librato` hides the other `Librato` entry, even when it is empty
-/// (npm `@segment/facade`, `Facade.options`).
+/// An object under `integrations.Librato` hides the other `Librato` entry, even when it is empty (npm
+/// `@segment/facade`, `Facade.options`).
 ///
 /// # Errors
 ///

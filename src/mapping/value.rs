@@ -5,8 +5,8 @@ use crate::measurement::is_in_range;
 use crate::rejection::{Code, Rejection};
 use crate::segment::event::Event;
 
-/// `properties.value`: 1 when it is absent or null, a number, or a string that is one, with an
-/// optional `$`. All other properties are ignored.
+/// `properties.value`: 1 when it is absent or null, a number, or a string that is one, with an optional `$`. All other
+/// properties are ignored.
 ///
 /// # Errors
 ///
@@ -37,8 +37,8 @@ fn invalid(found: &str) -> Rejection {
     Rejection::new(Code::InvalidValue, format!("properties.value: expected a number below 1e127, found {found}"))
 }
 
-/// A string's number: white space around it, a sign and a `$` in either order, decimal digits with
-/// an optional fraction and exponent.
+/// A string's number: white space around it, a sign and a `$` in either order, decimal digits with an optional fraction
+/// and exponent.
 fn numeric(text: &str) -> Option<f64> {
     let text = text.trim();
     let (text, dollar) = strip(text, '$');

@@ -15,8 +15,7 @@ use crate::measurement::Measurement;
 /// Name of the resource and of the scope.
 const SERVICE: &str = env!("CARGO_PKG_NAME");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The unit of that number: an annotation of UCUM's, which names nothing in stores that put units into
-/// names.
+/// The unit of that number: an annotation of UCUM's, which names nothing in stores that put units into names.
 const EVENT: &str = "{event}";
 const NANOSECONDS: u64 = 1_000_000_000;
 
@@ -36,8 +35,8 @@ struct Cell<'a> {
     count: f64,
 }
 
-/// The body of a request. It depends on nothing but its arguments and stands in an order of its own, so
-/// that what is sent again is the same.
+/// The body of a request. It depends on nothing but its arguments and stands in an order of its own, so that what is
+/// sent again is the same.
 pub(super) fn request(batch: &[&Measurement], writer: WriterId, format: &Format) -> Vec<u8> {
     let mut metrics: Vec<(&str, &str, Vec<Cell>)> = Vec::new();
     for measurement in sorted(batch) {

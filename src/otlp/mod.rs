@@ -1,8 +1,8 @@
-//! OTLP as a destination: OpenTelemetry's protocol for metrics, in protobuf over HTTP, as nearly every
-//! living backend takes it.
+//! OTLP as a destination: OpenTelemetry's protocol for metrics, in protobuf over HTTP, as nearly every living backend
+//! takes it.
 //!
-//! A measurement becomes two points: `NAME`, the sum of its values, and `NAME.count`, the number of its
-//! events, with the source as an attribute. `docs/otlp.md` tells why.
+//! A measurement becomes two points: `NAME`, the sum of its values, and `NAME.count`, the number of its events, with
+//! the source as an attribute. `docs/otlp.md` tells why.
 
 mod encode;
 mod judge;
@@ -20,8 +20,8 @@ use encode::Format;
 /// How it is called in messages.
 const NAME: &str = "the OTLP endpoint";
 
-/// The most in a request. Backends take 500 KB and more (Datadog the least); but what could not be
-/// delivered must fit a message of the queue, where a measurement can be longer than on the wire.
+/// The most in a request. Backends take 500 KB and more (Datadog the least); but what could not be delivered must fit a
+/// message of the queue, where a measurement can be longer than on the wire.
 pub const LIMITS: Limits = Limits { members: 500, bytes: 100_000 };
 
 /// How late each backend takes points is not known of most; of an hour, nobody has heard a complaint.

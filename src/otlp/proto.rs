@@ -1,6 +1,6 @@
-//! The messages of OTLP 1.9 that are needed, with the fields that are needed of them. Names and numbers
-//! are those of `opentelemetry/proto/{collector/metrics,metrics,resource,common}/v1`; fields that a
-//! reader meets and that are not here are skipped, as protobuf has it.
+//! The messages of OTLP 1.9 that are needed, with the fields that are needed of them. Names and numbers are those of
+//! `opentelemetry/proto/{collector/metrics,metrics,resource,common}/v1`; fields that a reader meets and that are not
+//! here are skipped, as protobuf has it.
 
 use prost::{Message, Oneof};
 

@@ -1,5 +1,5 @@
-//! What clients are told. Their retry behaviour hangs on it: a refusal of events is always 400,
-//! because older libraries send every other 4xx again, and what should be sent again is 429 or 503.
+//! What clients are told. Their retry behaviour hangs on it: a refusal of events is always 400, because older libraries
+//! send every other 4xx again, and what should be sent again is 429 or 503.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -72,8 +72,8 @@ impl Answer {
     }
 }
 
-/// Returns the header without which a page that is isolated (`Cross-Origin-Embedder-Policy: require-corp`) neither shows a
-/// picture of another origin nor runs its script.
+/// Returns the header without which a page that is isolated (`Cross-Origin-Embedder-Policy: require-corp`) neither
+/// shows a picture of another origin nor runs its script.
 #[must_use]
 pub fn embeddable() -> (&'static str, String) {
     ("Cross-Origin-Resource-Policy", "cross-origin".to_owned())
@@ -241,7 +241,8 @@ impl ApiError {
 /// Seconds after which to come back where nobody said how long it takes.
 const DEFAULT_RETRY_AFTER: u32 = 10;
 
-/// Returns the answer to a request of which everything that can be kept is kept: `accepted` events, and what was refused.
+/// Returns the answer to a request of which everything that can be kept is kept: `accepted` events, and what was
+/// refused.
 #[must_use]
 pub fn success(accepted: usize, rejected: &[Rejected]) -> Answer {
     #[derive(Serialize)]

@@ -6,8 +6,8 @@ use flate2::read::MultiGzDecoder;
 
 use super::answer::{ApiError, ErrorCode, Result};
 
-/// Longest request that is taken, in bytes, before and after unpacking. Segment documents 500 KB; `RudderStack`'s mobile
-/// libraries make files somewhat above that, and throw a refused one away.
+/// Longest request that is taken, in bytes, before and after unpacking. Segment documents 500 KB; `RudderStack`'s
+/// mobile libraries make files somewhat above that, and throw a refused one away.
 pub const MAX_REQUEST: usize = 1_048_576;
 
 /// Longest request that is read to its end, so that whoever sends too much is still there for the answer.
@@ -25,8 +25,8 @@ pub fn too_large(limit: usize) -> Box<ApiError> {
 
 /// Returns the text of a body.
 ///
-/// Packing is told by the first bytes: a hop before us may have unpacked a body without taking the header away, and some
-/// libraries forget to set it. `content_encoding` only decides how a body that is neither is called.
+/// Packing is told by the first bytes: a hop before us may have unpacked a body without taking the header away, and
+/// some libraries forget to set it. `content_encoding` only decides how a body that is neither is called.
 ///
 /// # Errors
 ///

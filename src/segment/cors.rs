@@ -1,5 +1,4 @@
-//! Cross-origin requests. analytics.js 1.84 sends `Authorization` from pages, so each of its calls
-//! is preflighted.
+//! Cross-origin requests. analytics.js 1.84 sends `Authorization` from pages, so each of its calls is preflighted.
 
 use crate::settings::Settings;
 
@@ -27,8 +26,8 @@ impl<'a> Origin<'a> {
 
     /// The headers of every answer, errors included.
     ///
-    /// An origin that may not send can read that it may not: a library that could not would take
-    /// the silence for a fault of the network and send again. It gets no right to credentials.
+    /// An origin that may not send can read that it may not: a library that could not would take the silence for a
+    /// fault of the network and send again. It gets no right to credentials.
     #[must_use]
     pub fn headers(self) -> Vec<(&'static str, &'a str)> {
         let mut headers = vec![("Vary", "Origin")];
@@ -43,8 +42,8 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// The further headers of a preflight's answer. `requested` are the names that the page asks for:
-/// libraries let their users add headers, and a star never covers `Authorization`.
+/// The further headers of a preflight's answer. `requested` are the names that the page asks for: libraries let their
+/// users add headers, and a star never covers `Authorization`.
 #[must_use]
 pub fn preflight_headers(requested: Option<&str>) -> Vec<(&'static str, String)> {
     let is_short = |list: &&str| list.len() <= 1_024;

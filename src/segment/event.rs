@@ -174,8 +174,8 @@ impl<'a> Target<'a> for Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Returns the entry of this destination: `Librato` as written here, unless it holds nothing, else the first key that
-    /// is the same but for case and punctuation.
+    /// Returns the entry of this destination: `Librato` as written here, unless it holds nothing, else the first key
+    /// that is the same but for case and punctuation.
     #[must_use]
     pub fn librato(&self) -> Option<Entry<'a>> {
         match self.exact_librato {

@@ -40,8 +40,8 @@ pub fn misdirected(names: Names) -> Box<ApiError> {
     ApiError::new(ErrorCode::Misconfigured, message).after(Some(60))
 }
 
-/// Judges what came of asking a destination whether its credentials are good. Its own words, redacted, are told
-/// to the operator alone.
+/// Judges what came of asking a destination whether its credentials are good. Its own words, redacted, are told to the
+/// operator alone.
 ///
 /// # Errors
 ///
@@ -69,8 +69,8 @@ pub fn checked(destination: &dyn Destination, arrival: &Arrival, is_operator: bo
     Err(failure)
 }
 
-/// Returns the failure of a destination that has refused all that was lately sent. Its own words may quote events: they are
-/// told to the operator alone.
+/// Returns the failure of a destination that has refused all that was lately sent. Its own words may quote events: they
+/// are told to the operator alone.
 #[must_use]
 pub fn refusing(destination: &dyn Destination, words: &str, is_operator: bool) -> Box<ApiError> {
     let mut message = format!("{} refused all that was lately sent", destination.names().destination);

@@ -67,8 +67,8 @@ impl Told<'_> {
 /// Returns settings that point a library back to this host and to nothing else.
 ///
 /// Each part prevents something: a second integration would make the browser fetch a script from Segment, an absent
-/// `apiHost` would send the events there, and without `sampleRate` 0 the library reports figures about itself to Segment
-/// every half minute.
+/// `apiHost` would send the events there, and without `sampleRate` 0 the library reports figures about itself to
+/// Segment every half minute.
 ///
 /// `root` is scheme, host and path under which clients reach our routes.
 #[must_use]
@@ -84,8 +84,8 @@ pub fn settings(write_key: &str, root: &str) -> Answer {
     answer
 }
 
-/// Returns what `RudderStack`'s mobile libraries ask first (`/sourceConfig`): a source without destinations of its own. Each
-/// field is needed by one of them, and `dataplanes`, which is not there, would lead them elsewhere.
+/// Returns what `RudderStack`'s mobile libraries ask first (`/sourceConfig`): a source without destinations of its own.
+/// Each field is needed by one of them, and `dataplanes`, which is not there, would lead them elsewhere.
 #[must_use]
 pub fn source_config(write_key: &str, now: Millis) -> Answer {
     #[derive(Serialize)]

@@ -1,5 +1,4 @@
-//! Events in a query: the tracking pixel, and the scripts that the classic library loads where it
-//! can do no better.
+//! Events in a query: the tracking pixel, and the scripts that the classic library loads where it can do no better.
 
 use base64::Engine;
 use serde_json::{Map, Value};
@@ -11,8 +10,8 @@ use super::query;
 /// Most parts of a dotted name; a longer one is left out.
 const MAX_PARTS: usize = 16;
 
-/// The JSON of the event that a pixel's query holds: `data` in base64, or flat, dotted parameters
-/// such as `properties.value=2` (Segment's pixel API, and AMP pages).
+/// The JSON of the event that a pixel's query holds: `data` in base64, or flat, dotted parameters such as
+/// `properties.value=2` (Segment's pixel API, and AMP pages).
 ///
 /// # Errors
 ///
@@ -47,8 +46,8 @@ pub fn decode(data: &str) -> Result<String> {
         .ok_or_else(|| ApiError::new(ErrorCode::MalformedJson, "data: expected the base64 of a JSON event"))
 }
 
-/// The object that dotted parameters stand for. Its keys are in their own order: which of those is first does not hang on a
-/// parameter's place.
+/// The object that dotted parameters stand for. Its keys are in their own order: which of those is first does not hang
+/// on a parameter's place.
 fn unfold(query: &str) -> Map<String, Value> {
     let mut event = Map::new();
     for (name, value) in query::parameters(query) {

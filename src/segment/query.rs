@@ -18,11 +18,11 @@ fn decode(text: &str) -> Option<String> {
     percent_decoded(text, b' ')
 }
 
-/// Returns what a text with percent signs in it stands for, as in a URL, and each plus for `plus`. `None` where two digits
-/// are missing, and when that is no UTF-8.
+/// Returns what a text with percent signs in it stands for, as in a URL, and each plus for `plus`. `None` where two
+/// digits are missing, and when that is no UTF-8.
 ///
-/// The crates for it follow WHATWG's rules, by which what is broken passes as it is or becomes U+FFFD: an event would count
-/// under a name that nobody sent, and a header be sent with a part of its value.
+/// The crates for it follow WHATWG's rules, by which what is broken passes as it is or becomes U+FFFD: an event would
+/// count under a name that nobody sent, and a header be sent with a part of its value.
 #[must_use]
 pub(crate) fn percent_decoded(text: &str, plus: u8) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());

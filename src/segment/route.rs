@@ -75,9 +75,9 @@ pub enum Route<'a> {
 impl<'a> Route<'a> {
     /// Finds the route of a path.
     ///
-    /// Clients put paths together from what people tell them, who disagree about slashes and about `/v1`: repeated slashes
-    /// are one, one at the end is none, and `/v1` may be missing or come again. `prefix` is `PATH_PREFIX`: the same routes
-    /// exist under it as well.
+    /// Clients put paths together from what people tell them, who disagree about slashes and about `/v1`: repeated
+    /// slashes are one, one at the end is none, and `/v1` may be missing or come again. `prefix` is `PATH_PREFIX`: the
+    /// same routes exist under it as well.
     #[must_use]
     pub fn of(path: &'a str, prefix: &str) -> Self {
         let all: Vec<&str> = segments(path).collect();
@@ -158,8 +158,8 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// Returns whether the route takes a method. `has_data` tells that an event stands in the query, as the classic library
-    /// sends it where it cannot post.
+    /// Returns whether the route takes a method. `has_data` tells that an event stands in the query, as the classic
+    /// library sends it where it cannot post.
     #[must_use]
     pub fn takes(self, method: &str, has_data: bool) -> bool {
         match self {

@@ -6,14 +6,13 @@ use sha1::Sha1;
 
 use super::answer::{ApiError, ErrorCode, Result};
 
-/// Longest request of a webhook, in bytes: Segment batches up to 4,000 events, and a request that is
-/// refused is lost.
+/// Longest request of a webhook, in bytes: Segment batches up to 4,000 events, and a request that is refused is lost.
 pub const MAX_REQUEST: usize = 8_000_000;
 /// Most events in such a request (Segment's Webhooks destination).
 pub const MAX_EVENTS: usize = 4_000;
 
-/// Checks `X-Signature`, which is the HMAC-SHA1 in hex of the JSON text that was sent; for an array,
-/// of its first element's. The text is taken as it came: written anew, it might differ.
+/// Checks `X-Signature`, which is the HMAC-SHA1 in hex of the JSON text that was sent; for an array, of its first
+/// element's. The text is taken as it came: written anew, it might differ.
 ///
 /// A signature that holds for an array says nothing about its other elements.
 ///

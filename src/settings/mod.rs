@@ -186,8 +186,8 @@ impl Settings {
         self.destination.as_ref().map_or(MAX_NAME, |destination| destination.max_name())
     }
 
-    /// Returns scheme, host and path at which clients reach the routes: `PUBLIC_URL`, or the request's own `origin`, and
-    /// `PATH_PREFIX` where they are to go on under it.
+    /// Returns scheme, host and path at which clients reach the routes: `PUBLIC_URL`, or the request's own `origin`,
+    /// and `PATH_PREFIX` where they are to go on under it.
     #[must_use]
     pub fn root(&self, origin: &str, is_prefixed: bool) -> String {
         let root = self.public_url.as_deref().unwrap_or(origin);
@@ -235,8 +235,7 @@ const OTLP_HEADERS: &str = "headers as `Name=value`, separated by commas, the va
                             percent-encoded";
 const EVENTS: &str = "names of metrics, separated by commas, in which `*` matches any characters";
 const WRITE_KEYS: &str = "one Segment write key or more, separated by commas";
-/// Librato aggregates over at least 10 and at most 600 seconds (Librato knowledge base,
-/// service-side aggregation).
+/// Librato aggregates over at least 10 and at most 600 seconds (Librato knowledge base, service-side aggregation).
 const PERIOD: &str = "a whole number of seconds from 10 to 600, or `off`";
 const PUBLIC_URL: &str = "the URL at which clients reach the Worker, such as \
                           `https://www.example.com/collect`, without credentials, query or fragment";
@@ -409,8 +408,8 @@ fn is_in_url(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\\\"<>^`{|}".contains(&byte))
 }
 
-/// Headers in the form of `OTEL_EXPORTER_OTLP_HEADERS` (OpenTelemetry, "Protocol Exporter"): W3C Baggage
-/// without properties. `None` when it is none, or when a header could not be sent.
+/// Headers in the form of `OTEL_EXPORTER_OTLP_HEADERS` (OpenTelemetry, "Protocol Exporter"): W3C Baggage without
+/// properties. `None` when it is none, or when a header could not be sent.
 fn header_list(text: &str) -> Option<Vec<(String, Secret)>> {
     let is_name = |name: &str| {
         let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);

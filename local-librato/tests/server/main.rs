@@ -1,5 +1,5 @@
-//! Black-box tests of the binary over HTTP. Only [`rules`] and [`bounds`] use the library, for a
-//! fixed clock and for more data than is practical over HTTP.
+//! Black-box tests of the binary over HTTP. Only [`rules`] and [`bounds`] use the library, for a fixed clock and for
+//! more data than is practical over HTTP.
 
 mod bounds;
 mod control;

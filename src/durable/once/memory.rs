@@ -1,7 +1,7 @@
 //! Bounded table of events, in the order in which they are forgotten.
 //!
-//! Two linked lists run through one table: the events that wait and those that are done, each the
-//! oldest first. Every operation takes the same time however many events there are.
+//! Two linked lists run through one table: the events that wait and those that are done, each the oldest first. Every
+//! operation takes the same time however many events there are.
 
 use indexmap::IndexMap;
 
@@ -88,8 +88,8 @@ impl Memory {
         self.insert(id, Held { owner, hour, before: NOWHERE, after: NOWHERE, is_done: false });
     }
 
-    /// Remembers that an event is done, as the latest. Returns whether it does: one that was forgotten while
-    /// it waited takes no room from those that wait.
+    /// Remembers that an event is done, as the latest. Returns whether it does: one that was forgotten while it waited
+    /// takes no room from those that wait.
     pub(super) fn finish(&mut self, id: EventId, hour: u32) -> bool {
         match self.events.get_index_of(&id).map(place_of) {
             Some(place) => {
@@ -136,8 +136,8 @@ impl Memory {
         self.events.len() >= self.max_events
     }
 
-    /// Inserts an event that is not there yet, and forgets the oldest one where there is no room: a done
-    /// one if there is any, since of what is done nothing can be lost.
+    /// Inserts an event that is not there yet, and forgets the oldest one where there is no room: a done one if there
+    /// is any, since of what is done nothing can be lost.
     fn insert(&mut self, id: EventId, held: Held) {
         while self.is_full() {
             let oldest = if self.done.len > 0 { self.done.first } else { self.waiting.first };

@@ -1,8 +1,8 @@
 //! Questions and answers as they travel, and records as they are logged.
 //!
-//! Each begins with a letter of its own and has exactly the length that its contents say; an answer
-//! says how much was asked. What is cut, empty or meant for somebody else is never taken for an answer,
-//! nor is the answer to a question of which only a part has come.
+//! Each begins with a letter of its own and has exactly the length that its contents say; an answer says how much was
+//! asked. What is cut, empty or meant for somebody else is never taken for an answer, nor is the answer to a question
+//! of which only a part has come.
 
 use super::writers::MAX_WRITERS;
 use super::{Claim, LedgerStats};
@@ -125,8 +125,8 @@ impl Answer {
 }
 
 impl Record {
-    /// Returns the bytes: a letter, then as [`Question::write`], or a number before the seconds, or for
-    /// each second 4 of it, 4 of the number of words, and 8 for each.
+    /// Returns the bytes: a letter, then as [`Question::write`], or a number before the seconds, or for each second 4
+    /// of it, 4 of the number of words, and 8 for each.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
         match self {

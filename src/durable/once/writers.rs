@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 /// A number that is given to any further delivery of a second, so that a ledger stays small.
 pub(super) const MAX_WRITERS: u32 = 65_535;
 
-/// Most words of all sets together: four megabytes, or 35 words for each second of three hours, which
-/// are 2,240 deliveries of every second.
+/// Most words of all sets together: four megabytes, or 35 words for each second of three hours, which are 2,240
+/// deliveries of every second.
 const MAX_WORDS: usize = 500_000;
 
 /// Numbers that are taken, as a set of bits for each second.
@@ -17,8 +17,8 @@ pub(super) struct Writers {
 }
 
 impl Writers {
-    /// Returns the smallest number that is not taken at any of these seconds. So there are never many: no
-    /// more than deliveries that hold points of the same seconds.
+    /// Returns the smallest number that is not taken at any of these seconds. So there are never many: no more than
+    /// deliveries that hold points of the same seconds.
     pub(super) fn free_number(&self, seconds: &[u32]) -> u32 {
         let sets: Vec<_> = seconds.iter().filter_map(|second| self.seconds.get(second)).collect();
         for word in 0..=MAX_WRITERS / u64::BITS {
