@@ -35,7 +35,7 @@ export const loaders = { "snippet 4": segments(snippet4), "snippet 5": segments(
 export const ownLoaders = (prefix, file) => ({
   "our snippet with crossorigin": oursByCors,
   "our snippet below the prefix": oursBelow(prefix, `${writeKey}.js`),
-  "our snippet with a file of another name": oursBelow(prefix, file),
+  "our snippet with a chosen file below the prefix": oursBelow(prefix, file),
   "a module": oursAsModule,
 });
 

@@ -274,7 +274,7 @@ describe("a visitor with a blocker", () => {
     await visit.finish();
   });
 
-  for (const how of ["our snippet below the prefix", "our snippet with a file of another name"]) {
+  for (const how of ["our snippet below the prefix", "our snippet with a chosen file below the prefix"]) {
     it(`does not know ${how}: script, settings, lazy parts and events all come`, async () => {
       const edge = edges.https;
       const { source, code } = aCall();
