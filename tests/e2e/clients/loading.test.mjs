@@ -127,7 +127,7 @@ for (const scheme of ["https", "http"]) {
 }
 
 describe("a page on which somebody else's script looks like the library", () => {
-  // Segment's own, say, for as long as both are in use. It does not load here: this machine reaches no other.
+  // Segment's own, say, for as long as both are in use. It does not load here: the tests reach no other host.
   const other = '<script async src="https://localhost:1/analytics.js/v1/other/analytics.min.js"></script>';
 
   for (const place of ["before", "after"]) {
