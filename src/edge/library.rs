@@ -7,6 +7,7 @@ use super::env::Platform;
 use super::http::{beginning, headers};
 use crate::segment::cors::Origin;
 use crate::segment::library::Told;
+use crate::settings::is_path_segment;
 
 /// Most bytes of the library that are read to fill it in: eight times what it has.
 const MAX_LIBRARY: usize = 1_000_000;
@@ -33,8 +34,7 @@ pub(super) async fn library(platform: &Platform, told: Option<Told<'_>>, origin:
 
 /// Returns a part of analytics.js, by the name of its file. `None` where there is none.
 pub(super) async fn chunk(platform: &Platform, file: &str, origin: Origin<'_>) -> Option<Response> {
-    let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
-    if !file.bytes().all(is_name) || file.starts_with('.') {
+    if !is_path_segment(file) || file.starts_with('.') {
         return None;
     }
     let script = asset(platform, &format!("analytics-next/bundles/{file}")).await?;

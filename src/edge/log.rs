@@ -11,13 +11,13 @@ use crate::ingest::Counts;
 use crate::segment::answer::Answer;
 
 /// A request's log line.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Line {
     event: &'static str,
     route: &'static str,
     status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     code: Option<&'static str>,
     events: usize,
     accepted: usize,
@@ -25,10 +25,10 @@ pub(super) struct Line {
     /// Refused events by code.
     rejected: BTreeMap<&'static str, usize>,
     /// The client library of the first of them.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     rejected_library: Option<String>,
     /// Measured events whose name has no letter and no digit that a metric's may have.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     illegible_names: usize,
     /// Messages to the queue, in durable delivery.
     pub(super) messages: u64,
@@ -37,17 +37,17 @@ pub(super) struct Line {
     #[serde(rename = "libratoRequests")]
     pub(super) requests: u64,
     /// How often the destination has answered with which status, but for success.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(super) answers: BTreeMap<u16, u64>,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(super) refused_points: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(super) trouble: Option<String>,
     ms: Millis,
 }
 
 /// The log line of a batch of the queue.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConsumerLine {
     event: &'static str,
@@ -58,47 +58,29 @@ pub(super) struct ConsumerLine {
     #[serde(rename = "libratoRequests")]
     pub(super) requests: u64,
     /// How often the destination has answered with which status, but for success.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(super) answers: BTreeMap<u16, u64>,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(super) refused_points: u64,
     /// Shipments that are to be sent again as they were.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(super) sealed: u64,
     pub(super) set_aside: usize,
     /// Dead letters by the code of their reason.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(super) reasons: BTreeMap<String, usize>,
     pub(super) retried: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub(super) trouble: Option<String>,
     /// Nothing will be delivered until somebody sets it right.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_default")]
     operator_fault: bool,
     ms: Millis,
 }
 
 impl Line {
     pub(super) fn new(route: &'static str) -> Self {
-        Self {
-            event: "request",
-            route,
-            status: 200,
-            code: None,
-            events: 0,
-            accepted: 0,
-            measured: 0,
-            rejected: BTreeMap::new(),
-            rejected_library: None,
-            illegible_names: 0,
-            messages: 0,
-            gauges: 0,
-            requests: 0,
-            answers: BTreeMap::new(),
-            refused_points: 0,
-            trouble: None,
-            ms: 0,
-        }
+        Self { event: "request", route, ..Self::default() }
     }
 
     pub(super) fn count(&mut self, counts: Counts) {
@@ -115,23 +97,7 @@ impl Line {
 
 impl ConsumerLine {
     pub(super) fn new(messages: usize, events: usize, gauges: usize) -> Self {
-        Self {
-            event: "consume",
-            messages,
-            events,
-            gauges,
-            delivered: 0,
-            requests: 0,
-            answers: BTreeMap::new(),
-            refused_points: 0,
-            sealed: 0,
-            set_aside: 0,
-            reasons: BTreeMap::new(),
-            retried: 0,
-            trouble: None,
-            operator_fault: false,
-            ms: 0,
-        }
+        Self { event: "consume", messages, events, gauges, ..Self::default() }
     }
 
     pub(super) fn count(&mut self, outcomes: &[Outcome]) {
@@ -157,17 +123,7 @@ impl ConsumerLine {
     }
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_none(number: &usize) -> bool {
-    *number == 0
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)]
-fn is_false(truth: &bool) -> bool {
-    !*truth
+/// Returns whether a field says nothing, so that the line goes without it.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

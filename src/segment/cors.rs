@@ -1,6 +1,6 @@
 //! Cross-origin requests. analytics.js 1.84 sends `Authorization` from pages, so each of its calls is preflighted.
 
-use crate::settings::Settings;
+use crate::settings::{Settings, is_header_name};
 
 /// How a request relates to the pages that may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +47,8 @@ impl<'a> Origin<'a> {
 #[must_use]
 pub fn preflight_headers(requested: Option<&str>) -> Vec<(&'static str, String)> {
     let is_short = |list: &&str| list.len() <= 1_024;
-    // What may stand in a header's name (RFC 9110, "Tokens"). A star would allow every header to pages that send no
-    // credentials, which is more than was asked for.
-    let is_name = |name: &str| {
-        !matches!(name, "" | "*") && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
-    };
+    // A star would allow every header to pages that send no credentials, which is more than was asked for.
+    let is_name = |name: &str| name != "*" && is_header_name(name);
     let mut allowed = "Authorization, Content-Type, X-Retry-Count".to_owned();
     for name in requested.filter(is_short).unwrap_or_default().split(',').map(str::trim) {
         let is_listed = allowed.split(',').map(str::trim).any(|listed| listed.eq_ignore_ascii_case(name));

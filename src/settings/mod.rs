@@ -375,7 +375,8 @@ fn path_prefix(text: &str) -> Option<String> {
     path.split('/').all(is_path_segment).then(|| format!("/{path}"))
 }
 
-fn is_path_segment(text: &str) -> bool {
+/// Returns whether a text may be a part of a path as it is.
+pub(crate) fn is_path_segment(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b))
 }
 
@@ -408,19 +409,21 @@ fn is_in_url(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\\\"<>^`{|}".contains(&byte))
 }
 
+/// Returns whether a text may be the name of a header (RFC 9110, "Tokens").
+pub(crate) fn is_header_name(name: &str) -> bool {
+    let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(is_part)
+}
+
 /// Headers in the form of `OTEL_EXPORTER_OTLP_HEADERS` (OpenTelemetry, "Protocol Exporter"): W3C Baggage without
 /// properties. `None` when it is none, or when a header could not be sent.
 fn header_list(text: &str) -> Option<Vec<(String, Secret)>> {
-    let is_name = |name: &str| {
-        let is_part = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        !name.is_empty() && name.bytes().all(is_part)
-    };
     let is_value = |value: &str| value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
     let mut headers = Vec::new();
     for pair in list(text) {
         let (name, value) = pair.split_once('=')?;
         let (name, value) = (name.trim(), percent_decoded(value.trim(), b'+')?);
-        if !is_name(name) || !is_value(&value) {
+        if !is_header_name(name) || !is_value(&value) {
             return None;
         }
         headers.push((name.to_owned(), Secret::new(value)));
