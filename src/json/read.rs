@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
-use memchr::memchr2_iter;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -78,14 +77,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
 /// A pass over a body.
 pub(crate) struct Pass {
     /// Whether objects are taken as text first and then read: twice the work, but what stands in an object's place may
-    /// be anything then, and the length of each is known.
+    /// be anything then, the length of each is known, and how deeply it nests is judged.
     is_careful: bool,
     /// Whether a value was met that may nest too deeply.
     may_be_deep: Cell<bool>,
 }
 
 impl Pass {
-    /// Reads a text that is one value.
+    /// Reads a text that is one value. Only a careful pass tells whether it nests too deeply; [`brackets`] tells where
+    /// it cannot.
     ///
     /// # Errors
     ///
@@ -109,8 +109,7 @@ impl Pass {
         let text = raw.get().as_bytes();
         // Each level takes two bytes.
         if text.len() > 2 * LIMIT && matches!(text, [b'{' | b'[', ..]) {
-            let is_deep = memchr2_iter(b'{', b'[', text).count() > LIMIT;
-            self.may_be_deep.set(self.may_be_deep.get() || is_deep);
+            self.may_be_deep.set(self.may_be_deep.get() || brackets(text) > LIMIT);
         }
     }
 }
@@ -174,7 +173,9 @@ impl<'de, A: MapAccess<'de>> Value<'_, A> {
     /// Returns the value as it was written.
     pub(crate) fn raw(self) -> Result<&'de RawValue, A::Error> {
         let raw = self.map.next_value()?;
-        self.pass.note(raw);
+        if self.pass.is_careful {
+            self.pass.note(raw);
+        }
         Ok(raw)
     }
 
@@ -186,7 +187,7 @@ impl<'de, A: MapAccess<'de>> Value<'_, A> {
 
     /// Passes over the value.
     pub(crate) fn skip(self) -> Result<(), A::Error> {
-        self.raw().map(drop)
+        if self.pass.is_careful { self.raw().map(drop) } else { self.map.next_value::<IgnoredAny>().map(drop) }
     }
 
     /// Reads an object or an array. What an equal key before it has left there is forgotten.
@@ -289,10 +290,8 @@ impl<'de, T: Target<'de>> DeserializeSeed<'de> for Element<'_, T> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.target.element() {
             Some(target) => Seed { target, pass: self.pass }.deserialize(deserializer),
-            None => {
-                self.pass.note(<&RawValue>::deserialize(deserializer)?);
-                Ok(())
-            }
+            // Beyond the limit: the body is refused anyway.
+            None => IgnoredAny::deserialize(deserializer).map(drop),
         }
     }
 }
@@ -322,6 +321,14 @@ pub(super) fn members<'a>(object: &'a RawValue, visit: impl FnMut(Key<'a>, &'a R
 pub(crate) fn stopped(text: &str) -> Option<(usize, usize)> {
     let error = serde_json::from_str::<IgnoredAny>(text).err()?;
     Some((error.line(), error.column()))
+}
+
+/// Returns how many objects and arrays begin in a text, at the most: brackets in strings count too.
+pub(crate) fn brackets(text: &[u8]) -> usize {
+    // Both have the same bits but for one, and nothing else has them. So many at a time that a byte holds the count,
+    // which lets the compiler count in vectors.
+    let count = |chunk: &[u8]| chunk.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>();
+    text.chunks(224).map(|chunk| usize::from(count(chunk))).sum()
 }
 
 /// Returns whether a text nests objects and arrays deeper than [`MAX_DEPTH`]. It looks at brackets outside strings

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{ApiError, ErrorCode, Result};
 use super::event::{Event, Section};
-use crate::json::read::{MAX_DEPTH, Pass, Target, Unreadable, Value, is_too_deep, stopped};
+use crate::json::read::{MAX_DEPTH, Pass, Target, Unreadable, Value, brackets, is_too_deep, stopped};
 use crate::json::{Key, Scalar};
 use crate::rejection::{Code, Rejection};
 
@@ -249,13 +249,12 @@ impl<'a> Body<'a> for Envelope<'a> {
 /// Reads a body that is an object, or an array of what may be one. A byte order mark before it is no part of it.
 ///
 /// In one pass where that is enough, which it is unless something strange stands in an object's place or an event may
-/// be too large: a second pass over the text of each costs a batch as much as all the rest.
+/// be too large or too deep: a second pass over the text of each costs a batch as much as all the rest.
 fn read<'a, T: Body<'a>>(body: &'a str) -> Result<T> {
     let body = body.strip_prefix('\u{feff}').unwrap_or(body);
     let start = body.trim_ascii_start().as_bytes().first();
     let read = match Pass::read::<T>(body, false) {
-        Ok(target) if are_surely_short(body, target.members()) => Ok(target),
-        Err(Unreadable::TooDeep) => Err(Unreadable::TooDeep),
+        Ok(target) if are_surely_plain(body.as_bytes(), target.members()) => Ok(target),
         _ => Pass::read(body, true),
     };
     match read {
@@ -265,21 +264,28 @@ fn read<'a, T: Body<'a>>(body: &'a str) -> Result<T> {
     }
 }
 
-/// Returns whether no event can be longer than it may be: told by where the types of the events before and behind it
-/// stand, between which it lies.
-fn are_surely_short(body: &str, members: &[Member]) -> bool {
-    if body.len() <= MAX_EVENT {
+/// Returns whether no event can be longer or nest deeper than it may: told by what stands between the types of the
+/// events before and behind it, between which it lies.
+fn are_surely_plain(body: &[u8], members: &[Member]) -> bool {
+    /// How deep an event stands in a body.
+    const DEPTH: usize = 2;
+    let is_plain = |length, brackets| length <= MAX_EVENT && brackets + DEPTH <= MAX_DEPTH;
+    // An event by itself need not say its type.
+    if body.len() <= MAX_EVENT && is_plain(body.len(), brackets(body)) {
         return true;
     }
     let start = body.as_ptr().addr();
     let place = |member: &Member| Some(member.event.kind?.get().as_ptr().addr() - start);
     let places = members.iter().map(place).chain([Some(body.len())]);
-    let (mut last, mut before) = (0, 0);
+    // Where the part ends that was looked at last, its length, and its brackets.
+    let (mut end, mut last) = (0, (0, 0));
     for place in places {
-        match place {
-            Some(place) if place - before <= MAX_EVENT => (before, last) = (last, place),
-            _ => return false,
+        let Some(part) = place.and_then(|place| body.get(end..place)) else { return false };
+        let (length, count) = (part.len(), brackets(part));
+        if !is_plain(last.0 + length, last.1 + count) {
+            return false;
         }
+        (end, last) = (end + length, (length, count));
     }
     true
 }
@@ -360,9 +366,11 @@ mod tests {
             (r#"{"batch":[{"context":{"Librato":"#, "}}]}", 4),
             (r#"{"batch":[{"properties":{"x":"#, "}}]}", 4),
             (r#"{"batch":["#, "]}", 2),
+            (r#"{"batch":[{"type":"track"},{"x":"#, r#","type":"track"},{"type":"track"}]}"#, 3),
+            (r#"{"batch":[{"type":"track"}],"x":"#, "}", 1),
         ] {
             let body = |more| format!("{before}{}{after}", nested(MAX_DEPTH - levels + more));
-            let is_read = |body: &str| match Pass::read::<Envelope>(body, false) {
+            let is_read = |body: &str| match Pass::read::<Envelope>(body, true) {
                 Ok(_) => true,
                 Err(reason) => {
                     assert_eq!(reason, Unreadable::TooDeep);
