@@ -60,6 +60,7 @@ pub(crate) fn deliver(body: &str, settings: &Settings) -> Vec<u8> {
         header_key: Some(WRITE_KEY),
         query_key: None,
         native_date: |_| None,
+        shown: 0,
     };
     let request = ingest::parse(body, &call).expect("a good batch");
     let measured = request.measured().map(|(measurement, _)| measurement);

@@ -11,10 +11,12 @@ use crate::Millis;
 use crate::delivery::Outcome;
 use crate::destination::{Names, RetryReason, RetryableError};
 use crate::json::{Scalar, field, with_words_quoted};
-use crate::mapping::{self, MappingContext, MetricNames, Verdict};
+use crate::mapping::{self, MappingContext, MetricNames, Unmeasured, Verdict};
 use crate::measurement::Measurement;
+use crate::operator::live::{self, LiveEvent, LiveGauge, LiveOutcome};
 use crate::rejection::{Code, Rejection};
 use crate::segment::answer::{self, Answer, ApiError, ErrorCode, Rejected, Result};
+use crate::segment::event::Event;
 use crate::segment::health;
 use crate::segment::payload::{self, Batch, Member};
 use crate::segment::route::EventType;
@@ -36,6 +38,8 @@ pub struct Call<'a> {
     pub query_key: Option<&'a str>,
     /// The JavaScript engine's reading of dates.
     pub native_date: NativeDate,
+    /// How many of its events may be shown to the operator.
+    pub shown: usize,
 }
 
 /// The shape of a body.
@@ -62,6 +66,8 @@ pub struct ParsedRequest {
     rejected_library: Option<String>,
     /// The events, in order.
     events: Vec<JudgedEvent>,
+    /// What is shown of the first of them.
+    shown: Vec<LiveEvent>,
 }
 
 #[derive(Debug)]
@@ -72,8 +78,8 @@ struct JudgedEvent {
 
 #[derive(Debug)]
 enum EventOutcome {
-    /// Accepted, and nothing to deliver: not measured, or seen before in this request.
-    Accepted,
+    /// Accepted, and nothing to deliver.
+    Accepted(Unmeasured),
     Measured(Measurement),
     Rejected(Rejection),
 }
@@ -89,6 +95,8 @@ pub struct Counts {
     pub measured: usize,
     /// Measured events whose name has no letter and no digit that a metric's may have.
     pub illegible_names: usize,
+    /// Accepted events without a measurement, by the reason.
+    pub not_measured: BTreeMap<&'static str, usize>,
     /// Refused events by code.
     pub rejected: BTreeMap<&'static str, usize>,
     /// The client library of the first refused event, such as `analytics.js/1.84.3`.
@@ -202,6 +210,7 @@ struct Collector<'c> {
     write_key: String,
     illegible_names: usize,
     rejected_library: Option<String>,
+    shown: Vec<LiveEvent>,
 }
 
 impl<'c> Collector<'c> {
@@ -215,15 +224,18 @@ impl<'c> Collector<'c> {
             names: MetricNames::default(),
             illegible_names: 0,
             rejected_library: None,
+            shown: Vec::new(),
         }
     }
 
     fn add(&mut self, member: &Member, event_type: Option<EventType>, sent_at: Option<Millis>) {
         let message_id = Scalar::of_field(member.event.message_id).into_id().map(Rc::from);
         let outcome = match self.judge(member, event_type, sent_at) {
-            Ok(Verdict::NotMeasured) => EventOutcome::Accepted,
+            Ok(Verdict::NotMeasured(reason)) => EventOutcome::Accepted(reason),
             // Only an event that counts makes the next one with its id a repetition.
-            Ok(Verdict::Measured(_)) if self.repeats(message_id.as_ref()) => EventOutcome::Accepted,
+            Ok(Verdict::Measured(_)) if self.repeats(message_id.as_ref()) => {
+                EventOutcome::Accepted(Unmeasured::Duplicate)
+            }
             Ok(Verdict::Measured(measurement)) => {
                 self.illegible_names += usize::from(is_illegible(&measurement));
                 EventOutcome::Measured(measurement)
@@ -235,7 +247,24 @@ impl<'c> Collector<'c> {
                 EventOutcome::Rejected(rejection)
             }
         };
+        if self.shown.len() < self.call.shown {
+            self.shown.push(self.show(&member.event, event_type));
+        }
         self.events.push(JudgedEvent { message_id, outcome });
+    }
+
+    /// Returns what is shown of an event, but for what becomes of it.
+    fn show(&self, event: &Event, event_type: Option<EventType>) -> LiveEvent {
+        let kind = text(event.kind).or(event_type.map(|kind| kind.as_str().into()));
+        let name = text(event.event).or_else(|| text(event.name)).or_else(|| text(event.category));
+        LiveEvent {
+            at: self.call.received_at,
+            kind: kind.as_deref().map(live::shown).unwrap_or_default(),
+            name: name.as_deref().map(live::shown),
+            write_key: live::shown_key(&self.write_key),
+            library: event.context.library.and_then(library),
+            ..LiveEvent::default()
+        }
     }
 
     fn judge(
@@ -261,8 +290,8 @@ impl<'c> Collector<'c> {
     }
 
     fn finish(self, is_batch: bool) -> ParsedRequest {
-        let Self { write_key, events, illegible_names, rejected_library, .. } = self;
-        ParsedRequest { is_batch, write_key, illegible_names, rejected_library, events }
+        let Self { write_key, events, illegible_names, rejected_library, shown, .. } = self;
+        ParsedRequest { is_batch, write_key, illegible_names, rejected_library, events, shown }
     }
 }
 
@@ -350,7 +379,10 @@ impl ParsedRequest {
         };
         for event in &self.events {
             match &event.outcome {
-                EventOutcome::Accepted => counts.accepted += 1,
+                EventOutcome::Accepted(reason) => {
+                    counts.accepted += 1;
+                    *counts.not_measured.entry(reason.as_str()).or_default() += 1;
+                }
                 EventOutcome::Measured(_) => {
                     counts.accepted += 1;
                     counts.measured += 1;
@@ -361,6 +393,26 @@ impl ParsedRequest {
             }
         }
         counts
+    }
+
+    /// Takes what is shown to the operator of the first events, and what became of them.
+    pub fn take_shown(&mut self) -> impl Iterator<Item = LiveEvent> {
+        let shown = std::mem::take(&mut self.shown).into_iter();
+        shown.zip(&self.events).map(|(event, JudgedEvent { outcome, .. })| match outcome {
+            EventOutcome::Accepted(reason) => LiveEvent { code: Some(reason.as_str().to_owned()), ..event },
+            EventOutcome::Measured(measurement) => LiveEvent {
+                name: event.name.or_else(|| Some(measurement.display_name.to_string())),
+                outcome: LiveOutcome::Measured,
+                gauge: Some(LiveGauge::of(measurement)),
+                ..event
+            },
+            EventOutcome::Rejected(Rejection { code, message }) => LiveEvent {
+                outcome: LiveOutcome::Refused,
+                code: Some(code.as_str().to_owned()),
+                message: Some(live::shown(message)),
+                ..event
+            },
+        })
     }
 
     fn rejected(&self) -> Vec<Rejected> {

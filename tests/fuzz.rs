@@ -250,6 +250,7 @@ fn envelope(input: &[u8]) {
         header_key: None,
         query_key: None,
         native_date: |_| None,
+        shown: 0,
     };
     check_taken(&ingest::parse(text, &call));
 }

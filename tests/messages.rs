@@ -149,6 +149,7 @@ fn deployment(missing_bindings: Vec<&'static str>) -> Deployment {
         public_url: "https://edge.example.com".to_owned(),
         is_durable: !missing_bindings.contains(&"MEASUREMENTS"),
         missing_bindings,
+        live_list: None,
     }
 }
 
@@ -193,7 +194,7 @@ fn health_notes_what_is_well_formed_and_strange() {
         assert_eq!(notes.is_some(), note.is_some(), "{url}: {notes:?}");
         assert!(notes.unwrap_or_default().contains(note.unwrap_or_default()), "{url}: {notes:?}");
     }
-    for binding in ["MEASUREMENTS", "SET_ASIDE", "ONCE", "LETTERS", "ASSETS"] {
+    for binding in ["MEASUREMENTS", "SET_ASIDE", "ONCE", "LETTERS", "OPERATOR", "ASSETS"] {
         let answer = health::answer(&settings([]), &deployment(vec![binding]), None);
         assert!(answer.text().contains(&format!("{binding} is not bound")), "{}", answer.text());
         let mode = if binding == "MEASUREMENTS" { "direct" } else { "durable" };

@@ -198,7 +198,7 @@ proptest! {
         for kind in [Kind::Single(EventType::Track), Kind::Single(EventType::Page), Kind::Batch] {
             for header_key in [Some(WRITE_KEY), None] {
                 let call = Call { settings: &settings, kind, received_at: NOW, header_key,
-                    query_key: Some(WRITE_KEY), native_date: |_| None };
+                    query_key: Some(WRITE_KEY), native_date: |_| None, shown: 0 };
                 if let Ok(intake) = ingest::parse(&text, &call) {
                     prop_assert!(intake.answer().status == 200 || intake.answer().status == 400);
                 }

@@ -356,6 +356,13 @@ impl Consumption {
         done
     }
 
+    /// Returns how many events come again, and the second at which the oldest of them arrived.
+    #[must_use]
+    pub fn kept(&self) -> (u64, Option<i64>) {
+        let kept = self.items.iter().filter(|item| matches!(item.state, State::Kept(_)));
+        (kept.clone().count() as u64, kept.map(|item| item.received_at).min())
+    }
+
     /// What becomes of each message. `attempts` tells how often each has been delivered, this time included; `random`
     /// gives a number below its argument.
     pub fn decide(&self, attempts: &[u32], random: &mut dyn FnMut(u32) -> u32) -> Vec<Decision> {

@@ -6,21 +6,22 @@
 //! (<https://github.com/cloudflare/workers-rs/issues/1057>). Hence types of our own.
 
 use futures_util::future::join_all;
-use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::Env;
+use wasm_bindgen::{JsCast, JsValue};
 use worker::js_sys::{JSON, Object, Reflect};
+use worker::{Context, Env};
 
 use super::clock::{now, random, random_below};
 use super::env::Platform;
 use super::queue::{send, send_later};
-use super::{log, once, outbound, set_aside};
+use super::{log, once, outbound, set_aside, tally};
 use crate::Millis;
 use crate::delivery::{Outcome, Policy};
 use crate::destination::{RetryReason, RetryableError};
 use crate::durable::consume::{Consumption, Decision};
 use crate::durable::dead_letter::DeadLetter;
 use crate::durable::once::Claim;
+use crate::operator::figures::{Counts, Figures};
 use crate::settings::{Problem, Settings};
 
 /// How the name of the dead-letter queue ends; it has the same consumer.
@@ -81,7 +82,7 @@ impl Message {
 /// Handles a batch, under the name that `worker-build` looks for.
 #[wasm_bindgen]
 #[allow(unreachable_pub)]
-pub async fn queue(batch: MessageBatch, env: Env, _context: JsValue) {
+pub async fn queue(batch: MessageBatch, env: Env, context: JsValue) {
     let platform = Platform::new(env);
     let messages = batch.messages();
     if batch.queue().ends_with(SET_ASIDE_SUFFIX) {
@@ -89,6 +90,7 @@ pub async fn queue(batch: MessageBatch, env: Env, _context: JsValue) {
     } else {
         consume(&messages, &platform).await;
     }
+    tally::flush_later(&platform, &Context::new(context.unchecked_into()));
 }
 
 async fn consume(messages: &[Message], platform: &Platform) {
@@ -125,8 +127,11 @@ async fn consume(messages: &[Message], platform: &Platform) {
     };
     line.count(&outcomes);
     let letters = consumption.delivered(&outcomes);
+    let mut reasons = Counts::new();
     for letter in letters {
         *line.reasons.entry(letter.reason.clone()).or_default() += 1;
+        let events = letter.measurement.as_ref().map_or(1, |gauge| gauge.count);
+        *reasons.entry(letter.reason.clone().into()).or_default() += events;
     }
     let letters: Vec<String> = letters.iter().map(DeadLetter::posted).collect();
     if deduplicates {
@@ -140,6 +145,13 @@ async fn consume(messages: &[Message], platform: &Platform) {
     };
     let done = consumption.set_aside(vec![is_sent; line.set_aside]);
     once::mark_done(platform, &done, settings.once_shards).await;
+    tally::with(|tally| {
+        if let Some(figures) = tally.figures(now()) {
+            let (kept, oldest_kept) = consumption.kept();
+            let set_aside = if is_sent { reasons } else { Counts::new() };
+            figures.merge(&Figures { kept, oldest_kept, set_aside, ..Figures::default() });
+        }
+    });
     let attempts: Vec<_> = messages.iter().map(Message::attempts).collect();
     let decisions = consumption.decide(&attempts, &mut random_below);
     line.retried = decisions.iter().filter(|decision| **decision != Decision::Acknowledge).count();

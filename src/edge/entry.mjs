@@ -2,9 +2,9 @@
 // a call that a panic cuts off never settles its promise, nor do those beside it, since panics abort
 // (https://github.com/cloudflare/workers-rs/issues/166).
 
-import Worker, { Once, SetAside } from "librato_edge";
+import Worker, { Once, Operator, SetAside } from "librato_edge";
 
-export { Once, SetAside };
+export { Once, Operator, SetAside };
 
 /** By its `criticalError`, worker-build's script knows that the module must be instantiated anew (worker, init.rs). */
 const state = globalThis.__worker_init_state;

@@ -11,7 +11,7 @@ use worker::js_sys::{JSON, Reflect};
 use worker::{Env, Fetcher, ObjectNamespace, Queue, RateLimiter};
 
 use super::outbound::{Targets, Upstream};
-use super::stop;
+use super::{stop, tally};
 use crate::settings::{Setting, Settings};
 
 /// Everything that an event of the platform is handled with.
@@ -56,6 +56,11 @@ impl Platform {
         self.binding("LETTERS")
     }
 
+    /// Returns the namespace of the object that holds the operator's figures.
+    pub(super) fn operator(&self) -> Option<ObjectNamespace> {
+        self.binding("OPERATOR")
+    }
+
     pub(super) fn rate_limiter(&self) -> Option<RateLimiter> {
         self.binding("RATE_LIMITER")
     }
@@ -67,15 +72,19 @@ impl Platform {
 
     /// Returns which bindings of the shipped `wrangler.toml` are missing.
     pub(super) fn missing_bindings(&self) -> Vec<&'static str> {
-        let mut names = vec!["MEASUREMENTS", "SET_ASIDE", "ONCE", "LETTERS", "ASSETS"];
+        let mut names = vec!["MEASUREMENTS", "SET_ASIDE", "ONCE", "LETTERS", "OPERATOR", "ASSETS"];
         names.retain(|name| self.binding::<JsValue>(name).is_none());
         names
     }
 
     fn binding<T: JsCast>(&self, name: &str) -> Option<T> {
-        let binding = Reflect::get(&self.env, &name.into()).ok()?;
-        binding.is_object().then(|| binding.unchecked_into())
+        binding(&self.env, name)
     }
+}
+
+fn binding<T: JsCast>(env: &Env, name: &str) -> Option<T> {
+    let binding = Reflect::get(env, &name.into()).ok()?;
+    binding.is_object().then(|| binding.unchecked_into())
 }
 
 /// Settings and what follows from them, read once an isolate: they do not change while it lives, and reading them for
@@ -104,6 +113,10 @@ impl Account {
     fn read(env: &Env) -> Self {
         let settings = Settings::read(|name| setting(env, name));
         let targets = settings.destination.as_deref().map(Targets::of);
+        tally::with(|tally| {
+            tally.is_on = settings.operator_token.is_some() && binding::<JsValue>(env, "OPERATOR").is_some();
+            tally.shows_events = settings.live_events;
+        });
         Self { settings, targets }
     }
 }

@@ -6,13 +6,14 @@ use super::clock::{native_date, now, random};
 use super::env::Platform;
 use super::http::{self, RequestHead};
 use super::log::Line;
-use super::{health, library, once, outbound, queue};
+use super::{health, library, once, operator, outbound, queue, tally};
 use crate::Millis;
 use crate::delivery::{Partition, Policy};
 use crate::destination::{Destination, WriterId};
 use crate::durable::once::seconds;
-use crate::ingest::{self, Call, Counts, Kind, ParsedRequest};
+use crate::ingest::{self, Call, Kind, ParsedRequest};
 use crate::measurement::Measurement;
+use crate::operator::live::{LiveEvent, LiveOutcome, shown};
 use crate::rollup::Rollup;
 use crate::segment::answer::{Answer, ApiError, Body, ErrorCode, Result, success};
 use crate::segment::cors::{Origin, preflight_headers};
@@ -48,6 +49,9 @@ pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::R
             None => None,
         },
         Route::LibraryChunk(file) => library::chunk(platform, file, origin).await,
+        Route::Operator(route) if settings.operator_token.is_some() => {
+            operator::file(platform, route, head.path()).await
+        }
         _ => None,
     };
     if let Some(script) = script {
@@ -81,8 +85,14 @@ pub(super) struct RequestHandler<'r> {
 impl RequestHandler<'_> {
     async fn answer(&mut self, route: Route<'_>, origin: Origin<'_>) -> Answer {
         let mut answer = match self.dispatch(route, origin).await {
-            Ok(answer) => answer,
-            Err(failure) => failure.answer(),
+            Ok(answer) => {
+                self.count(route, None);
+                answer
+            }
+            Err(failure) => {
+                self.count(route, Some(&failure));
+                failure.answer()
+            }
         };
         if let (Route::Event(_), true) = (route, self.head.is_get()) {
             // One that was kept, of a prefetch too, would stand in for the next event.
@@ -96,6 +106,27 @@ impl RequestHandler<'_> {
             },
             _ => answer,
         }
+    }
+
+    /// Counts a request with events. One that is refused whole is shown as an event is.
+    fn count(&self, route: Route<'_>, failure: Option<&ApiError>) {
+        if !route.takes_events() {
+            return;
+        }
+        tally::with(|tally| {
+            let code = failure.map(|failure| failure.code.parts().0);
+            tally.request(code, self.started);
+            if let Some(failure) = failure.filter(|_| tally.room() > 0) {
+                tally.show([LiveEvent {
+                    at: self.started,
+                    kind: route.label().to_owned(),
+                    outcome: LiveOutcome::Refused,
+                    code: code.map(str::to_owned),
+                    message: Some(shown(&failure.message)),
+                    ..LiveEvent::default()
+                }]);
+            }
+        });
     }
 
     async fn dispatch(&mut self, route: Route<'_>, origin: Origin<'_>) -> Result<Answer> {
@@ -114,7 +145,9 @@ impl RequestHandler<'_> {
                 format!("method: expected one of {methods}"),
             ));
         }
-        if let (Origin::Refused(_), false) = (origin, route == Route::Health) {
+        // Whoever has the operator's token is at home.
+        let is_for_all = matches!(route, Route::Health | Route::Operator(_));
+        if let (Origin::Refused(_), false) = (origin, is_for_all) {
             require(self.settings, Need::Origins)?;
             return Err(ApiError::new(ErrorCode::OriginNotAllowed, "Origin: expected one that ALLOWED_ORIGINS lists"));
         }
@@ -158,7 +191,11 @@ impl RequestHandler<'_> {
                 Ok(segment::library::source_config(write_key, self.started))
             }
             Route::SetAside | Route::Replay => self.dead_letters(route).await,
-            Route::Health => self.health().await,
+            Route::Health => {
+                let is_deep = query::parameter(self.head.query(), "deep").is_some_and(|deep| deep == "1");
+                self.health(is_deep, None).await
+            }
+            Route::Operator(route) => self.operator(route).await,
             Route::Settings { .. } | Route::Library { .. } | Route::LibraryChunk(_) | Route::Unknown => {
                 require(self.settings, Need::Library)?;
                 let message = "path: there is nothing for this write key";
@@ -167,21 +204,21 @@ impl RequestHandler<'_> {
         }
     }
 
-    async fn health(&self) -> Result<Answer> {
-        let is_deep = query::parameter(self.head.query(), "deep").is_some_and(|deep| deep == "1");
+    pub(super) async fn health(&self, is_deep: bool, live_list: Option<bool>) -> Result<Answer> {
         let deployment = Deployment {
             public_url: self.settings.root(self.head.origin(), false),
             is_durable: self.platform.measurements().is_some(),
             missing_bindings: self.platform.missing_bindings(),
+            live_list,
         };
-        let (platform, is_durable) = (self.platform, deployment.is_durable);
+        let platform = self.platform;
         let deep = match platform.upstream().filter(|_| is_deep) {
             None => None,
-            Some(to) if self.is_operator() => Some(health::look(platform, to, is_durable).await),
+            Some(to) if self.is_operator().await => Some(health::look(platform, to).await),
             Some(to) => {
                 let key = self.header_key().or_else(|| self.query_key());
                 ingest::authenticate(key.as_deref(), self.settings)?;
-                Some(health::look_rarely(platform, to, is_durable).await?)
+                Some(health::look_rarely(platform, to).await?)
             }
         };
         Ok(segment::health::answer(self.settings, &deployment, deep))
@@ -236,13 +273,25 @@ impl RequestHandler<'_> {
             header_key: header_key.as_deref(),
             query_key: query_key.as_deref(),
             native_date,
+            shown: tally::with(|tally| tally.room()),
         };
         let mut intake = ingest::parse(text, &call)?;
         self.limit(&intake.write_key).await?;
         let delivered = self.deliver(&mut intake).await;
-        self.line.count(Counts { accepted: 0, ..intake.counts() });
+        let mut counts = intake.counts();
+        if !self.is_speculative() {
+            tally::with(|tally| {
+                tally.events(&counts, delivered.is_err(), self.started);
+                if delivered.is_ok() {
+                    tally.show(intake.take_shown());
+                }
+            });
+        }
+        if delivered.is_err() {
+            counts.accepted = 0;
+        }
+        self.line.count(counts);
         delivered?;
-        self.line.count(intake.counts());
         Ok(intake.answer())
     }
 

@@ -30,12 +30,12 @@ thread_local! {
 }
 
 /// Looks for the operator.
-pub(super) async fn look(platform: &Platform, upstream: Upstream<'_>, is_durable: bool) -> Deep {
-    look_at(platform, upstream, is_durable, true).await
+pub(super) async fn look(platform: &Platform, upstream: Upstream<'_>) -> Deep {
+    look_at(platform, upstream, true).await
 }
 
 /// Looks for a holder of a write key, or repeats what was found not long ago.
-pub(super) async fn look_rarely(platform: &Platform, upstream: Upstream<'_>, is_durable: bool) -> Result<Deep> {
+pub(super) async fn look_rarely(platform: &Platform, upstream: Upstream<'_>) -> Result<Deep> {
     let asked = now();
     match LAST.with_borrow(Clone::clone) {
         Some((at, Some(found))) if asked - at < LOOK_STANDS => return Ok(found),
@@ -46,28 +46,29 @@ pub(super) async fn look_rarely(platform: &Platform, upstream: Upstream<'_>, is_
         _ => {}
     }
     LAST.set(Some((asked, None)));
-    let found = look_at(platform, upstream, is_durable, false).await;
+    let found = look_at(platform, upstream, false).await;
     LAST.set(Some((asked, Some(found.clone()))));
     Ok(found)
 }
 
-async fn look_at(platform: &Platform, upstream: Upstream<'_>, is_durable: bool, is_operator: bool) -> Deep {
+/// Returns how many events a consumer has seen and not yet delivered. `None` where that is not known.
+pub(super) async fn waiting(platform: &Platform) -> Option<u64> {
+    platform.measurements()?;
+    let stats = within(LOOK_TIMEOUT, once::stats(platform, platform.settings().once_shards)).await?;
+    stats.map(|stats| stats.pending)
+}
+
+/// Returns how many letters are set aside. `None` where that is not known.
+pub(super) async fn letters(platform: &Platform) -> Option<i64> {
+    platform.measurements()?;
+    let letters = within(LOOK_TIMEOUT, set_aside::list(platform, 0, 0)).await?.ok()?;
+    Some(letters.count)
+}
+
+async fn look_at(platform: &Platform, upstream: Upstream<'_>, is_operator: bool) -> Deep {
     let shards = platform.settings().once_shards;
-    let waiting = async {
-        if !is_durable || !(is_operator || shards <= MAX_SHARDS) {
-            return None;
-        }
-        let stats = within(LOOK_TIMEOUT, once::stats(platform, shards)).await?;
-        stats.map(|stats| stats.pending)
-    };
-    let set_aside = async {
-        if !is_durable {
-            return None;
-        }
-        let letters = within(LOOK_TIMEOUT, set_aside::list(platform, 0, 0)).await?.ok()?;
-        Some(letters.count)
-    };
+    let waiting = async { if is_operator || shards <= MAX_SHARDS { waiting(platform).await } else { None } };
     let check = outbound::check(upstream, is_operator);
-    let (destination, waiting, set_aside) = join3(check, waiting, set_aside).await;
+    let (destination, waiting, set_aside) = join3(check, waiting, letters(platform)).await;
     Deep { destination, waiting, set_aside }
 }

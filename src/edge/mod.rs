@@ -3,6 +3,7 @@
 //! It hands bytes and the time to the pure code and carries out what that decides. Nothing here may panic or fail: a
 //! panic kills the instance and the requests beside it, and an `Err` from a handler would be a 500.
 
+mod book;
 mod clock;
 mod consume;
 mod env;
@@ -18,6 +19,7 @@ mod outbound;
 mod queue;
 mod set_aside;
 mod stop;
+mod tally;
 
 use worker::web_sys::{Request, Response};
 use worker::{Context, Env, Result, event};
@@ -28,6 +30,9 @@ use worker::{Context, Env, Result, event};
 ///
 /// Where the platform does not make an answer of fixed headers, which would be a fault of its own.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _: Context) -> Result<Response> {
-    handler::respond(&request, &env::Platform::new(env)).await
+async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
+    let platform = env::Platform::new(env);
+    let response = handler::respond(&request, &platform).await;
+    tally::flush_later(&platform, &context);
+    response
 }

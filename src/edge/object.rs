@@ -1,4 +1,4 @@
-//! What both Durable Objects have in common: how they are asked, and their database.
+//! What the Durable Objects have in common: how they are asked, and their database.
 
 use serde::Serialize;
 use worker::js_sys::Uint8Array;
@@ -39,6 +39,9 @@ impl StorageError {
         console_error!("{}", serde_json::to_string(&line).unwrap_or_default());
     }
 }
+
+/// The name of the object that holds the operator's figures, and what log lines call it.
+pub(super) const OPERATOR: &str = "operator";
 
 /// Asks the object of a name. Returns `None` where it does not answer in time.
 pub(super) async fn ask(namespace: &ObjectNamespace, name: &str, question: &[u8], timeout: Millis) -> Option<Vec<u8>> {

@@ -1,6 +1,5 @@
 //! Requests to the destination.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::pin::pin;
 
@@ -15,10 +14,10 @@ use worker::web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
 
 use super::clock::{now, sleep};
 use super::http::{self, headers};
+use super::tally;
 use crate::Millis;
 use crate::delivery::{Arrival, Delivery, Outcome, Partition, Policy, Step};
 use crate::destination::{Check, Destination, PartialSuccess, Reply};
-use crate::lately::Lately;
 use crate::measurement::Measurement;
 use crate::segment::answer::Result;
 use crate::segment::health;
@@ -134,9 +133,9 @@ pub(super) async fn deliver(
         let until = match delivery.next(now()) {
             Step::Send(shipment) => {
                 in_flight.push(async move {
-                    let target = &upstream.targets.posts;
-                    let arrival = exchange(destination, target, &shipment.body, shipment.timeout);
-                    (shipment.id, arrival.await)
+                    let (target, begun) = (&upstream.targets.posts, now());
+                    let arrival = exchange(destination, target, &shipment.body, shipment.timeout).await;
+                    (shipment.id, arrival, begun)
                 });
                 continue;
             }
@@ -157,8 +156,14 @@ pub(super) async fn deliver(
                 None => break,
             },
         };
-        if let Some((id, arrival)) = arrived {
-            delivery.settle(id, &arrival, now());
+        if let Some((id, arrival, begun)) = arrived {
+            let arrived = now();
+            tally::with(|tally| {
+                if let Some(figures) = tally.figures(arrived) {
+                    figures.upstream.record(&arrival, arrived - begun);
+                }
+            });
+            delivery.settle(id, &arrival, arrived);
         }
     }
     drop(in_flight);
@@ -174,15 +179,8 @@ pub(super) async fn deliver(
         partial: delivery.partial().cloned(),
         outcomes: delivery.finish(),
     };
-    LATELY.with_borrow_mut(|lately| {
-        lately.record(&report.outcomes, report.partial.as_ref(), now());
-    });
+    tally::with(|tally| tally.delivered(measurements, &report.outcomes, report.partial.as_ref(), now()));
     report
-}
-
-thread_local! {
-    /// As far as this isolate has seen it.
-    static LATELY: RefCell<Lately> = RefCell::default();
 }
 
 #[wasm_bindgen]
@@ -242,7 +240,7 @@ pub(super) async fn check(upstream: Upstream<'_>, is_operator: bool) -> Result<(
     let Upstream { destination, targets } = upstream;
     let arrival = exchange(destination, &targets.check, &[], CHECK_TIMEOUT).await;
     health::checked(destination, &arrival, is_operator)?;
-    LATELY.with_borrow(|lately| match lately.refusal(now()) {
+    tally::with(|tally| match tally.lately.refusal(now()) {
         Some(words) => Err(health::refusing(destination, words, is_operator)),
         None => Ok(()),
     })

@@ -40,8 +40,34 @@ pub struct MappingContext<'a> {
 pub enum Verdict {
     /// It is measured.
     Measured(Measurement),
-    /// It is accepted and not measured: another type of call, switched off, or without consent.
-    NotMeasured,
+    /// It is accepted and not measured.
+    NotMeasured(Unmeasured),
+}
+
+/// Why an accepted event is not measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmeasured {
+    /// It is another type of call.
+    Type,
+    /// The visitor did not agree.
+    NoConsent,
+    /// `integrations` switches it off.
+    SwitchedOff,
+    /// An event of the same request has its id.
+    Duplicate,
+}
+
+impl Unmeasured {
+    /// The code as operators see it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Type => "not_measured",
+            Self::NoConsent => "no_consent",
+            Self::SwitchedOff => "switched_off",
+            Self::Duplicate => "duplicate",
+        }
+    }
 }
 
 /// Judges one event. Its faults are looked for in the order of [`Code`]; the first is told.
@@ -62,7 +88,7 @@ pub fn judge(
     let event_type = match given_type {
         Some(given) => given,
         // A notice that a user is to be forgotten, of whom nothing is kept here.
-        None if context.is_webhook && is_delete(event) => return Ok(Verdict::NotMeasured),
+        None if context.is_webhook && is_delete(event) => return Ok(Verdict::NotMeasured(Unmeasured::Type)),
         None => named_type(event)?,
     };
     let (written, value, source) = match event_type {
@@ -70,15 +96,18 @@ pub fn judge(
         EventType::Page => (name::page(event), None, None),
         EventType::Identify => match engage::measured(event) {
             Some(engage) => (engage.name.into(), Some(engage.value), Some(engage.source)),
-            None => return Ok(Verdict::NotMeasured),
+            None => return Ok(Verdict::NotMeasured(Unmeasured::Type)),
         },
-        EventType::Other => return Ok(Verdict::NotMeasured),
+        EventType::Other => return Ok(Verdict::NotMeasured(Unmeasured::Type)),
     };
     if event_type != EventType::Identify {
         identity(event)?;
     }
-    if !consent::is_given(event, settings) || !enabled::is_enabled(event, context.is_webhook) {
-        return Ok(Verdict::NotMeasured);
+    if !consent::is_given(event, settings) {
+        return Ok(Verdict::NotMeasured(Unmeasured::NoConsent));
+    }
+    if !enabled::is_enabled(event, context.is_webhook) {
+        return Ok(Verdict::NotMeasured(Unmeasured::SwitchedOff));
     }
     let value = match value {
         Some(value) => value::in_range(value)?,

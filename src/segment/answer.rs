@@ -28,6 +28,8 @@ pub enum Body {
     Json(String),
     /// A script that calls a function of the page.
     Script(String),
+    /// A text of this type.
+    Text(&'static str, String),
     /// A transparent picture of one pixel.
     Gif,
 }
@@ -44,6 +46,7 @@ impl Body {
             Self::None => (b"", None),
             Self::Json(text) => (text.as_bytes(), Some("application/json")),
             Self::Script(text) => (text.as_bytes(), Some("text/javascript; charset=utf-8")),
+            Self::Text(content_type, text) => (text.as_bytes(), Some(content_type)),
             Self::Gif => (GIF, Some("image/gif")),
         }
     }
@@ -66,7 +69,7 @@ impl Answer {
     #[must_use]
     pub fn text(&self) -> &str {
         match &self.body {
-            Body::Json(text) | Body::Script(text) => text,
+            Body::Json(text) | Body::Script(text) | Body::Text(_, text) => text,
             Body::None | Body::Gif => "",
         }
     }

@@ -103,6 +103,8 @@ pub struct Deployment {
     pub is_durable: bool,
     /// Bindings of the shipped `wrangler.toml` that are missing.
     pub missing_bindings: Vec<&'static str>,
+    /// Whether the last events are shown; told to the operator.
+    pub live_list: Option<bool>,
 }
 
 /// Returns 200, or 503 with what is missing; with what a deep look found, where one was taken.
@@ -117,6 +119,8 @@ pub fn answer(settings: &Settings, deployment: &Deployment, deep: Option<Deep>) 
         #[serde(skip_serializing_if = "Option::is_none")]
         destination: Option<&'static str>,
         delivery: Delivery,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        live_list: Option<bool>,
         #[serde(flatten)]
         failure: Option<ErrorBody<'a>>,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -140,6 +144,7 @@ pub fn answer(settings: &Settings, deployment: &Deployment, deep: Option<Deep>) 
         public_url: &deployment.public_url,
         destination: (is_deep && failure.is_none()).then_some("it takes the credentials"),
         delivery,
+        live_list: deployment.live_list,
         failure: failure.as_ref().map(|failure| failure.body()),
         missing: &settings.problems,
         notes: &notes(settings, deployment),
@@ -174,6 +179,7 @@ fn notes(settings: &Settings, deployment: &Deployment) -> Vec<String> {
             "SET_ASIDE" => "what the destination refuses comes again for ever",
             "ONCE" => "an event that is sent again counts again",
             "LETTERS" => "what is set aside cannot be looked at or sent again",
+            "OPERATOR" => "nothing is counted for the operator's page",
             _ => "analytics.js is not served",
         };
         format!("{binding} is not bound, as wrangler.toml has it: {effect}")

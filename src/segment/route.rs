@@ -25,6 +25,17 @@ impl EventType {
             _ => return None,
         })
     }
+
+    /// The name of the type; that of a call which is not measured is not known.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Track => "track",
+            Self::Page => "page",
+            Self::Identify => "identify",
+            Self::Other => "other",
+        }
+    }
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {
@@ -68,8 +79,56 @@ pub enum Route<'a> {
     Replay,
     /// Whether the Worker is set up.
     Health,
+    /// The operator's page, and what it asks.
+    Operator(Operator<'a>),
     /// Nothing of ours.
     Unknown,
+}
+
+/// The operator's page, and what it asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator<'a> {
+    /// The page.
+    Page,
+    /// A file of it, by its name.
+    File(&'a str),
+    /// What `/health` tells, deeply.
+    Health,
+    /// Figures by time.
+    Flow,
+    /// What was delivered in the last day.
+    Metrics,
+    /// The last events.
+    Live,
+    /// What was set aside, chosen by reason or text.
+    Letters,
+    /// The same, by reason.
+    Groups,
+    /// Some of it is to be sent again.
+    Replay,
+    /// Some of it is to be forgotten.
+    Delete,
+    /// All figures, for Prometheus.
+    Prometheus,
+}
+
+impl<'a> Operator<'a> {
+    fn of(path: &[&'a str]) -> Option<Self> {
+        Some(match *path {
+            [] => Self::Page,
+            ["assets", file] => Self::File(file),
+            ["metrics"] => Self::Prometheus,
+            ["api", "health"] => Self::Health,
+            ["api", "flow"] => Self::Flow,
+            ["api", "metrics"] => Self::Metrics,
+            ["api", "live"] => Self::Live,
+            ["api", "set-aside"] => Self::Letters,
+            ["api", "set-aside", "groups"] => Self::Groups,
+            ["api", "set-aside", "replay"] => Self::Replay,
+            ["api", "set-aside", "delete"] => Self::Delete,
+            _ => return None,
+        })
+    }
 }
 
 impl<'a> Route<'a> {
@@ -108,6 +167,7 @@ impl<'a> Route<'a> {
             ["set-aside"] => Self::SetAside,
             ["set-aside", "replay"] => Self::Replay,
             ["health"] => Self::Health,
+            ["operator", ref path @ ..] => Operator::of(path).map_or(Self::Unknown, Self::Operator),
             // A name that no filter knows, for the library of sites that have a prefix of their own.
             [name] if is_prefixed => match name.strip_suffix(".js") {
                 Some(file) => Self::Library { file, is_prefixed },
@@ -121,10 +181,7 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
-            Self::Event(EventType::Track) => "track",
-            Self::Event(EventType::Page) => "page",
-            Self::Event(EventType::Identify) => "identify",
-            Self::Event(EventType::Other) => "other",
+            Self::Event(event_type) => event_type.as_str(),
             Self::Batch => "batch",
             Self::Pixel(_) => "pixel",
             Self::Webhook => "webhook",
@@ -136,6 +193,7 @@ impl<'a> Route<'a> {
             Self::SetAside => "set-aside",
             Self::Replay => "replay",
             Self::Health => "health",
+            Self::Operator(_) => "operator",
             Self::Unknown => "unknown",
         }
     }
@@ -144,7 +202,10 @@ impl<'a> Route<'a> {
     #[must_use]
     pub fn allowed_methods(self) -> &'static str {
         match self {
-            Self::Event(_) | Self::LibraryMetrics | Self::Replay => "POST, OPTIONS",
+            Self::Event(_)
+            | Self::LibraryMetrics
+            | Self::Replay
+            | Self::Operator(Operator::Replay | Operator::Delete) => "POST, OPTIONS",
             // Webhook destinations let their users choose.
             Self::Batch | Self::Webhook => "POST, PUT, PATCH, OPTIONS",
             Self::SetAside => "GET, HEAD, DELETE, OPTIONS",
@@ -154,8 +215,15 @@ impl<'a> Route<'a> {
             | Self::Library { .. }
             | Self::LibraryChunk(_)
             | Self::Health
+            | Self::Operator(_)
             | Self::Unknown => "GET, HEAD, OPTIONS",
         }
+    }
+
+    /// Returns whether the route takes events.
+    #[must_use]
+    pub fn takes_events(self) -> bool {
+        matches!(self, Self::Event(_) | Self::Batch | Self::Pixel(_) | Self::Webhook)
     }
 
     /// Returns whether the route takes a method. `has_data` tells that an event stands in the query, as the classic

@@ -50,6 +50,14 @@ pub enum LateEvents {
     Now,
 }
 
+/// Whether the operator is shown the last events (`LIVE_EVENTS`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum LiveEvents {
+    #[default]
+    On,
+    Off,
+}
+
 /// Everything that is set.
 #[derive(Debug)]
 pub struct Settings {
@@ -81,6 +89,8 @@ pub struct Settings {
     pub once_shards: u32,
     /// What an operator names to look at what was set aside; without it nobody can.
     pub operator_token: Option<Secret>,
+    /// Whether the operator is shown the last events.
+    pub live_events: bool,
     /// What is missing or malformed, by name.
     pub problems: Vec<Problem>,
 }
@@ -127,6 +137,8 @@ impl Problem {
             "OPERATOR_TOKEN" => need == Need::Operator,
             // Their routes do not exist, and the others need them not.
             "PATH_PREFIX" | "LIBRARY_FILE" => false,
+            // No client is concerned.
+            "LIVE_EVENTS" => false,
             _ => matches!(need, Need::Events | Need::Webhook),
         }
     }
@@ -171,12 +183,19 @@ impl Settings {
             webhook_secret: reader.secret("WEBHOOK_SECRET"),
             once_shards: reader.number("ONCE_SHARDS", "a whole number from 1 to 1000", 1..=1_000).unwrap_or(1),
             operator_token: reader.secret("OPERATOR_TOKEN"),
+            live_events: reader.choice(
+                "LIVE_EVENTS",
+                "`on` or `off`",
+                &[("on", LiveEvents::On), ("off", LiveEvents::Off)],
+            ) == LiveEvents::On,
             problems: Vec::new(),
         };
         settings.problems = reader.problems;
         if settings.problems.iter().any(|problem| problem.concerns(Need::Origins)) {
             settings.allowed_origins = Origins::none();
         }
+        // Whoever meant to switch them off is not to be surprised.
+        settings.live_events &= settings.problems.iter().all(|problem| problem.setting != "LIVE_EVENTS");
         settings
     }
 
@@ -490,6 +509,7 @@ mod tests {
             ("ALLOWED_ORIGINS", "https://a.example, https://host/path"),
             ("ALLOWED_EVENTS", ","),
             ("CONSENT_CATEGORIES", ","),
+            ("LIVE_EVENTS", "no"),
         ] {
             let settings = read(&[(setting, value)]);
             let names: Vec<_> = settings.problems.iter().map(|problem| problem.setting).collect();

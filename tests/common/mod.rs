@@ -59,7 +59,8 @@ pub(crate) fn post(
         Route::Batch => Kind::Batch,
         other => panic!("{path} is {other:?}"),
     };
-    let call = Call { settings, kind, received_at, header_key: Some(WRITE_KEY), query_key: None, native_date };
+    let call =
+        Call { settings, kind, received_at, header_key: Some(WRITE_KEY), query_key: None, native_date, shown: 0 };
     ingest::parse(body, &call)
 }
 
