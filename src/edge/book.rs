@@ -70,7 +70,7 @@ impl Operator {
                     ("DELETE FROM figures WHERE kind = ? AND key < ?", vec![kind.into(), before.into()])
                 }
             };
-            self.database.run(statement, values)?;
+            book.wrote(self.database.write(statement, values)?);
         }
         *self.book.borrow_mut() = Some(book);
         Ok(answer)

@@ -134,8 +134,8 @@ impl RequestHandler<'_> {
         let (before, limit) = self.page();
         let search = text("search").unwrap_or_default();
         let found = set_aside::search(self.platform, text("reason"), &search, before, limit);
-        let Letters { count, letters, bound } = self.stored(found).await?;
-        Ok(Answer::ok(&operator::Page { next: Some(bound), ..operator::Page::of(count, letters) }))
+        let Letters { count, numbered, bound } = self.stored(found).await?;
+        Ok(Answer::ok(&operator::Page { next: Some(bound), ..operator::Page::of(count, numbered) }))
     }
 
     /// Sends letters again or forgets them, as many as one step holds.
@@ -143,10 +143,10 @@ impl RequestHandler<'_> {
         let body = self.read_body(body::MAX_REQUEST).await?;
         let operator::Step { choice, now } = operator::Step::read(&body)?;
         let chosen = set_aside::choose(self.platform, choice, operator::MAX_LETTERS);
-        let Letters { count, letters, bound } = self.stored(chosen).await?;
+        let Letters { count, numbered, bound } = self.stored(chosen).await?;
         let up_to = bound.unwrap_or_default();
-        let after = letters.last().map_or(up_to, |(number, _)| *number);
-        let (changed, _) = self.settle(&letters, is_replay, now).await?;
+        let after = numbered.last().map_or(up_to, |(number, _)| *number);
+        let (changed, _) = self.settle(&numbered, is_replay, now).await?;
         let place = Some(operator::Place { after, up_to });
         Ok(Answer::ok(&operator::Done { success: true, changed, left: count, place }))
     }
@@ -169,12 +169,12 @@ impl RequestHandler<'_> {
         if self.head.is_get() {
             let (before, limit) = self.page();
             let page = self.stored(set_aside::list(self.platform, before, limit)).await?;
-            return Ok(Answer::ok(&operator::Page::of(page.count, page.letters)));
+            return Ok(Answer::ok(&operator::Page::of(page.count, page.numbered)));
         }
         let body = self.read_body(body::MAX_REQUEST).await?;
         let request = operator::ReplayRequest::read(&body)?;
         let chosen = set_aside::find(self.platform, request.ids, operator::MAX_LETTERS);
-        let chosen = self.stored(chosen).await?.letters;
+        let chosen = self.stored(chosen).await?.numbered;
         let (changed, left) = self.settle(&chosen, route == Route::Replay, request.now).await?;
         Ok(Answer::ok(&operator::Done { success: true, changed, left, place: None }))
     }

@@ -68,7 +68,7 @@ enum DeadLetterRequest {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Letters {
     pub(super) count: i64,
-    pub(super) letters: Vec<(u32, DeadLetter)>,
+    pub(super) numbered: Vec<(u32, DeadLetter)>,
     /// For a search, before which number there may be more; for a step, the last number of all steps.
     pub(super) bound: Option<u32>,
 }
@@ -189,7 +189,7 @@ impl SetAside {
     fn handle(&self, request: DeadLetterRequest, now: Millis) -> std::result::Result<Letters, StorageError> {
         let database = &self.database;
         let today = self.see_to_the_table(now)?;
-        let mut letters = Vec::new();
+        let mut numbered = Vec::new();
         match request {
             DeadLetterRequest::Keep(kept) => {
                 for (identity, letter) in kept {
@@ -200,7 +200,7 @@ impl SetAside {
                 }
             }
             DeadLetterRequest::List { before, limit } => {
-                letters = self.select(
+                numbered = self.select(
                     "SELECT number, letter FROM letters WHERE removed IS NULL AND number < ? \
                      ORDER BY number DESC LIMIT ?",
                     vec![integer(before), integer(limit)],
@@ -208,7 +208,7 @@ impl SetAside {
                 )?;
             }
             DeadLetterRequest::Find { numbers, limit } if numbers.is_empty() => {
-                letters = self.select(
+                numbered = self.select(
                     "SELECT number, letter FROM letters WHERE removed IS NULL ORDER BY number LIMIT ?",
                     vec![integer(limit)],
                     now,
@@ -216,7 +216,7 @@ impl SetAside {
             }
             DeadLetterRequest::Find { numbers, .. } => {
                 for number in numbers {
-                    letters.extend(self.select(
+                    numbered.extend(self.select(
                         "SELECT number, letter FROM letters WHERE removed IS NULL AND number = ?",
                         vec![integer(number)],
                         now,
@@ -239,7 +239,7 @@ impl SetAside {
             }
             DeadLetterRequest::Group => {}
         }
-        Ok(Letters { count: self.count("removed IS NULL", Vec::new())?, letters, bound: None })
+        Ok(Letters { count: self.count("removed IS NULL", Vec::new())?, numbered, bound: None })
     }
 
     /// Makes the table, and once a day forgets which letters were there. Returns the day.
@@ -276,10 +276,10 @@ impl SetAside {
             let statement = format!(
                 "SELECT number, letter FROM letters WHERE {of_reason} AND number < ? ORDER BY number DESC LIMIT ?"
             );
-            let letters = self.select(&statement, values, now)?;
-            let is_full = letters.len() == limit as usize;
-            let bound = letters.last().map(|(number, _)| *number).filter(|_| is_full);
-            return Ok(Letters { count, letters, bound });
+            let numbered = self.select(&statement, values, now)?;
+            let is_full = numbered.len() == limit as usize;
+            let bound = numbered.last().map(|(number, _)| *number).filter(|_| is_full);
+            return Ok(Letters { count, numbered, bound });
         }
         let scanned = format!(
             "SELECT number, letter FROM letters WHERE {of_reason} AND number < ? ORDER BY number DESC LIMIT {MAX_SCANNED}"
@@ -294,10 +294,10 @@ impl SetAside {
         let count = counted.first().map_or(Ok(0), |row| number(row, 0))?;
         values.push(integer(limit));
         let statement = format!("SELECT number, letter {found} ORDER BY number DESC LIMIT ?");
-        let letters = self.select(&statement, values, now)?;
-        let is_full = letters.len() == limit as usize;
-        let bound = letters.last().map(|(number, _)| *number).filter(|_| is_full).or(end);
-        Ok(Letters { count: count.into(), letters, bound })
+        let numbered = self.select(&statement, values, now)?;
+        let is_full = numbered.len() == limit as usize;
+        let bound = numbered.last().map(|(number, _)| *number).filter(|_| is_full).or(end);
+        Ok(Letters { count: count.into(), numbered, bound })
     }
 
     fn next(
@@ -319,9 +319,9 @@ impl SetAside {
         let in_step = format!("{of_reason} AND number > ? AND number <= ?");
         let with = |more: &[u32]| [values.clone(), more.iter().copied().map(integer).collect()].concat();
         let statement = format!("SELECT number, letter FROM letters WHERE {in_step} ORDER BY number LIMIT ?");
-        let letters = self.select(&statement, with(&[after, up_to, limit]), now)?;
-        let last = letters.last().map_or(up_to, |(number, _)| *number);
-        Ok(Letters { count: self.count(&in_step, with(&[last, up_to]))?, letters, bound: Some(up_to) })
+        let numbered = self.select(&statement, with(&[after, up_to, limit]), now)?;
+        let last = numbered.last().map_or(up_to, |(number, _)| *number);
+        Ok(Letters { count: self.count(&in_step, with(&[last, up_to]))?, numbered, bound: Some(up_to) })
     }
 
     /// Counts by the index, and looks into the first and the last letter of each reason.
@@ -330,7 +330,11 @@ impl SetAside {
             format!("CASE WHEN json_valid({table}.letter) THEN json_extract({table}.letter, '$.{path}') END")
         };
         let statement = format!(
-            "WITH groups AS (SELECT {REASON} AS reason, count(*) AS count, min(number) AS first, max(number) AS last              FROM letters WHERE removed IS NULL GROUP BY 1 ORDER BY 2 DESC LIMIT {MAX_GROUPS})              SELECT groups.reason, {words}, groups.count, unixepoch({oldest}), unixepoch({newest}) FROM groups              JOIN letters AS one ON one.number = groups.first JOIN letters AS other ON other.number = groups.last              ORDER BY 3 DESC",
+            "WITH groups AS (SELECT {REASON} AS reason, count(*) AS count, min(number) AS first, max(number) AS last \
+             FROM letters WHERE removed IS NULL GROUP BY 1 ORDER BY 2 DESC LIMIT {MAX_GROUPS}) \
+             SELECT groups.reason, {words}, groups.count, unixepoch({oldest}), unixepoch({newest}) FROM groups \
+             JOIN letters AS one ON one.number = groups.first JOIN letters AS other ON other.number = groups.last \
+             ORDER BY 3 DESC",
             words = field("other", "message"),
             oldest = field("one", "receivedAt"),
             newest = field("other", "receivedAt"),

@@ -2,7 +2,7 @@
 //!
 //! It is read from its rows when the object begins, and says after each question which of them are to be written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ const MINUTES_HELD: i64 = 3_900;
 const MAX_NAMES: usize = 2_000;
 const NAMES_REMEMBERED: i64 = 30 * 86_400;
 
-/// How long somebody looks after having asked, in milliseconds.
+/// How long somebody looks at the page after having asked, in milliseconds.
 const WATCHED: Millis = 30_000;
 
 /// A question to the object.
@@ -74,7 +74,6 @@ const NAMES: &str = "names";
 /// A minute, with the last flush in it of each isolate.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct MinuteRow {
-    #[serde(flatten)]
     minute: Minute,
     flushes: BTreeMap<String, u64>,
 }
@@ -111,6 +110,8 @@ pub struct Book {
     flushes: HashMap<String, u64>,
     live: LiveList,
     watched_until: Millis,
+    /// Rows that were written for the flush before.
+    wrote: u64,
 }
 
 impl Book {
@@ -141,6 +142,9 @@ impl Book {
     pub fn ask(&mut self, question: Question, now: Millis) -> (Vec<u8>, Vec<Change>) {
         let second = now.div_euclid(1_000);
         let mut changes = Vec::new();
+        if let Question::Flow(_) | Question::Metrics | Question::Live(_) = question {
+            self.watched_until = now + WATCHED;
+        }
         let answer = match question {
             Question::Flush(flush) => {
                 changes = self.take(flush, now);
@@ -148,10 +152,7 @@ impl Book {
             }
             Question::Flow(range) => serde_json::to_vec(&answers::flow(self, range, second)),
             Question::Metrics => serde_json::to_vec(&answers::metrics(self, second)),
-            Question::Live(after) => {
-                self.watched_until = now + WATCHED;
-                serde_json::to_vec(&answers::live(&self.live, after))
-            }
+            Question::Live(after) => serde_json::to_vec(&answers::live(&self.live, after)),
             Question::Totals => serde_json::to_vec(&self.totals(second)),
         };
         // Texts and finite numbers can be written.
@@ -166,8 +167,8 @@ impl Book {
             return Vec::new();
         }
         let mut changes = self.fold(second);
-        let mut rows = 0;
         let present = second - second.rem_euclid(60);
+        let mut starts = BTreeSet::new();
         for mut minute in minutes {
             minute.start = minute.start.min(present).max(self.sum.folded);
             note(&mut self.names, &minute);
@@ -175,21 +176,16 @@ impl Book {
             row.minute.start = minute.start;
             row.minute.figures.merge(&minute.figures);
             row.minute.metrics.merge(&minute.metrics);
+            starts.insert(minute.start);
+        }
+        if let Some(row) = starts.last().and_then(|start| self.minutes.get_mut(start)) {
+            // In the row that is held longest.
             row.flushes.insert(isolate.clone(), sequence);
-            changes.push(Change::Put(MINUTE, minute.start, String::new()));
-            rows = changes.len() as u64;
-        }
-        if let Some(Change::Put(_, start, _)) = changes.last()
-            && let Some(row) = self.minutes.get_mut(start)
-        {
             row.minute.figures.flushes += 1;
-            row.minute.figures.rows += rows;
+            row.minute.figures.rows += std::mem::take(&mut self.wrote);
         }
-        for change in &mut changes {
-            if let Change::Put(MINUTE, start, text) = change {
-                *text = self.minutes.get(start).map(written).unwrap_or_default();
-            }
-        }
+        let rows = starts.iter().filter_map(|start| Some((*start, written(self.minutes.get(start)?))));
+        changes.extend(rows.map(|(start, text)| Change::Put(MINUTE, start, text)));
         remember(&mut self.flushes, &isolate, sequence);
         self.live.extend(live, now);
         changes
@@ -244,11 +240,17 @@ impl Book {
         changes
     }
 
+    /// Takes how many rows were written.
+    pub fn wrote(&mut self, rows: usize) {
+        self.wrote += rows as u64;
+    }
+
     fn totals(&self, second: i64) -> Totals {
         let mut figures = self.sum.figures.clone();
-        for row in self.minutes.values() {
-            figures.merge(&row.minute.figures);
+        for minute in self.minutes() {
+            figures.merge(&minute.figures);
         }
+        figures.rows += self.wrote;
         Totals { since: self.sum.since, figures, oldest: self.oldest(second) }
     }
 

@@ -25,7 +25,7 @@ pub fn text(totals: &Totals, present: Present) -> String {
     let mut page = Page(String::new());
     page.family("build_info", "gauge", "The version of the Worker.");
     page.sample("build_info", &format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1);
-    page.single("counting_since_seconds", "gauge", "When counting began.", *since);
+    page.single("counting_since_timestamp_seconds", "gauge", "When counting began.", *since);
     for (name, help, value) in [
         ("requests_total", "Requests with events.", figures.requests),
         ("events_received_total", "Events that came; again, where a client sends again.", figures.received),

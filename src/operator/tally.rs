@@ -14,6 +14,8 @@ use crate::measurement::Measurement;
 
 /// How long an isolate counts before it flushes.
 pub const FLUSH_AFTER: Millis = 5_000;
+/// The same while nobody looks.
+const FLUSH_AFTER_UNWATCHED: Millis = 15_000;
 
 /// Most events that are shown of one flush: while somebody looks, and while nobody does.
 const MAX_LIVE: usize = 200;
@@ -22,7 +24,7 @@ const MAX_LIVE_UNWATCHED: usize = 20;
 /// Most minutes that wait for a flush. Beyond that, the last one takes what comes.
 const MAX_MINUTES: usize = 60;
 
-/// After how long a flush that is never answered is given up. The book remembers for longer which it knows.
+/// How old what it holds may be when a flush is sent again. The book remembers for longer which it knows.
 const GIVEN_UP_AFTER: Millis = 3_600_000;
 
 /// What was counted in a minute.
@@ -53,7 +55,7 @@ pub struct Flush {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Flushed {
-    /// Whether somebody looks at the last events.
+    /// Whether somebody looks at the page.
     pub is_watched: bool,
 }
 
@@ -70,8 +72,8 @@ pub struct Tally {
     live: Vec<LiveEvent>,
     is_watched: bool,
     sequence: u64,
-    /// The flush that was not answered yet, and when it was made.
-    pending: Option<(Millis, Flush)>,
+    /// The flush that was not answered yet.
+    pending: Option<Flush>,
 }
 
 impl Tally {
@@ -154,6 +156,12 @@ impl Tally {
         self.minutes.last_mut()
     }
 
+    /// How long to count before the next flush. The first one comes soon: it finds out whether somebody looks.
+    #[must_use]
+    pub fn pause(&self) -> Millis {
+        if self.is_watched || self.sequence == 0 { FLUSH_AFTER } else { FLUSH_AFTER_UNWATCHED }
+    }
+
     /// Returns whether there is anything to flush.
     #[must_use]
     pub fn is_due(&self) -> bool {
@@ -163,21 +171,22 @@ impl Tally {
     /// Returns what is to be flushed now: what was not answered, as it was, or else what was counted since. `isolate`
     /// names the isolate.
     pub fn flush(&mut self, isolate: u64, now: Millis) -> Option<&Flush> {
-        if self.pending.as_ref().is_some_and(|(made, _)| now - made > GIVEN_UP_AFTER) {
+        let last = self.pending.as_ref().and_then(|flush| flush.minutes.last());
+        if last.is_some_and(|minute| now - minute.start * 1_000 > GIVEN_UP_AFTER) {
             self.pending = None;
         }
         if self.pending.is_none() && !self.minutes.is_empty() {
             self.sequence += 1;
             let (minutes, live) = (std::mem::take(&mut self.minutes), std::mem::take(&mut self.live));
             let isolate = format!("{isolate:x}");
-            self.pending = Some((now, Flush { isolate, sequence: self.sequence, minutes, live }));
+            self.pending = Some(Flush { isolate, sequence: self.sequence, minutes, live });
         }
-        self.pending.as_ref().map(|(_, flush)| flush)
+        self.pending.as_ref()
     }
 
     /// Takes the answer to the flush of this number.
     pub fn flushed(&mut self, sequence: u64, answer: Flushed) {
-        if self.pending.as_ref().is_some_and(|(_, flush)| flush.sequence == sequence) {
+        if self.pending.as_ref().is_some_and(|flush| flush.sequence == sequence) {
             self.pending = None;
         }
         self.is_watched = answer.is_watched;
@@ -235,6 +244,8 @@ mod tests {
         assert_eq!(flush.minutes.iter().map(|minute| minute.figures.requests).sum::<u64>(), 1_000);
         assert_eq!(flush.live.len(), MAX_LIVE_UNWATCHED);
         tally.flushed(1, Flushed { is_watched: true });
-        assert_eq!(tally.room(), MAX_LIVE);
+        assert_eq!((tally.room(), tally.pause()), (MAX_LIVE, FLUSH_AFTER));
+        tally.flushed(1, Flushed { is_watched: false });
+        assert_eq!((tally.room(), tally.pause()), (MAX_LIVE_UNWATCHED, FLUSH_AFTER_UNWATCHED));
     }
 }

@@ -135,10 +135,8 @@ impl Problem {
             "ALLOWED_ORIGINS" => need == Need::Origins,
             "PUBLIC_URL" => need == Need::Library,
             "OPERATOR_TOKEN" => need == Need::Operator,
-            // Their routes do not exist, and the others need them not.
-            "PATH_PREFIX" | "LIBRARY_FILE" => false,
-            // No client is concerned.
-            "LIVE_EVENTS" => false,
+            // The routes of the first two do not exist, and no other needs any of these.
+            "PATH_PREFIX" | "LIBRARY_FILE" | "LIVE_EVENTS" => false,
             _ => matches!(need, Need::Events | Need::Webhook),
         }
     }

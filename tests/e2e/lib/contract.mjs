@@ -83,12 +83,12 @@ export function checkAnswer(request, answer) {
 }
 
 function isHealth(path) {
-  return /\/health\/?(\?|$)/.test(path);
+  return /(?<!\/operator\/api)\/health\/?(\?|$)/.test(path);
 }
 
 /** Checks answers to an operator, which have a shape of their own. */
 function isOperators(path) {
-  return /\/set-aside(\/replay)?\/?(\?|$)/.test(path);
+  return /\/(set-aside(\/replay)?|operator\/api\/.*)\/?(\?|$)/.test(path);
 }
 
 function checkRejected(rejected, where) {
