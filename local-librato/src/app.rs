@@ -24,7 +24,7 @@ pub struct Settings {
     pub worker: String,
     /// Write key that the playground uses.
     pub write_key: String,
-    /// Folder of the live page's files.
+    /// Folder of the pages: the live page's files are in `local` and `shared`.
     pub page: PathBuf,
     /// `node_modules` folder with the libraries of the live page.
     pub vendor: PathBuf,

@@ -57,7 +57,7 @@ pub fn router(app: &App) -> Router<Arc<App>> {
     let page = &app.settings.page;
     let files = VENDOR.into_iter().fold(
         Router::new()
-            .route_service("/", ServeFile::new(page.join("index.html")))
+            .route_service("/", ServeFile::new(page.join("local/index.html")))
             .nest_service("/page", ServeDir::new(page)),
         |router, (route, file)| router.route_service(route, ServeFile::new(app.settings.vendor.join(file))),
     );

@@ -44,7 +44,7 @@ async fn main() -> io::Result<()> {
         token: flags.token,
         worker: flags.worker,
         write_key: flags.write_key,
-        page: home.join("page"),
+        page: home.join("../page"),
         vendor: flags.vendor.unwrap_or_else(|| home.join("../node_modules")),
     };
     let listener = Loopback::bind(flags.port).await.map_err(|error| {

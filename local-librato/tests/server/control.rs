@@ -275,7 +275,7 @@ fn the_page_and_its_libraries() {
 
     let page = librato.get("/");
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html")));
-    assert_eq!(librato.get("/page/index.html").body, page.body);
+    assert_eq!(librato.get("/page/local/index.html").body, page.body);
     assert_eq!(librato.get("/page/../Cargo.toml").status, 404);
     assert_eq!(librato.get("/page/%2e%2e/Cargo.toml").status, 404);
 }

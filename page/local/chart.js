@@ -1,6 +1,7 @@
+import { $, h, setText, throttled } from "../shared/dom.js";
+import { clock, compact, number, plural } from "../shared/format.js";
+import { Plot, swatch, tip } from "../shared/plot.js";
 import { bucketize, line } from "./buckets.js";
-import { $, h, setText, throttled } from "./dom.js";
-import { clock, compact, number, plural } from "./format.js";
 import { WINDOW } from "./series.js";
 
 /** As many lines as there are colours; the smallest of more sources are drawn as one. */
@@ -12,7 +13,8 @@ const UNIT = { 1: "second", 10: "10 s", 60: "minute" };
 /** The line chart of one metric, split by source, with the table of its sources below. */
 export class Chart {
   #root = $("chart");
-  #echarts;
+  /** @type {Plot} */
+  #plot;
   #metric = null;
   #sources = () => new Map();
   #measure = "sum";
@@ -35,11 +37,8 @@ export class Chart {
       );
       return;
     }
-    this.#echarts = echarts.init(this.#root, null, { renderer: "canvas" });
-    this.#echarts.on("finished", () => this.#publish());
-    new ResizeObserver(() => this.#echarts.resize()).observe(this.#root);
-    for (const query of ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"])
-      matchMedia(query).addEventListener("change", this.#draw);
+    this.#plot = new Plot(echarts, this.#root, this.#draw);
+    this.#plot.chart.on("finished", () => this.#publish());
     // The window moves on even when nothing arrives.
     setInterval(this.#draw, 1000);
   }
@@ -88,12 +87,7 @@ export class Chart {
         h(
           "tr",
           null,
-          h(
-            "th",
-            { scope: "row" },
-            h("i", { class: "swatch", style: `--colour: var(--line-${this.#colour(source.source)})` }),
-            source.source,
-          ),
+          h("th", { scope: "row" }, swatch(`line-${this.#colour(source.source)}`), source.source),
           ...[source.count, source.sum, source.min, source.max, source.lastValue].map((value) =>
             h("td", { title: number(value) }, compact(value)),
           ),
@@ -126,7 +120,7 @@ export class Chart {
   }
 
   #drawNow() {
-    if (!this.#echarts || document.hidden) return;
+    if (!this.#plot || document.hidden) return;
     const size = this.#size;
     const now = Date.now() / 1000;
     // Up to the end of the bucket that is filling, so that a click shows at full width at once.
@@ -134,12 +128,10 @@ export class Chart {
     const since = Math.floor(now) - WINDOW;
     const from = since - (since % size);
     const lines = this.#metric ? this.#lines(from, to) : [];
-    const style = getComputedStyle(this.#root);
-    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
     const average = this.#measure === "average";
 
     const series = lines.map(({ name, buckets }) => {
-      const own = colour(`line-${this.#colour(name)}`);
+      const own = this.#plot.colour(`line-${this.#colour(name)}`);
       // A dot for a single point; consecutive points are shown by the line.
       const alone = (start) => !buckets.has(start - size) && !buckets.has(start + size);
       return {
@@ -152,7 +144,7 @@ export class Chart {
         symbol: "circle",
         showAllSymbol: true,
         lineStyle: { width: 2, color: own },
-        itemStyle: { color: own, borderColor: colour("card"), borderWidth: 1.5 },
+        itemStyle: { color: own, borderColor: this.#plot.colour("card"), borderWidth: 1.5 },
         areaStyle: { color: fade(own), opacity: average ? 0 : 1 },
         emphasis: { disabled: true },
         data: line(buckets, from, to, size, this.#measure).map(({ start, value }) => ({
@@ -173,81 +165,34 @@ export class Chart {
       $("chart-empty"),
       this.#metric ? "Nothing in the last ten minutes." : "Click Track to send the first event.",
     );
-    this.#echarts.setOption(
-      {
-        animation: false,
-        textStyle: { fontFamily: style.fontFamily, fontSize: 12, color: colour("muted") },
-        grid: { left: 8, right: 16, top: 34, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-        legend: {
-          type: "scroll",
-          top: 0,
-          right: 8,
-          left: 8,
-          itemWidth: 14,
-          itemHeight: 8,
-          icon: "roundRect",
-          textStyle: { color: colour("text") },
-          inactiveColor: colour("faint"),
-          pageTextStyle: { color: colour("muted") },
-          pageIconColor: colour("muted"),
-          pageIconInactiveColor: colour("border"),
-        },
-        tooltip: {
-          trigger: "axis",
-          confine: true,
-          backgroundColor: colour("card"),
-          borderColor: colour("border"),
-          textStyle: { color: colour("text"), fontSize: 13 },
-          axisPointer: { type: "line", lineStyle: { color: colour("faint"), type: "dashed" } },
-          formatter: (entries) => this.#tooltip(entries),
-        },
-        xAxis: {
-          type: "time",
-          min: since * 1000,
-          max: to * 1000,
-          axisLine: { lineStyle: { color: colour("border") } },
-          axisTick: { show: false },
-          axisLabel: {
-            color: colour("muted"),
-            hideOverlap: true,
-            formatter: { minute: "{HH}:{mm}", second: "{HH}:{mm}:{ss}", hour: "{HH}:{mm}" },
-          },
-          splitLine: { show: false },
-        },
-        yAxis: {
-          type: "value",
-          min: this.#drawn.points ? null : 0,
-          max: this.#drawn.points ? null : 1,
-          minInterval: this.#measure === "count" ? 1 : 0,
-          splitNumber: 4,
-          axisLabel: { show: this.#drawn.points > 0, color: colour("muted"), formatter: (value) => compact(value) },
-          splitLine: { lineStyle: { color: colour("grid") } },
-        },
-        series,
+    this.#plot.draw({
+      series,
+      tip: (entries) => this.#tooltip(entries),
+      x: {
+        min: since * 1000,
+        max: to * 1000,
+        axisLabel: { formatter: { minute: "{HH}:{mm}", second: "{HH}:{mm}:{ss}", hour: "{HH}:{mm}" } },
       },
-      { replaceMerge: ["series"] },
-    );
+      y: {
+        min: this.#drawn.points ? null : 0,
+        max: this.#drawn.points ? null : 1,
+        minInterval: this.#measure === "count" ? 1 : 0,
+        axisLabel: { show: this.#drawn.points > 0 },
+      },
+    });
   }
 
-  /** Elements, not markup: ECharts would insert a string as HTML. */
   #tooltip(entries) {
-    const shown = entries.filter(({ data }) => data.filled);
     const start = entries[0].value[0] - (this.#size / 2) * 1000;
     const time = this.#size === 1 ? clock(start) : `${clock(start)} to ${clock(start + this.#size * 1000)}`;
-    return h(
-      "div",
-      { class: "tip" },
-      h("b", null, time),
-      ...shown.map(({ seriesName, value }) =>
-        h(
-          "div",
-          null,
-          h("i", { class: "swatch", style: `--colour: var(--line-${this.#colour(seriesName)})` }),
-          h("span", null, seriesName),
-          h("b", null, number(value[1])),
-        ),
-      ),
-      shown.length === 0 && h("div", null, "nothing"),
+    const shown = entries.filter(({ data }) => data.filled);
+    return tip(
+      time,
+      shown.map(({ seriesName: name, value }) => ({
+        colour: `line-${this.#colour(name)}`,
+        name,
+        value: number(value[1]),
+      })),
     );
   }
 

@@ -1,5 +1,5 @@
+import { throttled } from "../shared/dom.js";
 import { getSeries } from "./api.js";
-import { throttled } from "./dom.js";
 
 /** How much of the past the page shows, in seconds. */
 export const WINDOW = 600;

@@ -3,6 +3,8 @@ import { clock, duration } from "./format.js";
 
 const LOG_ROWS = 50;
 
+const nothing = () => {};
+
 /** Names as the Worker derives them, to show beforehand which gauge a call becomes: the gauge itself is the Worker's. */
 const trackGauge = (event) => event.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 255);
 const pageGauge = (category, name) =>
@@ -16,7 +18,7 @@ export class Playground {
   #worker;
   #writeKey;
   #on;
-  #log = $("pg-log").firstElementChild;
+  #log;
   #loaded = false;
   #probing = false;
   /** Clicks whose event has not been seen on the wire yet, oldest first. */
@@ -25,17 +27,18 @@ export class Playground {
   #sent = new Map();
 
   /**
-   * @param {{worker: string, writeKey: string}} config
+   * Builds the forms and the log. They are ready to look at; `start` makes them work.
+   * @param {Element} root where they are appended
    * @param {object} on
-   * @param {(gauge: string) => void} on.clicked a call is on its way, and will become this gauge
-   * @param {() => void} on.sent an event has left for the Worker
-   * @param {(status: string, detail: string) => void} on.library how analytics.js is doing
-   * @param {(status: string, detail: string) => void} on.worker how the Worker is doing
+   * @param {(gauge: string) => void} [on.clicked] a call is on its way, and will become this gauge
+   * @param {() => void} [on.sent] an event has left for the Worker
+   * @param {(status: string, detail: string) => void} [on.library] how analytics.js is doing
+   * @param {(status: string, detail: string) => void} [on.worker] how the Worker is doing
    */
-  constructor({ worker, writeKey }, on) {
-    this.#worker = worker.replace(/\/$/, "");
-    this.#writeKey = writeKey;
-    this.#on = on;
+  constructor(root, { clicked = nothing, sent = nothing, library = nothing, worker = nothing }) {
+    root.append(...parts());
+    this.#log = $("pg-log").firstElementChild;
+    this.#on = { clicked, sent, library, worker };
     for (const form of ["pg-track-form", "pg-page-form"]) $(form).addEventListener("input", () => this.#preview());
     $("pg-track-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -46,6 +49,12 @@ export class Playground {
       this.#page();
     });
     this.#preview();
+  }
+
+  /** Loads analytics.js from the Worker, once. @param {{worker: string, writeKey: string}} config */
+  start({ worker, writeKey }) {
+    this.#worker = worker.replace(/\/$/, "");
+    this.#writeKey = writeKey;
     this.#observe();
     this.#probe();
   }
@@ -237,6 +246,52 @@ export class Playground {
     });
     document.head.append(script);
   }
+}
+
+function parts() {
+  const field = (label, id, { wide = false, ...more }) =>
+    h("label", { class: wide && "wide" }, label, h("input", { id, spellcheck: "false", ...more }));
+  const form = (name, ...fields) =>
+    h(
+      "form",
+      { id: `pg-${name}-form`, autocomplete: "off" },
+      ...fields,
+      h("p", { class: "becomes wide" }, "Becomes ", h("code", { id: `pg-${name}-gauge` })),
+      h(
+        "button",
+        { id: `pg-${name}`, type: "submit", class: "primary wide", disabled: true },
+        name === "track" ? "Track" : "Page",
+      ),
+    );
+  return [
+    h("p", { id: "pg-notice", class: "notice", role: "status", hidden: true }),
+    form(
+      "track",
+      field("Event", "pg-event", { wide: true, value: "Order Completed", required: true }),
+      field("Value", "pg-value", { inputmode: "decimal", placeholder: "1" }),
+      field("Source", "pg-source", { placeholder: "event name" }),
+    ),
+    form(
+      "page",
+      field("Category", "pg-page-category", { placeholder: "none" }),
+      field("Page name", "pg-page-name", { value: "Home", placeholder: "none" }),
+    ),
+    h("p", { class: "hint" }, "Value and source go along with both calls."),
+    h("h3", null, "The Worker’s answers"),
+    h(
+      "div",
+      {
+        id: "pg-log",
+        class: "answers",
+        role: "log",
+        "aria-live": "polite",
+        "aria-label": "The Worker’s answers",
+        tabindex: 0,
+      },
+      h("ol", null),
+    ),
+    h("p", { id: "pg-log-empty", class: "empty" }, "Click Track: the answer appears here."),
+  ];
 }
 
 /** The Worker's answer in one line. */

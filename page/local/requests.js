@@ -1,5 +1,5 @@
-import { $, h, setText, throttled } from "./dom.js";
-import { clock, duration, number, plural } from "./format.js";
+import { $, h, setText, throttled } from "../shared/dom.js";
+import { clock, duration, number, plural } from "../shared/format.js";
 
 const KEPT = 200;
 

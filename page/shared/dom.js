@@ -4,14 +4,17 @@ export const $ = (id) => document.getElementById(id);
 /**
  * Builds an element. Strings become text nodes, never markup: names, answers and user agents come from outside.
  * @param {string} tag
- * @param {Record<string, any> | null} [props] attributes; those that are false or null are left out
+ * @param {Record<string, any> | null} [props] attributes, those that are false or null left out, and `on…` listeners
  * @param {...(Node | string | number | null | undefined | false)} children
  */
 export function h(tag, props, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value === null || value === undefined || value === false) continue;
-    element.setAttribute(name, String(value));
+    if (typeof value === "function") element.addEventListener(name.slice(2), value);
+    // A Content-Security-Policy refuses the attribute, and not this.
+    else if (name === "style") element.style.cssText = value;
+    else element.setAttribute(name, String(value));
   }
   element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return element;

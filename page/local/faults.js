@@ -1,6 +1,6 @@
+import { $, h, setText } from "../shared/dom.js";
+import { plural } from "../shared/format.js";
 import { addFault, clearFaults } from "./api.js";
-import { $, h, setText } from "./dom.js";
-import { plural } from "./format.js";
 
 /** What can be chosen, each with the one setting that matters to it. */
 const ANSWERS = [

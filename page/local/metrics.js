@@ -1,6 +1,7 @@
+import { $, animate, h, setText } from "../shared/dom.js";
+import { ago, compact, number, plural } from "../shared/format.js";
+import { Spark } from "../shared/spark.js";
 import { bucketize } from "./buckets.js";
-import { $, animate, h, setText } from "./dom.js";
-import { ago, compact, number, plural } from "./format.js";
 import { WINDOW } from "./series.js";
 
 const FILTER_FROM = 8;
@@ -8,7 +9,6 @@ const ROWS = 500;
 const SPARK_BARS = 40;
 const SPARK_SECONDS = WINDOW / SPARK_BARS;
 const SPARK_INTERVAL = 1500;
-const SVG = "http://www.w3.org/2000/svg";
 
 /** A metric may exist without a measurement. */
 const age = ({ lastTime }) => (lastTime === null ? "" : ` · ${ago(lastTime)}`);
@@ -107,22 +107,17 @@ export class MetricList {
       sum: h("b", null),
       count: h("span", null),
       age: h("span", { "aria-hidden": true }),
-      path: document.createElementNS(SVG, "path"),
+      spark: new Spark(SPARK_BARS),
       glow: h("i", { class: "glow" }),
       lastTime: null,
       visible: false,
     };
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", `0 0 ${SPARK_BARS} 10`);
-    svg.setAttribute("preserveAspectRatio", "none");
-    svg.setAttribute("aria-hidden", "true");
-    svg.append(row.path);
     row.button = h(
       "button",
       { type: "button", "data-metric": name },
       h("span", { class: "name", title: name }, name),
       row.sum,
-      svg,
+      row.spark.element,
       h("span", { class: "meta" }, row.count, row.age),
     );
     row.button.setAttribute("aria-pressed", String(name === this.#selected));
@@ -147,13 +142,7 @@ export class MetricList {
     if (!row) return;
     const end = Math.ceil(Date.now() / 1000 / SPARK_SECONDS) * SPARK_SECONDS;
     const sums = bucketize(this.#series.get(name).values(), end - WINDOW, end, SPARK_SECONDS);
-    const highest = Math.max(0, ...Array.from(sums.values(), ([sum]) => Math.abs(sum)));
-    const bars = [...sums].map(([start, [sum]]) => {
-      const height = Math.max(1, highest ? (Math.abs(sum) / highest) * 10 : 1);
-      return `M${(start - end + WINDOW) / SPARK_SECONDS + 0.1} 10v${-height}h0.8V10z`;
-    });
-    const path = bars.join("");
-    if (row.path.getAttribute("d") !== path) row.path.setAttribute("d", path);
+    row.spark.draw([...sums].map(([start, [sum]]) => [(start - end + WINDOW) / SPARK_SECONDS, sum]));
   }
 
   /** Time passes, even when nothing arrives. */

@@ -1,11 +1,11 @@
+import { $, animate, h, setText, throttled } from "../shared/dom.js";
+import { number } from "../shared/format.js";
+import { Playground } from "../shared/playground.js";
 import { follow, getConfig, getRequests, reset } from "./api.js";
 import { Chart } from "./chart.js";
 import { watchDelivery } from "./delivery.js";
-import { $, animate, h, setText, throttled } from "./dom.js";
 import { FaultPanel } from "./faults.js";
-import { number } from "./format.js";
 import { MetricList } from "./metrics.js";
-import { Playground } from "./playground.js";
 import { RequestLog } from "./requests.js";
 import { SeriesCache } from "./series.js";
 
@@ -84,15 +84,7 @@ async function startPlayground() {
     delivery = found;
     showState();
   });
-  new Playground(config, {
-    clicked: (gauge) => {
-      awaited = gauge.toLowerCase();
-      showState();
-    },
-    sent: sparkBrowser,
-    library: (status, detail) => hop("browser", status, detail),
-    worker: (status, detail) => hop("worker", status, detail),
-  });
+  playground.start(config);
 }
 
 /**
@@ -132,6 +124,16 @@ const sparkler = (name) =>
   }, 400);
 const sparkBrowser = sparkler("browser");
 const sparkWorker = sparkler("worker");
+
+const playground = new Playground($("playground"), {
+  clicked: (gauge) => {
+    awaited = gauge.toLowerCase();
+    showState();
+  },
+  sent: sparkBrowser,
+  library: (status, detail) => hop("browser", status, detail),
+  worker: (status, detail) => hop("worker", status, detail),
+});
 
 const fresh = new Set();
 const flash = throttled(() => {
