@@ -91,6 +91,7 @@ function startWorker(port, backend) {
 function introduction(worker, backend) {
   return `
 ${backend.page}
+${bold("Open the operator's page:")}  ${worker}/operator    token "${LOCAL.operator}"
 
   Worker         ${worker}    write key "${LOCAL.writeKey}"
   ${backend.introduction}
@@ -99,11 +100,6 @@ Send an event, and look at its gauge:
 
   curl -u ${LOCAL.writeKey}: -d '${EVENT}' ${worker}/v1/track
   ${backend.look}
-
-What was set aside, and sending it again:
-
-  curl -H 'Authorization: Bearer ${LOCAL.operator}' ${worker}/set-aside
-  curl -H 'Authorization: Bearer ${LOCAL.operator}' -d '{"all":true}' ${worker}/set-aside/replay
 
 Ctrl-C stops both.
 `;

@@ -27,8 +27,12 @@ export function ago(seconds) {
   if (age < 2) return "now";
   if (age < 60) return `${age} s`;
   if (age < 3600) return `${Math.floor(age / 60)} min`;
-  return `${Math.floor(age / 3600)} h`;
+  if (age < 172_800) return `${Math.floor(age / 3600)} h`;
+  return `${Math.floor(age / 86_400)} days`;
 }
+
+/** The same in a sentence. @param {number} seconds epoch seconds */
+export const since = (seconds) => (ago(seconds) === "now" ? "just now" : `${ago(seconds)} ago`);
 
 /** @param {number} ms */
 export function duration(ms) {

@@ -1,0 +1,59 @@
+import { $, h } from "../shared/dom.js";
+import { number, since } from "../shared/format.js";
+import { destinationName } from "./diagnosis.js";
+
+/** Shows what the Worker knows of its own state. @param {any} health @param {any} waiting of the flow */
+export function showHealth(health, waiting) {
+  const { version, publicUrl, delivery, missing = [], notes = [], message, sendsTo, liveList } = health;
+  const [problem, words] = (message ?? "").split("; it says: ");
+  const isUp = health.status === "ok";
+  const oldest = waiting?.oldest ? `, the oldest came ${since(waiting.oldest)}` : "";
+  const rows = [
+    [
+      "Destination",
+      sendsTo ? [destinationName(health).replace("The ", ""), sendsTo.profile, sendsTo.host].join(" · ") : null,
+    ],
+    missing.length === 0 && [
+      "Credentials",
+      isUp ? "The destination takes them." : problem,
+      isUp ? "up" : "down",
+      words,
+    ],
+    missing.map(({ setting, expected }) => [setting, `Expected ${expected}.`, "down"]),
+    [
+      "Delivery",
+      delivery.mode === "durable"
+        ? "Durable: through the queue."
+        : "Direct: the client waits for the destination, and nothing is kept while that fails.",
+      delivery.mode === "durable" ? "up" : "failing",
+    ],
+    delivery.mode === "durable" && ["Waiting", known(delivery.waiting, `events${oldest}`)],
+    delivery.mode === "durable" && [
+      "Set aside",
+      known(delivery.setAside, "measurements"),
+      delivery.setAside > 0 && "failing",
+    ],
+    notes.map((note) => ["Note", note, "failing"]),
+    ["Settings", missing.length === 0 && "None is missing or malformed.", "up"],
+    ["Clients reach it at", publicUrl],
+    ["Live list", liveList === false ? "Switched off." : "On: the last 200 events, in memory."],
+    ["Version", version],
+  ];
+  const flat = rows.flatMap((row) => (Array.isArray(row?.[0]) || row?.length === 0 ? row : [row]));
+  const shown = flat.filter((row) => row?.[1]);
+  const described = JSON.stringify(shown);
+  if (described === $("health").dataset.shown) return;
+  $("health").dataset.shown = described;
+  $("health").replaceChildren(
+    ...shown.map(([name, text, status, quote]) =>
+      h(
+        "div",
+        { "data-status": status },
+        h("dt", null, status && h("span", { class: "dot" }), name),
+        h("dd", null, text, quote && h("q", null, quote)),
+      ),
+    ),
+  );
+}
+
+const known = (count, noun) => (Number.isFinite(count) ? `${number(count)} ${noun}` : "not known");
