@@ -1,4 +1,4 @@
-import { $, h, setText } from "../shared/dom.js";
+import { $, h, renew, setText } from "../shared/dom.js";
 import { clock, number } from "../shared/format.js";
 import { ApiError, getFlow, getGroups, getHealth, getLive, getMetrics, session } from "./api.js";
 import { copyLine } from "./copy.js";
@@ -12,10 +12,15 @@ import { Poll } from "./poll.js";
 import { TryIt } from "./try.js";
 import { WorkDialog } from "./work.js";
 
-const VIEWS = { overview: "Overview", metrics: "Metrics", live: "Live", "set-aside": "Set aside", "try-it": "Try it" };
+const VIEWS = ["overview", "metrics", "live", "set-aside", "try-it"];
+
+/** A flow that is not known. */
+const UNKNOWN = { range: "hour", step: 60, now: 0, buckets: [], waiting: { events: null, oldest: null } };
 
 /** What the Worker has told last. */
-const heard = { health: null, hour: null, flow: null, groups: [] };
+const heard = { health: null, hour: null, month: null, groups: [] };
+/** @type {Map<string, string>} what it could not tell, and why */
+const untold = new Map();
 let range = "hour";
 let view = "overview";
 
@@ -31,32 +36,34 @@ new TryIt();
 
 /** How often each thing is asked for, in milliseconds. A look at the health asks the destination too. */
 const polls = {
-  health: asked(async () => {
+  health: asked("health", 15_000, async () => {
     heard.health = await getHealth();
-  }, 15_000),
-  hour: asked(async () => {
+  }),
+  hour: asked("figures", 5_000, async () => {
     heard.hour = await getFlow("hour");
-  }, 5_000),
-  month: asked(async () => {
+  }),
+  month: asked("figures of 30 days", 60_000, async () => {
     heard.month = await getFlow("month");
-  }, 60_000),
-  groups: asked(async () => {
+  }),
+  groups: asked("set-aside measurements", 5_000, async () => {
     heard.groups = byReason((await getGroups()).groups);
-  }, 5_000),
-  metrics: asked(async () => metrics.show(await getMetrics()), 15_000),
-  live: asked(async () => live.show(await getLive(live.latest)), 2_000),
+  }),
+  metrics: asked("metrics", 15_000, async () => metrics.show(await getMetrics())),
+  live: asked("live events", 2_000, async () => live.show(await getLive(live.latest))),
 };
 
-function asked(task, interval) {
+function asked(what, interval, task) {
   return new Poll(async () => {
     try {
       await task();
-      setText($("pulse-text"), `live · ${clock(Date.now())}`);
+      untold.delete(what);
       $("pulse").dataset.status = "up";
-      show();
+      setText($("pulse-text"), `live · ${clock(Date.now())}`);
     } catch (error) {
       failed(error);
+      if (error.status > 0) untold.set(what, error.message);
     }
+    show();
   }, interval);
 }
 
@@ -64,29 +71,32 @@ function asked(task, interval) {
 function show() {
   const { health, hour, month, groups } = heard;
   letters.show(groups);
-  if (!health || !hour) return;
+  // Without figures there is still something to see, but they are waited for.
+  if (!health || !(hour || untold.size > 0)) return;
   setText($("where"), `${location.host} · ${health.version}`);
   const drawn = range === "month" ? month : hour;
   if (drawn) flow.show(drawn, groups);
-  showHealth(health, hour.waiting);
-  showFindings(diagnose({ health, hour, groups, recent: live.events }));
+  showHealth(health, hour?.waiting);
+  const findings = diagnose({ health, hour: hour ?? UNKNOWN, groups, recent: live.events });
+  const missing = [...untold].map(([what, why]) => ({
+    id: "untold",
+    level: "bad",
+    title: `The ${what} cannot be shown`,
+    words: why,
+  }));
+  showFindings([...missing, ...(hour || missing.length === 0 ? findings : findings.filter(({ id }) => id !== "idle"))]);
 }
 
 /** @param {import("./diagnosis.js").Finding[]} findings */
 function showFindings(findings) {
-  const described = JSON.stringify(findings);
-  if (described === $("findings").dataset.shown) return;
-  $("findings").dataset.shown = described;
-  document.title = `${findings[0].level === "bad" ? "● " : ""}${findings[0].title} · librato-edge`;
+  const title = `${findings[0].level === "bad" ? "● " : ""}${findings[0].title} · librato-edge`;
+  if (document.title !== title) document.title = title;
   const open = new Set([...document.querySelectorAll(".finding details[open]")].map(({ id }) => id));
-  const focused = document.activeElement?.closest("#findings") ? document.activeElement.id : "";
   const rest = h("li", { class: "rest" }, h("a", { href: "#overview" }, `and ${number(findings.length - 1)} more`));
-  $("findings").replaceChildren(
+  renew($("findings"), findings, () => [
     ...findings.map((finding, index) => findingRow(finding, index === 0, open)),
     ...(findings.length > 1 ? [rest] : []),
-  );
-  // What is drawn anew must not take the focus away.
-  if (focused) $(focused)?.focus();
+  ]);
 }
 
 /** The worst is told in full, of the others more on demand. */
@@ -130,9 +140,9 @@ function failed(error) {
 
 function go() {
   const [name, wanted = ""] = decodeURIComponent(location.hash.slice(1)).split("=");
-  view = Object.hasOwn(VIEWS, name) ? name : "overview";
+  view = VIEWS.includes(name) ? name : ($(name)?.closest(".view")?.id ?? "overview");
   // What is tried is seen among the live events beside it.
-  for (const other of Object.keys(VIEWS)) $(other).hidden = other !== view && !(other === "live" && view === "try-it");
+  for (const other of VIEWS) $(other).hidden = other !== view && !(other === "live" && view === "try-it");
   document.body.dataset.view = view;
   for (const link of $("views").children) {
     if (link.hash === `#${view}`) link.setAttribute("aria-current", "page");
@@ -153,11 +163,14 @@ function want(isIn) {
 }
 
 addEventListener("hashchange", () => {
+  // The link that skips the head of the page is none to another view.
+  if (location.hash === "#main") return;
   go();
-  if (!$("console").hidden) {
-    scrollTo(0, 0);
-    $(view).focus({ preventScroll: true });
-  }
+  if ($("console").hidden) return;
+  const part = $(location.hash.slice(1));
+  if (part && part.id !== view) part.scrollIntoView();
+  else scrollTo(0, 0);
+  $(view).focus({ preventScroll: true });
 });
 
 for (const input of document.querySelectorAll('input[name="range"]')) {

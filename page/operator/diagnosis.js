@@ -2,8 +2,8 @@ import { ago, clock, number, plural, since } from "../shared/format.js";
 import { ranked, sum, totals } from "./figures.js";
 import { FAILED, NOT_MEASURED, REFUSED, reasonOf, SET_ASIDE } from "./reasons.js";
 
-/** How many of the last minutes say how the destination is now. */
-const NOW_MINUTES = 5;
+/** How many of the last minutes say how the destination is: between two tries there are five at most. */
+const NOW_MINUTES = 10;
 /** From which share on what is missing is an alarm, and below it a remark. */
 const ALARM = 0.01;
 /** For how long events may wait before that is worth a word, in seconds. */
@@ -71,93 +71,110 @@ function waits({ events, oldest }, isDurable) {
   return `${plural(events, "event")} wait${events === 1 ? "s" : ""}${longest}. Nothing is lost: they are sent again.`;
 }
 
-/** @returns {Finding[]} */
+/** The first that holds of what can be wrong with the destination. @returns {Finding[]} */
 function destination(health, hour) {
-  const name = destinationName(health);
-  const { waiting } = hour;
-  const isDurable = health.delivery.mode === "durable";
-  const detail = waits(waiting, isDurable);
-  const last = totals(hour.buckets.slice(-NOW_MINUTES)).outcomes;
-  const [message, words] = (health.message ?? "").split("; it says: ");
-  const asked = (health.missing ?? []).length > 0 ? "" : message;
-  const finding = { level: "bad", weight: 1e15, detail, see: ["#overview", "Requests to the destination"] };
-  const refusals = (last[401] ?? 0) + (last[403] ?? 0);
-  const good = last["2xx"] ?? 0;
-
-  if (/expected credentials/.test(asked) || (refusals > 0 && good === 0)) {
-    const [setting] = asked.split(":");
-    const names = /expected credentials/.test(asked) ? setting : "LIBRATO_EMAIL, LIBRATO_TOKEN";
-    return [
-      {
-        ...finding,
-        id: "credentials",
-        title: `${name} does not take the credentials: nothing is delivered`,
-        words: words ?? (refusals > 0 ? `It answers ${last[401] ? 401 : 403}.` : undefined),
-        fix: `Set ${names.replaceAll(", ", " and ")} anew:`,
-        code: `npx wrangler secret put ${names.split(", ").at(-1)}`,
-      },
-    ];
-  }
-  if (/expected a URL at which/.test(asked) || (last[404] && good === 0)) {
-    const setting = asked.split(":")[0] || "LIBRATO_URL";
-    return [
-      {
-        ...finding,
-        id: "url",
-        title: `Nothing takes measurements at ${setting}: nothing is delivered`,
-        words,
-        fix: `Mend ${setting} in wrangler.toml and deploy.`,
-      },
-    ];
-  }
-  const bad = ranked(last).filter(([outcome]) => outcome !== "2xx" && outcome !== "400");
-  const tries = sum(last);
-  const outcomes = bad.map(([outcome, count]) => `${outcomeName(outcome)} ${number(count)} ×`).join(", ");
-  if (/refused all that was lately sent/.test(asked)) {
-    return [
-      { ...finding, id: "refusing", title: `${asked}`, detail: undefined, words, see: ["#set-aside", "Set aside"] },
-    ];
-  }
-  if (asked || (bad.length > 0 && good === 0)) {
-    const [outcome] = bad[0] ?? [];
-    const how = outcome ? { timeout: "does not answer", network: "cannot be reached" }[outcome] : "";
-    return [
-      {
-        ...finding,
-        id: "down",
-        title: `${name} ${how || (outcome ? `is down: it answers ${outcome}` : "does not answer as it should")}: nothing is delivered`,
-        words: asked && (words ? `${asked}; it says: ${words}` : asked),
-        fix: "There is nothing to do here: it goes on by itself when the destination does.",
-      },
-    ];
-  }
-  const failures = sum(Object.fromEntries(bad));
-  if (failures > 0) {
-    return [
-      {
-        ...finding,
-        id: "failing",
-        level: "warn",
-        weight: failures,
-        title: `${name} failed ${number(failures)} of ${plural(tries, "request")} in the last ${NOW_MINUTES} minutes`,
-        detail: `${outcomes}. ${detail}`,
-      },
-    ];
-  }
-  const age = waiting.oldest ? hour.now - waiting.oldest : 0;
-  if (waiting.events > 0 && age > PATIENCE) {
-    return [
-      {
-        ...finding,
-        id: "waiting",
-        level: "warn",
-        weight: waiting.events,
-        title: `${plural(waiting.events, "event")} wait${waiting.events === 1 ? "s" : ""} to be delivered, the oldest for ${ago(waiting.oldest)}`,
-        detail: "They are sent again after a pause that grows to five minutes. Nothing is lost.",
-      },
-    ];
+  const isFailure = ([outcome]) => outcome !== "2xx" && outcome !== "400";
+  const minutes = hour.buckets.slice(-NOW_MINUTES);
+  const lately = totals(minutes).outcomes;
+  // The last minute in which it was asked says how it is now.
+  const last = totals(minutes.filter(({ upstream }) => sum(upstream.outcomes) > 0).slice(-1)).outcomes;
+  const [told, words] = (health.message ?? "").split("; it says: ");
+  const seen = {
+    name: destinationName(health),
+    // A setting that is missing is told of by itself.
+    told: (health.missing ?? []).length > 0 ? "" : told,
+    words,
+    lately,
+    failures: ranked(lately).filter(isFailure),
+    // What it answers now, if that is nothing but failures.
+    now: last["2xx"] ? undefined : ranked(last).filter(isFailure)[0]?.[0],
+    hour,
+    common: {
+      level: "bad",
+      weight: 1e15,
+      detail: waits(hour.waiting, health.delivery.mode === "durable"),
+      see: ["#upstream", "Requests to the destination"],
+    },
+  };
+  for (const rule of [credentials, url, refusing, down, failing, waiting]) {
+    const found = rule(seen);
+    if (found) return [{ ...seen.common, ...found }];
   }
   return [];
+}
+
+function credentials({ name, told, words, now }) {
+  const isTold = told.includes("expected credentials");
+  if (!isTold && now !== "401" && now !== "403") return null;
+  const names = isTold ? told.split(":")[0].split(", ") : ["LIBRATO_EMAIL", "LIBRATO_TOKEN"];
+  return {
+    id: "credentials",
+    title: `${name} does not take the credentials: nothing is delivered`,
+    words: words ?? (now && `It answers ${now}.`),
+    fix: `Set ${names.join(" and ")} anew:`,
+    code: `npx wrangler secret put ${names.at(-1)}`,
+  };
+}
+
+function url({ told, words, now }) {
+  if (!told.includes("expected a URL at which") && now !== "404" && now !== "405") return null;
+  const setting = told.split(":")[0] || "LIBRATO_URL";
+  return {
+    id: "url",
+    title: `Nothing takes measurements at ${setting}: nothing is delivered`,
+    words,
+    fix: `Mend ${setting} in wrangler.toml and deploy.`,
+  };
+}
+
+function refusing({ told, words }) {
+  if (!told.includes("refused all that was lately sent")) return null;
+  return { id: "refusing", title: told, detail: undefined, words, see: ["#set-aside", "Set aside"] };
+}
+
+function down({ name, told, words, now }) {
+  if (!told && !now) return null;
+  const how = {
+    undefined: "does not answer as it should",
+    timeout: "does not answer",
+    network: "cannot be reached",
+    429: "takes no more for now: it answers 429",
+  };
+  return {
+    id: "down",
+    title: `${name} ${how[now] ?? `is down: it answers ${now}`}: nothing is delivered`,
+    words: [told, words].filter(Boolean).join("; it says: "),
+    fix: "There is nothing to do here: it goes on by itself when the destination does.",
+  };
+}
+
+function failing({ name, lately, failures, common }) {
+  if (failures.length === 0) return null;
+  const failed = sum(Object.fromEntries(failures));
+  const outcomes = failures.map(([outcome, count]) => `${outcomeName(outcome)} ${number(count)} ×`).join(", ");
+  return {
+    id: "failing",
+    level: "warn",
+    weight: failed,
+    title: `${name} failed ${number(failed)} of ${plural(sum(lately), "request")} in the last ${NOW_MINUTES} minutes`,
+    detail: `${outcomes}. ${common.detail}`,
+  };
+}
+
+function waiting({
+  hour: {
+    now,
+    waiting: { events, oldest },
+  },
+}) {
+  if (!events || !oldest || now - oldest < PATIENCE) return null;
+  return {
+    id: "waiting",
+    level: "warn",
+    weight: events,
+    title: `${plural(events, "event")} wait${events === 1 ? "s" : ""} to be delivered, the oldest for ${ago(oldest)}`,
+    detail: "They are sent again after a pause that grows to five minutes. Nothing is lost.",
+  };
 }
 
 /** @returns {Finding[]} */

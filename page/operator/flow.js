@@ -1,5 +1,5 @@
-import { $, h, setText } from "../shared/dom.js";
-import { compact, duration, number, plural, since } from "../shared/format.js";
+import { $, h, renew, setText } from "../shared/dom.js";
+import { ago, compact, duration, number, plural } from "../shared/format.js";
 import { Plot, tip } from "../shared/plot.js";
 import { outcomeName } from "./diagnosis.js";
 import * as echarts from "./echarts.js";
@@ -63,7 +63,7 @@ export class Flow {
   #way(all, waiting, groups) {
     const failed = sum(all.failed);
     const letters = groups.reduce((total, { count }) => total + count, 0);
-    const late = waiting.oldest ? ` since ${since(waiting.oldest).replace(" ago", "")}` : "";
+    const late = waiting.oldest ? ` for ${ago(waiting.oldest)}` : "";
     const stages = [
       [
         "Arrived",
@@ -88,17 +88,14 @@ export class Flow {
         all.delivered,
         "good",
         [
-          waiting.events > 0 && ["warn", `${number(waiting.events)} waiting${late}`, "#overview"],
+          waiting.events > 0 && ["warn", `${number(waiting.events)} waiting${late}`, "#upstream"],
           letters > 0 && ["bad", `${number(letters)} set aside`, "#set-aside"],
-          all.refusedPoints > 0 && ["bad", `${plural(all.refusedPoints, "point")} refused`, "#overview"],
+          all.refusedPoints > 0 && ["bad", `${plural(all.refusedPoints, "point")} refused`, "#upstream"],
         ],
       ],
     ];
-    const described = JSON.stringify(stages);
-    if (described === $("way").dataset.shown) return;
-    $("way").dataset.shown = described;
-    $("way").replaceChildren(
-      ...stages.map(([name, count, tone, losses]) =>
+    renew($("way"), stages, () =>
+      stages.map(([name, count, tone, losses]) =>
         h(
           "li",
           { class: tone, "data-stage": name },
@@ -137,11 +134,8 @@ export class Flow {
     ].sort((a, b) => b[2] - a[2]);
     const most = Math.max(1, ...rows.map(([, , count]) => count));
     $("lost-empty").hidden = rows.length > 0;
-    const described = JSON.stringify(rows.map((row) => row.slice(1)));
-    if (described === $("lost").dataset.shown) return;
-    $("lost").dataset.shown = described;
-    $("lost").replaceChildren(
-      ...rows.map(([reasons, code, count, noun, how, href]) => {
+    renew($("lost"), rows, () =>
+      rows.map(([reasons, code, count, noun, how, href]) => {
         const { what, isNormal } = reasonOf(reasons, code);
         const tone = isNormal ? "" : how === "not measured" ? "warn" : "bad";
         return h(

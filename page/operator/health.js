@@ -1,4 +1,4 @@
-import { $, h } from "../shared/dom.js";
+import { $, h, renew } from "../shared/dom.js";
 import { number, since } from "../shared/format.js";
 import { destinationName } from "./diagnosis.js";
 
@@ -41,11 +41,8 @@ export function showHealth(health, waiting) {
   ];
   const flat = rows.flatMap((row) => (Array.isArray(row?.[0]) || row?.length === 0 ? row : [row]));
   const shown = flat.filter((row) => row?.[1]);
-  const described = JSON.stringify(shown);
-  if (described === $("health").dataset.shown) return;
-  $("health").dataset.shown = described;
-  $("health").replaceChildren(
-    ...shown.map(([name, text, status, quote]) =>
+  renew($("health"), shown, () =>
+    shown.map(([name, text, status, quote]) =>
       h(
         "div",
         { "data-status": status },

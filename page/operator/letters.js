@@ -1,4 +1,4 @@
-import { $, h, setText, throttled } from "../shared/dom.js";
+import { $, h, renew, setText, throttled } from "../shared/dom.js";
 import { clock, number, plural, since } from "../shared/format.js";
 import { getLetters } from "./api.js";
 import { reasonOf, SET_ASIDE } from "./reasons.js";
@@ -88,10 +88,8 @@ export class Letters {
   }
 
   #drawGroups() {
-    const focused = document.activeElement?.closest?.("#groups [data-reason]")?.dataset.reason;
-    const action = document.activeElement?.dataset?.action;
-    $("groups").replaceChildren(
-      ...this.#groups.map((group) => {
+    renew($("groups"), [this.#groups, this.#reason], () =>
+      this.#groups.map((group) => {
         const { reason, words, count, oldest, newest } = group;
         const { what, fix } = reasonOf(SET_ASIDE, reason);
         const isChosen = reason === this.#reason;
@@ -116,7 +114,7 @@ export class Letters {
             button(
               "show",
               "Show",
-              { class: "quiet", "aria-pressed": isChosen, "aria-label": `Show only ${reason}` },
+              { class: "quiet", "aria-pressed": String(isChosen), "aria-label": `Show only ${reason}` },
               () => {
                 location.hash = isChosen ? "#set-aside" : `#set-aside=${reason}`;
               },
@@ -131,10 +129,6 @@ export class Letters {
         );
       }),
     );
-    // What is drawn anew must not take the focus away.
-    if (focused && action) {
-      $("groups").querySelector(`[data-reason="${focused}"] [data-action="${action}"]`)?.focus();
-    }
     setText($("letters-title"), this.#reason ? `Letters: ${reasonOf(SET_ASIDE, this.#reason).what}` : "Letters");
   }
 
@@ -172,7 +166,9 @@ export class Letters {
     );
     const ids = new Set(this.#letters.map(({ id }) => id));
     for (const id of this.#selected) if (!ids.has(id)) this.#selected.delete(id);
-    $("letters").replaceChildren(...this.#letters.map((letter) => this.#row(letter, open.has(String(letter.id)))));
+    renew($("letters"), this.#letters, () =>
+      this.#letters.map((letter) => this.#row(letter, open.has(String(letter.id)))),
+    );
     $("letters-empty").hidden = this.#letters.length > 0;
     this.#mark();
   }

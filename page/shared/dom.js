@@ -25,6 +25,28 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** @type {WeakMap<Element, string>} what elements show that are built anew as a whole */
+const shown = new WeakMap();
+
+const focusable = "a, button, input, summary";
+const key = (element) =>
+  element.id || element.getAttribute("href") || element.getAttribute("aria-label") || element.textContent;
+
+/**
+ * Builds the children of an element anew, if what they show has changed. What had the focus has it afterwards.
+ * @param {Element} root
+ * @param {any} what they show
+ * @param {() => Node[]} build
+ */
+export function renew(root, what, build) {
+  const described = JSON.stringify(what);
+  if (shown.get(root) === described) return;
+  shown.set(root, described);
+  const focused = root.contains(document.activeElement) ? key(document.activeElement) : null;
+  root.replaceChildren(...build());
+  if (focused) [...root.querySelectorAll(focusable)].find((element) => key(element) === focused)?.focus();
+}
+
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Plays an animation, from its start even where it is running, unless the user wants none. */
