@@ -24,7 +24,7 @@ export class TryIt {
       }
       $("write-key").readOnly = true;
       setText($("key-button"), "Use another key");
-      playground.start({ worker: WORKER, writeKey: $("write-key").value.trim() });
+      playground.start({ worker: WORKER, writeKey: $("write-key").value.trim(), isConfined: true });
     });
   }
 }

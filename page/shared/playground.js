@@ -17,6 +17,7 @@ const typedValue = (text) => (text !== "" && Number.isFinite(Number(text)) ? Num
 export class Playground {
   #worker;
   #writeKey;
+  #isConfined;
   #on;
   #log;
   #loaded = false;
@@ -51,8 +52,13 @@ export class Playground {
     this.#preview();
   }
 
-  /** Loads analytics.js from the Worker, once. @param {{worker: string, writeKey: string}} config */
-  start({ worker, writeKey }) {
+  /**
+   * Loads analytics.js from the Worker, once.
+   * @param {{worker: string, writeKey: string, isConfined?: boolean}} config `isConfined` where the page may speak with
+   *   no other host
+   */
+  start({ worker, writeKey, isConfined = false }) {
+    this.#isConfined = isConfined;
     this.#worker = worker.replace(/\/$/, "");
     this.#writeKey = writeKey;
     this.#observe();
@@ -207,7 +213,12 @@ export class Playground {
       try {
         const response = await fetch(this.#url("v1/projects", "settings"), { cache: "no-store" });
         const settings = response.ok ? await response.json() : null;
-        if (settings?.integrations?.["Segment.io"]?.apiHost) break;
+        const apiHost = settings?.integrations?.["Segment.io"]?.apiHost;
+        if (apiHost && this.#isConfined && apiHost.split("/")[0] !== this.#host) {
+          this.#notice(`Clients are told to send to ${apiHost} (PUBLIC_URL), and this page may not: open it there.`);
+          return;
+        }
+        if (apiHost) break;
         this.#on.worker("failing", `${this.#host}, settings ${response.status}`);
         this.#notice(
           `The Worker at ${this.#worker} has no settings for the write key “${this.#writeKey}”: ` +
