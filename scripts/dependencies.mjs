@@ -44,8 +44,8 @@ const LOOKED_AT = [
     why: "MIT by what their readme says: the classic analytics.js, which only the tests run",
   },
   {
-    package: /^@(ghostery|remusao)\//,
-    why: "MPL 2.0: a blocker that the tests in a browser run, unchanged, and that is not deployed",
+    package: /^@(ghostery|remusao)\/|^axe-core$/,
+    why: "MPL 2.0: a blocker and a checker of pages that the tests in a browser run, unchanged, and that are not deployed",
   },
   { package: /^spdx-(exceptions|ranges)$/, why: "CC-BY: data of this very check" },
 ];

@@ -207,6 +207,7 @@ async function enter() {
     $("sign-in").hidden = true;
     for (const id of ["console", "views", "session"]) $(id).hidden = false;
     go();
+    $(view).focus({ preventScroll: true });
   } catch (error) {
     if (error.status === 401) leave("This is not the token of this Worker. It is what was set as OPERATOR_TOKEN.");
     else {

@@ -106,12 +106,12 @@ function destination(health, hour) {
 function credentials({ name, told, words, now }) {
   const isTold = told.includes("expected credentials");
   if (!isTold && now !== "401" && now !== "403") return null;
-  const names = isTold ? told.split(":")[0].split(", ") : ["LIBRATO_EMAIL", "LIBRATO_TOKEN"];
+  const names = (isTold ? told.split(":")[0] : "LIBRATO_EMAIL and LIBRATO_TOKEN").split(" and ");
   return {
     id: "credentials",
     title: `${name} does not take the credentials: nothing is delivered`,
     words: words ?? (now && `It answers ${now}.`),
-    fix: `Set ${names.join(" and ")} anew:`,
+    fix: names.length > 1 ? `One of ${names.join(" and ")} is wrong. To set it anew:` : `To set ${names[0]} anew:`,
     code: `npx wrangler secret put ${names.at(-1)}`,
   };
 }

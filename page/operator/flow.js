@@ -86,7 +86,7 @@ export class Flow {
       [
         "Delivered",
         all.delivered,
-        "good",
+        all.delivered > 0 ? "good" : "",
         [
           waiting.events > 0 && ["warn", `${number(waiting.events)} waiting${late}`, "#upstream"],
           letters > 0 && ["bad", `${number(letters)} set aside`, "#set-aside"],
@@ -207,6 +207,7 @@ export class Flow {
         min: 0,
         max: isEmpty ? 1 : null,
         minInterval: isLatency ? 0 : 1,
+        splitNumber: isEmpty ? 1 : 4,
         axisLabel: {
           show: !isEmpty,
           formatter: (value) => (isLatency && value > 0 ? duration(value) : compact(value)),

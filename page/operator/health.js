@@ -10,15 +10,10 @@ export function showHealth(health, waiting) {
   const oldest = waiting?.oldest ? `, the oldest came ${since(waiting.oldest)}` : "";
   const rows = [
     [
-      "Destination",
+      "Sends to",
       sendsTo ? [destinationName(health).replace("The ", ""), sendsTo.profile, sendsTo.host].join(" · ") : null,
     ],
-    missing.length === 0 && [
-      "Credentials",
-      isUp ? "The destination takes them." : problem,
-      isUp ? "up" : "down",
-      words,
-    ],
+    missing.length === 0 && ["Destination", isUp ? "It takes the credentials." : problem, isUp ? "up" : "down", words],
     missing.map(({ setting, expected }) => [setting, `Expected ${expected}.`, "down"]),
     [
       "Delivery",

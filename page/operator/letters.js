@@ -187,7 +187,7 @@ export class Letters {
   #work(what, ids) {
     const times = this.#letters
       .filter(({ id }) => ids.includes(id))
-      .map(({ measurement, receivedAt }) => measurement?.measureTime ?? Date.parse(receivedAt) / 1000);
+      .map(({ measurement, receivedAt }) => measurement?.measure_time ?? Date.parse(receivedAt) / 1000);
     this.#on.work({ what, ids, count: ids.length, oldest: Math.min(...times) });
   }
 
@@ -223,11 +223,11 @@ export class Letters {
 }
 
 function facts({ id, reason, message, receivedAt, measurement, writer }) {
-  const { count, sum, min, max, measureTime } = measurement ?? {};
+  const { count, sum, min, max, measure_time: time } = measurement ?? {};
   return [
     ["Why", message ?? reasonOf(SET_ASIDE, reason).what],
     measurement && ["Values", `${plural(count, "event")}, sum ${number(sum)}, from ${number(min)} to ${number(max)}`],
-    measurement && ["Counts at", `${new Date(measureTime * 1000).toISOString()} (${since(measureTime)})`],
+    measurement && ["Counts at", `${new Date(time * 1000).toISOString()} (${since(time)})`],
     ["Arrived", `${receivedAt} (${clock(Date.parse(receivedAt))})`],
     writer && ["Writer", writer],
     ["Letter", id],

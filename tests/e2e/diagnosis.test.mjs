@@ -39,7 +39,7 @@ describe("of the destination", () => {
   for (const [what, heard, id, title] of [
     [
       "it refuses the credentials when it is asked",
-      { health: said("LIBRATO_EMAIL, LIBRATO_TOKEN: expected credentials that Librato accepts; it says: no") },
+      { health: said("LIBRATO_EMAIL and LIBRATO_TOKEN: expected credentials that Librato accepts; it says: no") },
       "credentials",
       "Librato does not take the credentials: nothing is delivered",
     ],
