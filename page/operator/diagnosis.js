@@ -129,7 +129,8 @@ function url({ told, words, now }) {
 
 function refusing({ told, words }) {
   if (!told.includes("refused all that was lately sent")) return null;
-  return { id: "refusing", title: told, detail: undefined, words, see: ["#set-aside", "Set aside"] };
+  const fix = "Mend what its words name. What it refused is set aside, and can be replayed.";
+  return { id: "refusing", title: told, detail: undefined, words, fix, see: ["#set-aside", "Set aside"] };
 }
 
 function down({ name, told, words, now }) {

@@ -116,7 +116,7 @@ function row(event) {
     h("span", { class: "type" }, type),
     h("span", { class: "event", title: name }, name ?? ""),
     h("span", { class: "became" }, h("span", { class: `badge ${tone}` }, BECAME[outcome]), ...became),
-    h("span", { class: "library" }, library ?? ""),
+    h("span", { class: "library", title: library }, library ?? ""),
     h("code", { class: "key" }, writeKey ?? ""),
   );
 }

@@ -26,7 +26,8 @@ const pages = [];
 
 before(async () => {
   librato = await startLibrato();
-  worker = await start(librato, { ALLOWED_EVENTS: "Order-*,Signed-Up,logins" });
+  const settings = { OPERATOR_TOKEN: operatorToken, ALLOWED_EVENTS: "Order-*,Signed-Up,logins" };
+  worker = await startWorker({ librato: librato.url, queues: true, settings });
   browser = await startChromium();
 });
 after(async () => {
@@ -42,11 +43,6 @@ afterEach(async () => {
     [],
   );
 });
-
-/** A Worker with queues, as it is deployed. */
-function start({ url }, settings = {}) {
-  return startWorker({ librato: url, queues: true, settings: { OPERATOR_TOKEN: operatorToken, ...settings } });
-}
 
 /** Opens the page of a Worker. */
 async function visit({ url }, { width = 1280, height = 860, colorScheme = "light" } = {}) {
@@ -80,6 +76,22 @@ async function open(of, options) {
   await signIn(page);
   await page.locator("#findings .finding").first().waitFor();
   return page;
+}
+
+/** Runs with the page of a Worker of its own, both of which end afterwards: the page first, or it would ask in vain. */
+async function withOwn(settings, of, use) {
+  const options = { librato: of.url, queues: true, settings: { OPERATOR_TOKEN: operatorToken, ...settings } };
+  await withWorker(options, async (own) => {
+    let page;
+    try {
+      await use(own, async () => {
+        page = await open(own);
+        return page;
+      });
+    } finally {
+      await page?.context().close();
+    }
+  });
 }
 
 async function signIn(page, token = operatorToken) {
@@ -197,38 +209,31 @@ describe("why events are missing: each within a glance", () => {
   });
 
   it("wrong credentials: the destination's own words, and that nothing is lost", async () => {
-    await withWorker(
-      {
-        librato: librato.url,
-        queues: true,
-        settings: { OPERATOR_TOKEN: operatorToken, LIBRATO_TOKEN: "not-the-right-one" },
-      },
-      async (other) => {
-        succeeded(await send(events(40, "Order Completed"), other));
-        const page = await open(other);
-        const found = await finding(page, "credentials");
-        assert.match(await found.innerText(), /Librato does not take the credentials: nothing is delivered/);
-        assert.equal(await found.evaluate((item) => item === item.parentElement.firstElementChild), true);
-        await found.getByText("npx wrangler secret put LIBRATO_TOKEN").waitFor();
-        await found.getByText(/40 events wait.*Nothing is lost/).waitFor();
-        await keep(page, "wrong-credentials");
-      },
-    );
+    await withOwn({ LIBRATO_TOKEN: "not-the-right-one" }, librato, async (own, look) => {
+      succeeded(await send(events(40, "Order Completed"), own));
+      const page = await look();
+      const found = await finding(page, "credentials");
+      assert.match(await found.innerText(), /Librato does not take the credentials: nothing is delivered/);
+      assert.equal(await found.evaluate((item) => item === item.parentElement.firstElementChild), true);
+      await found.getByText("npx wrangler secret put LIBRATO_TOKEN").waitFor();
+      await found.getByText(/40 events wait.*Nothing is lost/).waitFor();
+      await keep(page, "wrong-credentials");
+    });
   });
 
   it("Librato is down: how many wait and since when, and that nothing is lost", async () => {
     const down = await startLibrato();
-    const other = await start(down);
     try {
-      await down.fault({ answer: "503", times: 0 });
-      succeeded(await send(events(50, "Order Completed"), other));
-      const page = await open(other);
-      const found = await finding(page, "down");
-      assert.match(await found.innerText(), /Librato is down: it answers 503: nothing is delivered/);
-      await found.getByText(/50 events wait.*Nothing is lost/).waitFor();
-      await keep(page, "down");
+      await withOwn({}, down, async (own, look) => {
+        await down.fault({ answer: "503", times: 0 });
+        succeeded(await send(events(50, "Order Completed"), own));
+        const page = await look();
+        const found = await finding(page, "down");
+        assert.match(await found.innerText(), /Librato is down: it answers 503: nothing is delivered/);
+        await found.getByText(/50 events wait.*Nothing is lost/).waitFor();
+        await keep(page, "down");
+      });
     } finally {
-      await other.stop();
       await down.stop();
     }
   });
@@ -280,35 +285,32 @@ describe("why events are missing: each within a glance", () => {
 
 describe("the views", () => {
   it("all is well: the figures, the metrics with their line for ALLOWED_EVENTS, and the health", async () => {
-    await withWorker(
-      { librato: librato.url, queues: true, settings: { OPERATOR_TOKEN: operatorToken } },
-      async (other) => {
-        await librato.reset();
-        succeeded(await send([...events(1200, "Order Completed"), ...events(34, "Signed Up")], other));
-        const page = await open(other);
-        await finding(page, "well");
-        await waitFor("all of them delivered", async () => (await way(page)).Delivered === 1234, { within: WITHIN });
-        assert.deepEqual(await way(page), { Arrived: 1234, Accepted: 1234, "To be measured": 1234, Delivered: 1234 });
-        const chart = page.locator("#chart-leaving");
-        assert.match(await chart.getAttribute("aria-label"), /^1,234 delivered, in the last hour$/);
-        assert.ok((await colouredPixels(chart)) > 50);
-        await page.locator("#health", { hasText: "It takes the credentials." }).waitFor();
-        await keep(page, "well");
+    await withOwn({}, librato, async (own, look) => {
+      await librato.reset();
+      succeeded(await send([...events(1200, "Order Completed"), ...events(34, "Signed Up")], own));
+      const page = await look();
+      await finding(page, "well");
+      await waitFor("all of them delivered", async () => (await way(page)).Delivered === 1234, { within: WITHIN });
+      assert.deepEqual(await way(page), { Arrived: 1234, Accepted: 1234, "To be measured": 1234, Delivered: 1234 });
+      const chart = page.locator("#chart-leaving");
+      assert.match(await chart.getAttribute("aria-label"), /^1,234 delivered, in the last hour$/);
+      assert.ok((await colouredPixels(chart)) > 50);
+      await page.locator("#health", { hasText: "It takes the credentials." }).waitFor();
+      await keep(page, "well");
 
-        await page.getByText("Last 30 days").click();
-        await page.locator('#chart-arriving[aria-label$="in the last 30 days"]').waitFor();
-        assert.equal((await way(page)).Arrived, 1234);
+      await page.getByText("Last 30 days").click();
+      await page.locator('#chart-arriving[aria-label$="in the last 30 days"]').waitFor();
+      assert.equal((await way(page)).Arrived, 1234);
 
-        await view(page, "metrics");
-        const row = page.locator('#metrics-list [data-metric="Order-Completed"]');
-        await row.getByText("1,200").first().waitFor();
-        await row.getByText("new today").waitFor();
-        await page.locator("#allowed", { hasText: "ALLOWED_EVENTS" }).waitFor();
-        assert.match(await page.locator("#allowed code").innerText(), /Order-Completed.*Signed-Up/);
-        await page.locator("#metrics-filter").fill("signed");
-        assert.equal(await page.locator("#metrics-list li").count(), 1);
-      },
-    );
+      await view(page, "metrics");
+      const row = page.locator('#metrics-list [data-metric="Order-Completed"]');
+      await row.getByText("1,200").first().waitFor();
+      await row.getByText("new today").waitFor();
+      await page.locator("#allowed", { hasText: "ALLOWED_EVENTS" }).waitFor();
+      assert.match(await page.locator("#allowed code").innerText(), /Order-Completed.*Signed-Up/);
+      await page.locator("#metrics-filter").fill("signed");
+      assert.equal(await page.locator("#metrics-list li").count(), 1);
+    });
   });
 
   it("live: filtered by text and outcome, and paused", async () => {
