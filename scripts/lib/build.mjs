@@ -6,15 +6,10 @@ import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
 import { Problem, step } from "./console.mjs";
 import { copyLibrary, LIBRARY_SOURCES } from "./library.mjs";
-import { copyPage, pageSources } from "./page.mjs";
+import { copyPage } from "./page.mjs";
 import { inProject, run } from "./process.mjs";
 
-const OUTPUT = {
-  script: "build/index.js",
-  wasm: "build/index_bg.wasm",
-  library: "build/assets/analytics.min.js",
-  page: "build/assets/operator/assets/app.js",
-};
+const OUTPUT = { script: "build/index.js", wasm: "build/index_bg.wasm", library: "build/assets/analytics.min.js" };
 /** What is put in front of what `worker-build` makes. */
 const ENTRY = "src/edge/entry.mjs";
 /** What the build was made of, so that the same is not made again. */
@@ -69,14 +64,7 @@ export async function buildWorker({ workerBuild, wasmBindgen, versions }) {
     const cargo = ["build", "--lib", "--release", "--target", "wasm32-unknown-unknown", ...target];
     const wasm = await cargoBuild("cdylib", cargo, { show });
     const hash = createHash("sha256").update(readFileSync(wasm)).update(JSON.stringify(versions));
-    const sources = [
-      "Cargo.toml",
-      "package-lock.json",
-      "scripts/lib/build.mjs",
-      ENTRY,
-      ...LIBRARY_SOURCES,
-      ...pageSources(),
-    ];
+    const sources = ["Cargo.toml", "package-lock.json", "scripts/lib/build.mjs", ENTRY, ...LIBRARY_SOURCES];
     for (const path of sources) hash.update(read(path));
     const madeOf = hash.digest("hex");
     const made = Object.values(OUTPUT).every((path) => existsSync(inProject(path)));
@@ -90,9 +78,10 @@ export async function buildWorker({ workerBuild, wasmBindgen, versions }) {
     await run([env.ESBUILD_BIN, ENTRY, ...bundle, "--log-level=warning", ...places], { show });
 
     await copyLibrary("build");
-    await copyPage("build");
     writeFileSync(inProject(RECORD), madeOf);
   });
+  // It takes a moment, so it is not asked whether it has changed.
+  await step("operator's page", () => copyPage("build"));
   console.log(`  build/: ${Object.values(OUTPUT).map(kilobytes).join(", ")}`);
 }
 

@@ -1,19 +1,11 @@
 // The operator's page among the static assets: its modules in one file, its styles in another.
 
-import { copyFileSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { inProject } from "./process.mjs";
 
 const OPERATOR = "page/operator";
 const SHARED = "page/shared";
-
-/** What the page is made of: when one of these changes, it is made again. */
-export function pageSources() {
-  const files = [OPERATOR, SHARED].flatMap((folder) =>
-    readdirSync(inProject(folder)).map((name) => `${folder}/${name}`),
-  );
-  return ["scripts/lib/page.mjs", ...files.sort()];
-}
 
 /**
  * Puts the operator's page among the static assets of a build.
@@ -25,7 +17,6 @@ export async function copyPage(buildDirectory) {
   const { build } = await import("esbuild");
   const target = inProject(buildDirectory, "assets/operator");
   rmSync(target, { recursive: true, force: true });
-  mkdirSync(target, { recursive: true });
   await build({
     entryPoints: ["app.js", "styles.css"].map((name) => inProject(OPERATOR, name)),
     outdir: join(target, "assets"),
@@ -33,7 +24,6 @@ export async function copyPage(buildDirectory) {
     minify: true,
     format: "esm",
     target: ["chrome120", "firefox121", "safari17"],
-    legalComments: "none",
     logLevel: "warning",
   });
   copyFileSync(inProject(OPERATOR, "index.html"), join(target, "index.html"));
