@@ -14,6 +14,8 @@ import { WorkDialog } from "./work.js";
 
 const VIEWS = ["overview", "metrics", "live", "set-aside", "try-it"];
 
+const SET_ASIDE = "set-aside measurements";
+
 /** A flow that is not known. */
 const UNKNOWN = { range: "hour", step: 60, now: 0, buckets: [], waiting: { events: null, oldest: null } };
 
@@ -45,7 +47,7 @@ const polls = {
   month: asked("figures of 30 days", 60_000, async () => {
     heard.month = await getFlow("month");
   }),
-  groups: asked("set-aside measurements", 5_000, async () => {
+  groups: asked(SET_ASIDE, 5_000, async () => {
     heard.groups = byReason((await getGroups()).groups);
   }),
   metrics: asked("metrics", 15_000, async () => metrics.show(await getMetrics())),
@@ -69,6 +71,7 @@ function asked(what, interval, task) {
 
 /** Shows everything that is known so far. */
 function show() {
+  if ($("console").hidden) return;
   const { health, hour, month, groups } = heard;
   letters.show(groups);
   // Without figures there is still something to see, but they are waited for.
@@ -78,12 +81,11 @@ function show() {
   if (drawn) flow.show(drawn, groups);
   showHealth(health, hour?.waiting);
   const findings = diagnose({ health, hour: hour ?? UNKNOWN, groups, recent: live.events });
-  const missing = [...untold].map(([what, why]) => ({
-    id: "untold",
-    level: "bad",
-    title: `The ${what} cannot be shown`,
-    words: why,
-  }));
+  // Without a queue nothing is set aside, and a store for it may be missing.
+  const isExpected = (what) => what === SET_ASIDE && health.delivery.mode === "direct";
+  const missing = [...untold]
+    .filter(([what]) => !isExpected(what))
+    .map(([what, why]) => ({ id: "untold", level: "bad", title: `The ${what} cannot be shown`, words: why }));
   showFindings([...missing, ...(hour || missing.length === 0 ? findings : findings.filter(({ id }) => id !== "idle"))]);
 }
 
@@ -225,7 +227,11 @@ $("sign-in-form").addEventListener("submit", (event) => {
   complain("");
   enter();
 });
-$("sign-out").addEventListener("click", () => leave());
+$("sign-out").addEventListener("click", () => {
+  session.token = "";
+  // What was shown goes as well.
+  location.reload();
+});
 
 setText($("where"), location.host);
 if (session.token) enter();
