@@ -31,7 +31,7 @@ export function showHealth(health, waiting) {
     notes.map((note) => ["Note", note, "failing"]),
     ["Settings", missing.length === 0 && "None is missing or malformed.", "up"],
     ["Clients reach it at", publicUrl],
-    ["Live list", liveList === false ? "Switched off." : "On: the last 200 events, in memory."],
+    ["Live list", liveList === false ? "Switched off by LIVE_EVENTS." : "On: the last 200 events, in memory."],
     ["Version", version],
   ];
   const flat = rows.flatMap((row) => (Array.isArray(row?.[0]) || row?.length === 0 ? row : [row]));

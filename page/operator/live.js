@@ -48,7 +48,7 @@ export class Live {
     $("live-notice").hidden = enabled;
     setText(
       $("live-notice"),
-      enabled ? "" : "The live list is switched off by its setting: the figures are all there is.",
+      enabled ? "" : "The live list is switched off by LIVE_EVENTS: the figures are all there is.",
     );
     const newest = this.events.at(-1)?.number ?? 0;
     const fresh = events.filter(({ number: own }) => own > newest);
