@@ -118,11 +118,88 @@ struct Job {
     tries: u32,
     /// Not before.
     due: Millis,
+    /// What is sought among the measurements of a request that was refused, of which these are some.
+    search: Option<Search>,
 }
 
 impl Job {
     fn new(writer: WriterId, members: Vec<usize>) -> Self {
-        Self { writer, members, tries: 0, due: Millis::MIN }
+        Self { writer, members, tries: 0, due: Millis::MIN, search: None }
+    }
+
+    /// Returns the next request of a search; `None` when it is over.
+    fn seeking(writer: WriterId, mut search: Search) -> Option<Self> {
+        let members = search.draw();
+        (!members.is_empty()).then(|| Self { search: Some(search), ..Self::new(writer, members) })
+    }
+}
+
+/// The search for those members of a refused request that are refused alone.
+///
+/// One request after the other, since a backend that takes a series in order would refuse what two at once bring out of
+/// it. With `n` members:
+///
+/// - one offender takes `log2(n)` requests and 4 more, all rounded up;
+/// - `r` that follow each other, as the oldest do where a backend refuses what is late, take `r + 3 log2(n)` and 3 more;
+/// - whatever is refused, there are no more than `2 n`.
+#[derive(Debug)]
+struct Search {
+    /// Those not judged yet, beside the ones under way.
+    rest: VecDeque<usize>,
+    /// So many of the first of them hold an offender, where those under way are taken.
+    narrowed: usize,
+    /// How many are judged, and how many of them offend.
+    judged: usize,
+    offenders: usize,
+    /// How many were taken since the last offender.
+    run: usize,
+}
+
+impl Search {
+    /// Begins with all members of a refused request.
+    fn of(members: Vec<usize>) -> Self {
+        let narrowed = members.len();
+        Self { rest: members.into(), narrowed, judged: 0, offenders: 0, run: 0 }
+    }
+
+    /// Draws the members of the next request. Where an offender is known to be, half of where it can be. Else, after a
+    /// single one, all the rest, since it may have been the only one; then as many as there have been for each offender,
+    /// or one more than were taken in a row, if these are more.
+    fn draw(&mut self) -> Vec<usize> {
+        let count = match (self.narrowed, self.offenders) {
+            (0, 0 | 1) => self.rest.len(),
+            (0, offenders) => (self.judged / offenders).max(self.run + 1),
+            (narrowed, _) => (narrowed / 2).max(1),
+        };
+        self.rest.drain(..count.min(self.rest.len())).collect()
+    }
+
+    /// Takes that members were refused together.
+    fn narrow(&mut self, members: Vec<usize>) {
+        self.narrowed = members.len();
+        self.put_back(members);
+    }
+
+    /// Takes members back that are to be judged next.
+    fn put_back(&mut self, members: Vec<usize>) {
+        for member in members.into_iter().rev() {
+            self.rest.push_front(member);
+        }
+    }
+
+    /// Takes that so many were taken.
+    fn taken(&mut self, count: usize) {
+        self.narrowed = self.narrowed.saturating_sub(count);
+        self.judged += count;
+        self.run += count;
+    }
+
+    /// Takes that so many were refused for good.
+    fn refused(&mut self, count: usize) {
+        self.narrowed = 0;
+        self.judged += count;
+        self.offenders += count;
+        self.run = 0;
     }
 }
 
@@ -154,7 +231,8 @@ impl<'a> Delivery<'a> {
         Self::of_partitions(destination, measurements, &[partition], policy)
     }
 
-    /// Begins a delivery of measurements that stand partition by partition.
+    /// Begins a delivery of measurements that stand partition by partition. Where the destination knows points, those of
+    /// one metric and source share a request: what fails of them comes later than none that follow.
     #[must_use]
     pub fn of_partitions(
         destination: &'a dyn Destination,
@@ -162,18 +240,11 @@ impl<'a> Delivery<'a> {
         partitions: &[Partition],
         policy: Policy,
     ) -> Self {
-        let mut places = 0..measurements.len();
-        let mut waiting = VecDeque::new();
-        for Partition { writer, members } in partitions {
-            let places: Vec<_> = places.by_ref().take(*members).collect();
-            let jobs = places.chunks(destination.limits().members.max(1));
-            waiting.extend(jobs.map(|members| Job::new(*writer, members.to_vec())));
-        }
-        Self {
+        let mut delivery = Self {
             destination,
             measurements,
             outcomes: vec![None; measurements.len()],
-            waiting,
+            waiting: VecDeque::new(),
             in_flight: Vec::new(),
             policy,
             random: policy.seed | 1,
@@ -184,7 +255,20 @@ impl<'a> Delivery<'a> {
             answers: BTreeMap::new(),
             partial: None,
             given_up: None,
+        };
+        let most = destination.limits().members.max(1);
+        let mut places = 0..measurements.len();
+        for Partition { writer, members } in partitions {
+            let mut members: Vec<_> = places.by_ref().take(*members).collect();
+            if destination.deduplicates_points() {
+                members.sort_by_key(|member| measurements.get(*member).map(|one| (&one.name, &one.source, one.time)));
+            }
+            while !members.is_empty() {
+                let rest = delivery.split(&mut members, most);
+                delivery.waiting.push_back(Job::new(*writer, std::mem::replace(&mut members, rest)));
+            }
         }
+        delivery
     }
 
     /// How many requests were sent.
@@ -236,9 +320,11 @@ impl<'a> Delivery<'a> {
             };
             self.given_up.get_or_insert(out_of_time);
         }
-        if let Some(trouble) = &self.given_up {
-            for member in self.waiting.drain(..).flat_map(|job| job.members) {
-                set(&mut self.outcomes, member, &Outcome::Later(trouble.clone()));
+        if let Some(trouble) = self.given_up.clone() {
+            for job in std::mem::take(&mut self.waiting) {
+                // What is sought in was sent once.
+                let was_sent = job.search.is_some();
+                self.postpone(job, &trouble, was_sent);
             }
         }
         let due = self.waiting.iter().position(|job| job.due <= now);
@@ -274,24 +360,24 @@ impl<'a> Delivery<'a> {
             Arrival::Lost => unavailable("the connection failed"),
         };
         match judgement {
-            Judgement::Delivered => self.close(&job.members, &Outcome::Delivered),
+            Judgement::Delivered => self.close(job, &Outcome::Delivered),
             Judgement::Partial(mut partial) => {
-                self.close(&job.members, &Outcome::Delivered);
+                self.close(job, &Outcome::Delivered);
                 partial.rejected_points += self.rejected_points();
                 self.partial = Some(partial);
             }
-            Judgement::Rejected(reason) => self.close(&job.members, &Outcome::SetAside(reason)),
+            Judgement::Rejected(reason) => self.close(job, &Outcome::SetAside(reason)),
             Judgement::TooLarge if job.members.len() == 1 => {
-                self.close(&job.members, &Outcome::SetAside("it is too large".into()));
+                self.close(job, &Outcome::SetAside("it is too large".into()));
             }
-            Judgement::TooLarge => self.halve(job.writer, job.members),
-            Judgement::Refused(refusal) => self.isolate(job.writer, job.members, refusal),
+            Judgement::TooLarge => self.halve(job),
+            Judgement::Refused(refusal) => self.isolate(job, refusal),
             Judgement::Partly(refusal) => {
-                self.close(&job.members, &Outcome::Delivered);
                 let refused = refusal.suspects.iter().filter_map(|place| job.members.get(*place));
                 let refused: Vec<usize> = refused.copied().collect();
                 self.unnamed += u64::from(refused.is_empty());
-                self.close(&refused, &Outcome::SetAside(refusal.reason));
+                self.close(job, &Outcome::Delivered);
+                self.set(&refused, &Outcome::SetAside(refusal.reason));
             }
             Judgement::Later(trouble) => self.try_again(job, trouble, now),
         }
@@ -320,44 +406,109 @@ impl<'a> Delivery<'a> {
             if body.len() <= self.destination.limits().bytes || job.members.len() <= 1 {
                 return body;
             }
-            let rest = job.members.split_off(job.members.len() / 2);
+            let half = job.members.len() / 2;
+            let rest = self.split(&mut job.members, half);
             self.waiting.push_front(Job::new(job.writer, rest));
         }
     }
 
-    fn close(&mut self, members: &[usize], outcome: &Outcome) {
+    /// Leaves so many members at the most, and returns the others. No metric and source is on both sides, if it can be.
+    fn split(&self, members: &mut Vec<usize>, most: usize) -> Vec<usize> {
+        if members.len() <= most {
+            return Vec::new();
+        }
+        let series = |place: usize| {
+            let member = members.get(place)?;
+            self.measurements.get(*member).map(|one| (&one.name, &one.source))
+        };
+        let between = (1..=most).rev().find(|place| series(place - 1) != series(*place));
+        members.split_off(between.unwrap_or(most).max(1))
+    }
+
+    fn set(&mut self, members: &[usize], outcome: &Outcome) {
         for member in members {
-            set(&mut self.outcomes, *member, outcome);
+            if let Some(slot) = self.outcomes.get_mut(*member) {
+                *slot = Some(outcome.clone());
+            }
         }
     }
 
-    fn halve(&mut self, writer: WriterId, mut members: Vec<usize>) {
-        let rest = members.split_off(members.len() / 2);
-        self.waiting.push_back(Job::new(writer, members));
-        self.waiting.push_back(Job::new(writer, rest));
+    /// Takes what became of a job's members, and goes on with what it seeks.
+    fn close(&mut self, job: Job, outcome: &Outcome) {
+        self.set(&job.members, outcome);
+        if let Some(mut search) = job.search {
+            match outcome {
+                Outcome::Delivered => search.taken(job.members.len()),
+                _ => search.refused(job.members.len()),
+            }
+            self.waiting.extend(Job::seeking(job.writer, search));
+        }
     }
 
-    /// Narrows a refusal down to the members that are refused alone.
-    fn isolate(&mut self, writer: WriterId, members: Vec<usize>, refusal: PermanentRejection) {
-        if members.len() == 1 {
-            return self.close(&members, &Outcome::SetAside(refusal.reason));
+    /// Takes that a job is for later; whether the destination has it is not known if it was sent.
+    fn postpone(&mut self, job: Job, trouble: &RetryableError, was_sent: bool) {
+        let mut members = job.members;
+        members.extend(job.search.into_iter().flat_map(|search| search.rest));
+        self.set(&members, &Outcome::Later(trouble.clone()));
+        if was_sent {
+            self.failed.push(members);
         }
+    }
+
+    fn halve(&mut self, mut job: Job) {
+        let half = job.members.len() / 2;
+        let rest = self.split(&mut job.members, half);
+        match &mut job.search {
+            // It stays narrowed to what it was: one of both holds an offender, or what follows them.
+            Some(search) => {
+                search.narrowed += if search.narrowed > 0 { rest.len() } else { 0 };
+                search.put_back(rest);
+            }
+            None => self.waiting.push_back(Job::new(job.writer, rest)),
+        }
+        self.waiting.push_back(job);
+    }
+
+    /// Narrows a refusal down to the members that are refused alone ([`Search`]). Those that are named or hinted at are
+    /// sent apart from the others.
+    fn isolate(&mut self, job: Job, refusal: PermanentRejection) {
+        if job.members.len() == 1 {
+            return self.close(job, &Outcome::SetAside(refusal.reason));
+        }
+        let Job { writer, members, search, .. } = job;
         let (mut suspects, mut others) = (Vec::new(), Vec::new());
-        for (place, member) in members.into_iter().enumerate() {
-            if refusal.suspects.contains(&place) { &mut suspects } else { &mut others }.push(member);
+        for (place, member) in members.iter().enumerate() {
+            if refusal.suspects.contains(&place) { &mut suspects } else { &mut others }.push(*member);
         }
         if refusal.is_certain && !suspects.is_empty() {
-            self.close(&suspects, &Outcome::SetAside(refusal.reason));
+            self.set(&suspects, &Outcome::SetAside(refusal.reason));
             suspects.clear();
         } else if suspects.is_empty() || others.is_empty() {
-            suspects.append(&mut others);
-            return self.halve(writer, suspects);
+            let search = match search {
+                Some(mut search) => {
+                    search.narrow(members);
+                    search
+                }
+                None => Search::of(self.by_time(members)),
+            };
+            return self.waiting.extend(Job::seeking(writer, search));
         }
         for members in [others, suspects] {
             if !members.is_empty() {
                 self.waiting.push_back(Job::new(writer, members));
             }
         }
+        // The others of a search do not wait for these.
+        if let Some(mut search) = search {
+            search.narrowed = 0;
+            self.waiting.extend(Job::seeking(writer, search));
+        }
+    }
+
+    /// Sorts members by their time: a backend refuses the old rather than the new, and takes a series in order.
+    fn by_time(&self, mut members: Vec<usize>) -> Vec<usize> {
+        members.sort_by_key(|member| self.measurements.get(*member).map(|one| one.time));
+        members
     }
 
     fn try_again(&mut self, mut job: Job, trouble: RetryableError, now: Millis) {
@@ -373,9 +524,8 @@ impl<'a> Delivery<'a> {
         if job.tries < self.policy.tries && job.due + SHORTEST_TRY <= self.policy.deadline {
             self.waiting.push_back(job);
         } else {
-            self.close(&job.members, &Outcome::Later(trouble.clone()));
+            self.postpone(job, &trouble, true);
             self.failures += 1;
-            self.failed.push(job.members);
             // A limit or bad credentials concern every request.
             if self.failures >= self.policy.failures || trouble.reason != RetryReason::Unavailable {
                 self.given_up.get_or_insert(trouble);
@@ -389,12 +539,6 @@ impl<'a> Delivery<'a> {
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         (self.random >> 1).cast_signed() % limit.max(1)
-    }
-}
-
-fn set(outcomes: &mut [Option<Outcome>], member: usize, outcome: &Outcome) {
-    if let Some(slot) = outcomes.get_mut(member) {
-        *slot = Some(outcome.clone());
     }
 }
 

@@ -10,10 +10,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use common::model::{Course, Model, NOW, Weather, Wording, librato, weather, wording};
 use librato_edge::Millis;
-use librato_edge::delivery::{Outcome, Policy, RetryReason, WriterId};
+use librato_edge::delivery::{Arrival, Delivery, OutboundRequest, Outcome, Policy, Reply, RetryReason, Step, WriterId};
 use librato_edge::librato::MAX_MEMBERS;
 use librato_edge::measurement::{Measurement, Samples};
+use librato_edge::otlp::proto::{Data, ExportRequest};
 use proptest::prelude::*;
+use prost::Message as _;
 
 /// Direct delivery.
 fn play(all: &[Measurement], model: &mut Model, weather: &[Weather], order: &[(usize, Millis)]) -> Course {
@@ -212,4 +214,101 @@ fn the_same_measurements_are_the_same_bytes() {
     let batch: Vec<_> = all.iter().collect();
     let encode = || librato().encode(&batch, WriterId::NONE);
     assert_eq!(encode(), encode());
+}
+
+/// A backend that takes a series in order and a request whole or not at all, and says no more than 400.
+fn search(bad: &[bool], series: usize) -> (Vec<Outcome>, u64) {
+    let settings = common::otlp([("OTLP_PROFILE", "gauge")]);
+    let to = settings.destination.as_deref().unwrap();
+    let begin = NOW / 1_000 - i64::try_from(bad.len()).unwrap();
+    let all: Vec<_> = (0..)
+        .zip(bad)
+        .map(|(n, _)| Measurement {
+            name: format!("m{}", n % series).into(),
+            display_name: "m".into(),
+            source: "s".into(),
+            time: begin + i64::try_from(n).unwrap(),
+            samples: Samples::one(1.0),
+        })
+        .collect();
+    let mut delivery = Delivery::new(to, &all, Policy::durable(NOW, 7));
+    let mut latest: HashMap<String, u64> = HashMap::new();
+    let mut under_way = Vec::new();
+    loop {
+        match delivery.next(NOW) {
+            Step::Send(request) => under_way.push(request),
+            // The last one first: what is sent at once may arrive in any order.
+            Step::Wait(_) => {
+                let OutboundRequest { id, body, .. } = under_way.pop().expect("it waits for something");
+                let request = ExportRequest::decode(&body[..]).unwrap();
+                let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
+                let points = metrics.iter().flat_map(|metric| match metric.data.as_ref().unwrap() {
+                    Data::Gauge(gauge) => gauge.data_points.iter().map(|point| (&metric.name, point.time_unix_nano)),
+                    Data::Sum(_) => panic!("a sum"),
+                });
+                let points: Vec<_> = points.collect();
+                let is_refused = points.iter().any(|(name, time)| {
+                    let place = i64::try_from(time / 1_000_000_000).unwrap() - begin;
+                    bad[usize::try_from(place).unwrap()] || latest.get(*name).is_some_and(|latest| time < latest)
+                });
+                if !is_refused {
+                    latest.extend(points.into_iter().map(|(name, time)| (name.clone(), time)));
+                }
+                let status = if is_refused { 400 } else { 200 };
+                delivery.settle(id, &Arrival::Answered(Reply { status, ..Reply::default() }), NOW);
+            }
+            Step::Done => break,
+        }
+    }
+    let requests = delivery.requests();
+    (delivery.finish(), requests)
+}
+
+fn assert_found(bad: &[bool], series: usize, most: usize) {
+    let (outcomes, requests) = search(bad, series);
+    let refused: Vec<_> = outcomes.iter().map(|outcome| matches!(outcome, Outcome::SetAside(_))).collect();
+    assert_eq!(refused, bad);
+    assert!(outcomes.iter().all(|outcome| !matches!(outcome, Outcome::Later(_))));
+    assert!(usize::try_from(requests).unwrap() <= most, "{requests} requests, not {most}: {bad:?}");
+}
+
+#[test]
+fn a_search_takes_no_more_requests_than_it_says() {
+    for n in [1_usize, 2, 3, 8, 9, 40, 100] {
+        let log = n.next_power_of_two().ilog2() as usize;
+        assert_found(&vec![false; n], 3, 1);
+        for one in (0..n).step_by(1 + n / 10) {
+            let bad: Vec<_> = (0..n).map(|place| place == one).collect();
+            assert_found(&bad, 3, log + 4);
+        }
+        for offenders in (0..=n).step_by(1 + n / 10) {
+            let bad: Vec<_> = (0..n).map(|place| place < offenders).collect();
+            assert_found(&bad, 1 + offenders % 4, offenders + 3 * log + 3);
+        }
+        for period in 2..9 {
+            let bad: Vec<_> = (0..n).map(|place| place % period == 0).collect();
+            assert_found(&bad, 1 + n % 4, 2 * n);
+        }
+    }
+    // Whatever is refused of a few.
+    for n in 1..8_usize {
+        for pattern in 0..1_u32 << n {
+            let bad: Vec<_> = (0..n).map(|place| pattern >> place & 1 == 1).collect();
+            assert_found(&bad, 2, 2 * n);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_search_finds_whatever_is_refused(
+        bad in prop_oneof![0.0..1.0_f64, 0.0..0.05_f64].prop_flat_map(|share| {
+            proptest::collection::vec(proptest::bool::weighted(share), 1..120)
+        }),
+        series in 1_usize..20,
+    ) {
+        assert_found(&bad, series, 2 * bad.len());
+    }
 }
