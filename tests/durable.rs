@@ -15,7 +15,7 @@ use librato_edge::durable::consume::{Consumption, Decision};
 use librato_edge::durable::dead_letter::DeadLetter;
 use librato_edge::durable::once::{
     Answer, Claim, HOURS, Ledger, LedgerStats, MAX_EVENTS, MAX_QUESTION_BYTES, MAX_QUESTION_EVENTS, Question, Record,
-    hour_of, shard,
+    WriterRequest, WriterSettlement, shard,
 };
 use librato_edge::durable::parcel::{EventId, MAX_BYTES, Parcel};
 use librato_edge::librato::MAX_MEMBERS;
@@ -125,9 +125,9 @@ impl World {
 
     fn ask(&mut self, question: &Question) -> Vec<Claim> {
         let travelled = Question::read(&question.write()).expect("what is written can be read");
-        let hour = hour_of(NOW / 1_000);
-        let (answer, record) = self.ledger.ask(&travelled, hour);
-        self.log.extend(record.map(|record| (hour, record)));
+        let second = u32::try_from(NOW / 1_000).unwrap();
+        let (answer, record) = self.ledger.ask(&travelled, second);
+        self.log.extend(record.map(|record| (second / 3_600, record)));
         match Answer::read(&answer.write(), question) {
             Some(Answer::Claim(claims)) => claims,
             Some(Answer::Done(_)) => Vec::new(),
@@ -325,7 +325,7 @@ proptest! {
         _ = Parcel::read(&text);
         _ = Question::read(&bytes);
         _ = Record::read(&bytes);
-        for question in [Question::Claim(vec![(EventId([0; 12]), 1)]), Question::Done(vec![]), Question::AllocateWriter(vec![]), Question::Stats] {
+        for question in [Question::Claim(vec![(EventId([0; 12]), 1)]), Question::Done(vec![]), Question::AllocateWriter(writer_request()), Question::SettleWriters(WriterSettlement::default()), Question::Stats] {
             _ = Answer::read(&bytes, &question);
         }
         _ = DeadLetter::read(&text, NOW);
@@ -386,9 +386,14 @@ fn a_message_that_the_platform_would_give_up_is_sent_anew() {
     assert!(matches!(consumption.decide(&[90], &mut |_| 0)[..], [Decision::Renew(300)]));
 }
 
+fn writer_request() -> WriterRequest {
+    let seconds = vec![1_795_000_000];
+    WriterRequest { holder: u64::MAX - 1, lease: 60, first: 1_795_000_000, last: 1_795_000_000, seconds }
+}
+
 /// Asks about one event.
 fn claim(ledger: &mut Ledger, id: EventId, owner: u64, hour: u32) -> Claim {
-    match ledger.ask(&Question::Claim(vec![(id, owner)]), hour).0 {
+    match ledger.ask(&Question::Claim(vec![(id, owner)]), hour * 3_600).0 {
         Answer::Claim(claims) => claims[0],
         other => panic!("{other:?}"),
     }
@@ -401,7 +406,7 @@ fn the_ledger_remembers_a_day() {
     assert_eq!(claim(&mut ledger, id, 1, 100), Claim::Granted);
     assert_eq!(claim(&mut ledger, id, 1, 100), Claim::Granted, "its own again");
     assert_eq!(claim(&mut ledger, id, 2, 100), Claim::Settled, "another's");
-    ledger.ask(&Question::Done(vec![id]), 100);
+    ledger.ask(&Question::Done(vec![id]), 100 * 3_600);
     assert_eq!(claim(&mut ledger, id, 1, 100), Claim::Settled, "done");
     assert_eq!(ledger.forget(100 + HOURS - 1), Some(100));
     assert_eq!(claim(&mut ledger, id, 3, 100 + HOURS - 1), Claim::Settled, "24 hours later");
@@ -413,7 +418,7 @@ fn the_ledger_remembers_a_day() {
 #[test]
 fn three_million_events_of_one_hour_are_too_many_and_no_harm() {
     const MOST: usize = 1_000;
-    const HOUR: u32 = 500_000;
+    const HOUR: u32 = 400_000;
     // As good as a digest here, and quicker.
     let id = |n: u64| {
         let mut bytes = [0; 12];
@@ -425,14 +430,14 @@ fn three_million_events_of_one_hour_are_too_many_and_no_harm() {
     let mut longest = 0;
     // A hundred of them wait all the time.
     let old: Vec<_> = (0..100).map(|n| (EventId::placed(n, 1), 7)).collect();
-    let (_, record) = ledger.ask(&Question::Claim(old.clone()), HOUR);
+    let (_, record) = ledger.ask(&Question::Claim(old.clone()), HOUR * 3_600);
     log.extend(record.map(|record| (HOUR, record.write())));
     for first in (0..3_000_000_u64).step_by(500) {
         let ids = first..first + 500;
         for question in
             [Question::Claim(ids.clone().map(|n| (id(n), n)).collect()), Question::Done(ids.map(id).collect())]
         {
-            let (answer, record) = ledger.ask(&question, HOUR);
+            let (answer, record) = ledger.ask(&question, HOUR * 3_600);
             assert!(match answer {
                 Answer::Claim(claims) => claims.iter().all(|claim| *claim == Claim::Granted),
                 other => matches!(other, Answer::Done(_)),
@@ -506,7 +511,8 @@ fn an_answer_is_read_only_as_the_answer_to_its_question() {
         Question::Claim(claims),
         Question::Claim(Vec::new()),
         Question::Done(vec![id]),
-        Question::AllocateWriter(vec![1_795_000_000]),
+        Question::AllocateWriter(writer_request()),
+        Question::SettleWriters(WriterSettlement { released: vec![(1, 2)], held: vec![(1, 3), (1, u64::MAX)] }),
         Question::Stats,
     ];
     let mut ledger = Ledger::new(10);
@@ -533,14 +539,14 @@ fn an_answer_is_read_only_as_the_answer_to_its_question() {
     let (one, two) = (1_u64.to_le_bytes(), 2_u64.to_le_bytes());
     let many = 65_536_u64.to_le_bytes();
     let writer = |number: [u8; 8], seconds: [u8; 8]| {
-        Answer::read(&[&b"w"[..], &number, &seconds].concat(), &Question::AllocateWriter(vec![5]))
+        Answer::read(&[&b"a"[..], &number, &seconds].concat(), &Question::AllocateWriter(writer_request()))
     };
     assert_eq!(writer(two, one), Some(Answer::WriterAllocated(2, 1)));
     assert_eq!((writer(many, one), writer(two, two)), (None, None));
     let done = [&b"d"[..], &one].concat();
     assert_eq!(Answer::read(&done, &Question::Done(vec![id, id])), None);
     assert_eq!(Answer::read(&[&b"s"[..], &one, &two].concat(), &Question::Stats), None);
-    for bytes in [&b""[..], b"x", b"ss", b"c1", b"w1"] {
+    for bytes in [&b""[..], b"x", b"ss", b"c1", b"a1", b"v1"] {
         assert_eq!(Question::read(bytes), None, "{bytes:?}");
     }
     let full = Question::Claim(vec![(id, 1); MAX_QUESTION_EVENTS]);

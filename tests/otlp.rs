@@ -16,7 +16,7 @@ use librato_edge::delivery::{
 };
 use librato_edge::durable::consume::{Consumption, Decision};
 use librato_edge::durable::dead_letter::DeadLetter;
-use librato_edge::durable::once::{Answer, Ledger, MAX_EVENTS, Question, Record, hour_of};
+use librato_edge::durable::once::{Answer, Ledger, MAX_EVENTS, Question, Record, WriterRequest};
 use librato_edge::durable::parcel::{MAX_BYTES, Parcel};
 use librato_edge::durable::replay::Replay;
 use librato_edge::measurement::{Measurement, Samples};
@@ -501,7 +501,7 @@ proptest! {
         deliveries in proptest::collection::vec(proptest::collection::btree_set(0_u32..40, 1..12), 1..120),
         evictions in proptest::collection::vec(any::<bool>(), 120),
     ) {
-        let hour = hour_of(NOW / 1_000);
+        let now = u32::try_from(NOW / 1_000).unwrap();
         let mut ledger = Ledger::new(MAX_EVENTS);
         let mut log = Vec::new();
         let mut taken = BTreeSet::new();
@@ -509,12 +509,12 @@ proptest! {
             if is_evicted {
                 ledger = Ledger::new(MAX_EVENTS);
                 for record in &log {
-                    ledger.replay(record, hour);
+                    ledger.replay(record, now / 3_600);
                 }
             }
-            let question = Question::AllocateWriter(seconds.iter().copied().collect());
+            let question = late(seconds.iter().copied());
             let question = Question::read(&question.write()).unwrap();
-            let (answer, record) = ledger.ask(&question, hour);
+            let (answer, record) = ledger.ask(&question, now);
             let Some(Answer::WriterAllocated(number, _)) = Answer::read(&answer.write(), &question)
             else {
                 panic!("{answer:?}");
@@ -560,12 +560,20 @@ proptest! {
     }
 }
 
+/// Asks for a number for points whose order is lost.
+fn late(seconds: impl IntoIterator<Item = u32>) -> Question {
+    let seconds = seconds.into_iter().collect();
+    Question::AllocateWriter(WriterRequest { holder: 1, lease: 0, first: u32::MAX, last: 0, seconds })
+}
+
 #[test]
 fn a_steady_stream_needs_two_numbers() {
     // Each delivery holds the rest of the last second and the beginning of this one.
     let mut ledger = Ledger::new(MAX_EVENTS);
     for second in 1_000..2_000 {
-        let (answer, _) = ledger.ask(&Question::AllocateWriter(vec![second - 1, second]), 0);
+        let request =
+            WriterRequest { holder: 1, lease: 0, first: second - 1, last: second, seconds: vec![second - 1, second] };
+        let (answer, _) = ledger.ask(&Question::AllocateWriter(request), second);
         let Answer::WriterAllocated(number, _) = answer else { panic!("{answer:?}") };
         assert!(number < 2, "{number} at {second}");
     }
@@ -723,7 +731,7 @@ struct World {
 
 impl World {
     fn ask(&mut self, question: &Question) -> Answer {
-        self.ledger.ask(question, hour_of(NOW / 1_000)).0
+        self.ledger.ask(question, u32::try_from(NOW / 1_000).unwrap()).0
     }
 
     fn send(&mut self, sent: &[(usize, i64)]) {
@@ -749,13 +757,16 @@ impl World {
             panic!("no answer to a claim");
         };
         consumption.plan(&claims, &self.settings, NOW);
-        let seconds = consumption.seconds();
-        if !seconds.is_empty() {
-            let Answer::WriterAllocated(number, _) = self.ask(&Question::AllocateWriter(seconds)) else {
+        self.owners += 1;
+        let holder = self.owners;
+        let mut mine = None;
+        if let Some(request) = consumption.writer_request(holder) {
+            let Answer::WriterAllocated(number, _) = self.ask(&Question::AllocateWriter(request)) else {
                 panic!("no number");
             };
-            let writer = WriterId::Assigned(number);
-            consumption.write_as(round.is_numbered.then_some(writer));
+            let writer = Some(WriterId::Assigned(number)).filter(|_| round.is_numbered);
+            consumption.write_as(writer);
+            mine = writer.map(|writer| (writer, holder));
         }
         if round.is_stopped {
             return self.queue.extend(batch.into_iter().flatten());
@@ -803,6 +814,9 @@ impl World {
         let sent = vec![true; letters.len()];
         self.letters.extend(letters);
         let done = consumption.set_aside(sent);
+        if let Some(settlement) = consumption.settlement(mine) {
+            self.ask(&Question::SettleWriters(settlement));
+        }
         self.ask(&Question::Done(done));
         let decisions = consumption.decide(&vec![1; batch.len()], &mut |_| 0);
         let again = batch.into_iter().flatten().zip(decisions);

@@ -14,7 +14,7 @@ use crate::rollup::Rollup;
 use crate::settings::{LateEvents, Settings};
 
 use super::dead_letter::DeadLetter;
-use super::once::{self, Claim};
+use super::once::{Claim, WriterRequest, WriterSettlement, is_on_time};
 use super::parcel::{EventId, Owner, Parcel};
 
 /// The first pause before a message comes again, in seconds.
@@ -27,6 +27,12 @@ const PLATFORM_PAUSE: u32 = 43_200;
 const RENEWED_AFTER: u32 = 90;
 /// What a delivery may take: events that are nearly too old are treated as too old.
 const MARGIN_SECONDS: i64 = 30;
+
+/// How long the number of a delivery is kept for it, in seconds: longer than a delivery takes ([`Policy::durable`]), and
+/// all that comes after it.
+///
+/// [`Policy::durable`]: crate::delivery::Policy::durable
+const WRITER_LEASE: u32 = 420;
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +80,8 @@ pub struct Seal {
     pub message: String,
     /// After how many seconds it is to come.
     pub delay: u32,
+    /// The message's owner.
+    owner: Owner,
     /// What it holds.
     gauges: Vec<usize>,
 }
@@ -88,8 +96,14 @@ pub struct Consumption {
     partitions: Vec<Partition>,
     /// The items of each gauge.
     members: Vec<Vec<usize>>,
+    /// Which of them hold an event that was sent as it happened.
+    on_time: Vec<bool>,
     /// Whether it matters whose a measurement is.
     deduplicates_points: bool,
+    /// Messages that are sealed, each with its number and owner.
+    seals: Vec<(usize, u32, Owner)>,
+    /// What is stored as messages of their own, by their owners.
+    sealed: Vec<Owner>,
     letters: Vec<DeadLetter>,
     /// Messages that could not be read, and their letters.
     unreadable: Vec<(usize, usize)>,
@@ -107,7 +121,10 @@ impl Consumption {
             gauges: Vec::new(),
             partitions: Vec::new(),
             members: Vec::new(),
+            on_time: Vec::new(),
             deduplicates_points: false,
+            seals: Vec::new(),
+            sealed: Vec::new(),
             letters: Vec::new(),
             unreadable: Vec::new(),
             letters_sent: Vec::new(),
@@ -129,6 +146,9 @@ impl Consumption {
                         state: State::Open,
                     });
                     consumption.items.extend(items);
+                    if let Some(WriterId::Assigned(number)) = sealed {
+                        consumption.seals.push((message, number, owner));
+                    }
                 }
                 Err(reason) => {
                     let text = body.as_deref().unwrap_or_default();
@@ -197,12 +217,15 @@ impl Consumption {
                 }
                 continue;
             }
+            let is_on_time = is_on_time(item.measurement.time, item.received_at, second);
             let gauge = rollup.add(item.measurement.clone());
             if self.members.len() <= gauge {
                 self.members.resize_with(gauge + 1, Vec::new);
+                self.on_time.resize(gauge + 1, false);
             }
-            if let Some(members) = self.members.get_mut(gauge) {
+            if let (Some(members), Some(on_time)) = (self.members.get_mut(gauge), self.on_time.get_mut(gauge)) {
                 members.push(place);
+                *on_time |= is_on_time;
             }
         }
         self.gauges = rollup.finish();
@@ -224,10 +247,31 @@ impl Consumption {
         self.partitions.first().map_or(0, |partition| partition.members)
     }
 
-    /// The seconds for which a writer is wanted.
+    /// Returns what the ledger is to be asked for a writer, where one is wanted, for this holder.
     #[must_use]
-    pub fn seconds(&self) -> Vec<u32> {
-        once::seconds(self.gauges.get(..self.unsealed()).unwrap_or_default())
+    pub fn writer_request(&self, holder: Owner) -> Option<WriterRequest> {
+        let unsealed = self.gauges.get(..self.unsealed())?;
+        let is_wanted = self.deduplicates_points && !unsealed.is_empty();
+        let measured = unsealed.iter().zip(self.on_time.iter().copied());
+        is_wanted.then(|| WriterRequest::of(holder, WRITER_LEASE, measured))
+    }
+
+    /// Returns what became of writers, the last step: of this delivery's, where it has one with this holder, and of
+    /// those of the messages that came sealed.
+    #[must_use]
+    pub fn settlement(&self, mine: Option<(WriterId, Owner)>) -> Option<WriterSettlement> {
+        let mut settlement = WriterSettlement::default();
+        if let Some((WriterId::Assigned(number), holder)) = mine {
+            settlement.released.push((number, holder));
+            settlement.held = self.sealed.iter().map(|owner| (number, *owner)).collect();
+        }
+        let is_kept = |message: usize| {
+            self.items.iter().any(|item| item.message == message && matches!(item.state, State::Kept(_)))
+        };
+        let settled = self.seals.iter().filter(|(message, ..)| !is_kept(*message));
+        settlement.released.extend(settled.map(|(_, number, owner)| (*number, *owner)));
+        let is_any = !settlement.released.is_empty() || !settlement.held.is_empty();
+        (self.deduplicates_points && is_any).then_some(settlement)
     }
 
     /// Takes whose the measurements are that are not sealed. Without a writer they wait.
@@ -285,14 +329,16 @@ impl Consumption {
                 Some(seconds) => seconds.clamp(1, PLATFORM_PAUSE),
                 None => pause(1, random),
             };
-            let message = Parcel::seal(&shipment, received_at, new_owner(), *writer)?;
-            Some(Seal { message, delay, gauges: gauges.clone() })
+            let owner = new_owner();
+            let message = Parcel::seal(&shipment, received_at, owner, *writer)?;
+            Some(Seal { message, delay, owner, gauges: gauges.clone() })
         });
         seals.collect()
     }
 
     /// Takes that a seal is stored: its events are in it now, and done where they came from.
     pub fn sealed(&mut self, seal: &Seal) {
+        self.sealed.push(seal.owner);
         for place in seal.gauges.iter().filter_map(|gauge| self.members.get(*gauge)).flatten() {
             if let Some(item) = self.items.get_mut(*place) {
                 item.state = State::Done;

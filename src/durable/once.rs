@@ -15,10 +15,10 @@ mod wire;
 mod writers;
 
 use memory::{Known, Memory};
-pub use wire::{Answer, Question, Record};
+pub use wire::{Answer, Question, Record, WriterRequest, WriterSettlement};
 use writers::Writers;
 
-use super::parcel::EventId;
+use super::parcel::{EventId, Owner};
 use crate::measurement::Measurement;
 
 /// How long an event is remembered after it was claimed or done, in hours. Segment promises 24; the hour in which that
@@ -57,16 +57,32 @@ pub fn hour_of(second: i64) -> u32 {
     u32::try_from(second.div_euclid(3_600)).unwrap_or_default()
 }
 
-/// The seconds of these measurements, each once.
+/// How old an event may be at its receipt, in seconds, and how far ahead of the clock, to be sent as it happened: then
+/// its point must not come after newer ones of its series.
+const ON_TIME: i64 = 10;
+
+/// Returns whether a second of an event is on time. All are since 1970.
 #[must_use]
-pub fn seconds(measurements: &[Measurement]) -> Vec<u32> {
-    let mut seconds = Vec::new();
-    for second in measurements.iter().filter_map(|one| u32::try_from(one.time).ok()) {
-        if let Err(place) = seconds.binary_search(&second) {
-            seconds.insert(place, second);
+pub fn is_on_time(second: i64, received_at: i64, now: i64) -> bool {
+    (received_at - ON_TIME..=now + ON_TIME).contains(&second)
+}
+
+impl WriterRequest {
+    /// Returns the request of a delivery of these measurements, each with whether it [`is_on_time`].
+    pub fn of<'m>(holder: Owner, lease: u32, measured: impl Iterator<Item = (&'m Measurement, bool)>) -> Self {
+        let mut request = Self { holder, lease, first: u32::MAX, last: 0, seconds: Vec::new() };
+        for (measurement, is_on_time) in measured {
+            let Ok(second) = u32::try_from(measurement.time) else { continue };
+            if let Err(place) = request.seconds.binary_search(&second) {
+                request.seconds.insert(place, second);
+            }
+            if is_on_time {
+                request.first = second.min(request.first);
+                request.last = second.max(request.last);
+            }
         }
+        request
     }
-    seconds
 }
 
 /// The answer to a claim.
@@ -108,9 +124,10 @@ impl Ledger {
         Self { memory, writers: Writers::default(), hour: 0, logged: 0 }
     }
 
-    /// Answers a question. The second part is what is to be logged, so that [`Self::replay`] brings the ledger back to
+    /// Answers a question at a second since 1970. The second part is what is to be logged, so that [`Self::replay`] brings the ledger back to
     /// where it is; `None` when nothing has changed.
-    pub fn ask(&mut self, question: &Question, hour: u32) -> (Answer, Option<Record>) {
+    pub fn ask(&mut self, question: &Question, now: u32) -> (Answer, Option<Record>) {
+        let hour = now / 3_600;
         self.forget(hour);
         let (answer, record) = match question {
             Question::Claim(claims) => {
@@ -133,11 +150,18 @@ impl Ledger {
                 let fresh: Vec<_> = fresh.copied().collect();
                 (Answer::Done(ids.len()), (!fresh.is_empty()).then_some(Record::Done(fresh)))
             }
-            Question::AllocateWriter(seconds) => {
-                let number = self.writers.free_number(seconds);
-                self.writers.take(number, seconds);
-                let record = Record::WriterAllocated(number, seconds.clone());
-                (Answer::WriterAllocated(number, seconds.len()), Some(record))
+            Question::AllocateWriter(request) => {
+                let number = self.writers.free_number(request, now);
+                let until = now.saturating_add(request.lease);
+                self.writers.take(number, request, until);
+                let record = Record::WriterLeased(number, request.clone(), until);
+                (Answer::WriterAllocated(number, request.seconds.len()), Some(record))
+            }
+            Question::SettleWriters(settlement) => {
+                let until = Writers::seal_until(now);
+                let is_news = self.writers.settle(settlement, until);
+                let answer = Answer::WritersSettled(settlement.released.len() + settlement.held.len());
+                (answer, is_news.then(|| Record::WritersSettled(settlement.clone(), until)))
             }
             Question::Stats => (Answer::Stats(self.stats()), None),
         };
@@ -161,7 +185,9 @@ impl Ledger {
                     self.memory.finish(*id, hour);
                 }
             }
-            Record::WriterAllocated(number, seconds) => self.writers.take(*number, seconds),
+            Record::WriterLeased(number, request, until) => self.writers.take(*number, request, *until),
+            Record::WritersSettled(settlement, until) => _ = self.writers.settle(settlement, *until),
+            Record::Leases(latest, leases) => self.writers.take_leases(latest, leases),
             Record::Writers(sets) => self.writers.take_sets(sets),
         }
     }
@@ -194,7 +220,11 @@ impl Ledger {
         // A set has eight kilobytes at most.
         let sets = self.writers.sets().map(|(second, set)| (self.hour, (second, set.to_vec())));
         let sets = rows(sets, 100).map(|(hour, sets)| (hour, Record::Writers(sets)));
-        done.chain(waiting).chain(sets)
+        // These have half a megabyte at most.
+        let (latest, leases) = (self.writers.latest().to_vec(), self.writers.leases().collect::<Vec<_>>());
+        let is_any = !latest.is_empty() || !leases.is_empty();
+        let leases = is_any.then_some((self.hour, Record::Leases(latest, leases)));
+        done.chain(waiting).chain(sets).chain(leases)
     }
 
     /// Takes that the log consists of [`Self::records`] now.
@@ -221,7 +251,9 @@ fn weight(record: &Record) -> usize {
         + match record {
             Record::Claimed(claims) => claims.len() * 20,
             Record::Done(ids) => ids.len() * 12,
-            Record::WriterAllocated(_, seconds) => 4 + seconds.len() * 4,
+            Record::WriterLeased(_, request, _) => 28 + request.seconds.len() * 4,
+            Record::WritersSettled(WriterSettlement { released, held }, _) => 8 + (released.len() + held.len()) * 12,
+            Record::Leases(latest, leases) => 4 + latest.len() * 4 + leases.len() * 16,
             Record::Writers(sets) => sets.iter().map(|(_, set)| 8 + set.len() * 8).sum(),
         }
 }
@@ -272,7 +304,6 @@ mod tests {
 
     use super::writers::MAX_WRITERS;
     use super::*;
-    use crate::durable::parcel::Owner;
 
     /// A ledger as anybody would write it down: events in the order in which they are forgotten.
     #[derive(Debug, Clone, Default, PartialEq)]
@@ -396,14 +427,14 @@ mod tests {
                     }
                     3..=4 => {
                         let is_new = table.finish(id, now);
-                        let (answer, record) = ledger.ask(&Question::Done(vec![id]), now);
+                        let (answer, record) = ledger.ask(&Question::Done(vec![id]), now * 3_600);
                         prop_assert_eq!(answer, Answer::Done(1));
                         prop_assert_eq!(record.is_some(), is_new);
                         record
                     }
                     _ => {
                         let (claim, is_new) = table.claim(id, owner, now);
-                        let (answer, record) = ledger.ask(&Question::Claim(vec![(id, owner)]), now);
+                        let (answer, record) = ledger.ask(&Question::Claim(vec![(id, owner)]), now * 3_600);
                         prop_assert_eq!(answer, Answer::Claim(vec![claim]));
                         prop_assert_eq!(record.is_some(), is_new);
                         record
@@ -414,7 +445,7 @@ mod tests {
                 let pending = table.waiting.len() as u64;
                 let stats = LedgerStats { tracked: pending + table.done.len() as u64, pending };
                 prop_assert_eq!(ledger.stats(), stats);
-                prop_assert_eq!(ledger.ask(&Question::Stats, now), (Answer::Stats(stats), None));
+                prop_assert_eq!(ledger.ask(&Question::Stats, now * 3_600), (Answer::Stats(stats), None));
             }
         }
 
@@ -427,21 +458,34 @@ mod tests {
             let mut now = HOURS;
             for (id, owner, is_done, hours) in events {
                 now += hours;
-                ledger.ask(&Question::Claim(vec![(EventId(id), owner)]), now);
+                ledger.ask(&Question::Claim(vec![(EventId(id), owner)]), now * 3_600);
                 if is_done {
-                    ledger.ask(&Question::Done(vec![EventId(id)]), now);
+                    ledger.ask(&Question::Done(vec![EventId(id)]), now * 3_600);
                 }
             }
             for mut seconds in deliveries {
                 for second in &mut seconds {
                     *second += now * 3_600;
                 }
-                ledger.ask(&Question::AllocateWriter(seconds), now);
+                let (first, last) = (seconds.iter().copied().min().unwrap_or(u32::MAX), seconds.iter().copied().max());
+                let holder = u64::from(first);
+                let request = WriterRequest { holder, lease: first % 500, first, last: last.unwrap_or(0), seconds };
+                let (answer, _) = ledger.ask(&Question::AllocateWriter(request), now * 3_600);
+                let Answer::WriterAllocated(number, _) = answer else { panic!("{answer:?}") };
+                let (mine, seals) = ((number, holder), vec![(number, 7), (number, 8)]);
+                let settlement = match first % 3 {
+                    0 => WriterSettlement { released: vec![mine], held: seals },
+                    1 => WriterSettlement { released: vec![mine, (number, 7)], held: Vec::new() },
+                    _ => continue,
+                };
+                ledger.ask(&Question::SettleWriters(settlement), now * 3_600);
             }
             let log: Vec<_> = ledger.records().collect();
             let again = replayed(&log, 40);
             prop_assert_eq!(table_of(&again, 40), table_of(&ledger, 40));
             prop_assert_eq!(again.writers.sets().collect::<Vec<_>>(), ledger.writers.sets().collect::<Vec<_>>());
+            prop_assert_eq!(again.writers.latest(), ledger.writers.latest());
+            prop_assert_eq!(again.writers.leases().collect::<Vec<_>>(), ledger.writers.leases().collect::<Vec<_>>());
             ledger.log_rewritten();
             prop_assert_eq!(again.logged, ledger.logged);
         }
@@ -460,8 +504,10 @@ mod tests {
         }
         // The latest are the ones that are remembered.
         for (second, number) in [(0, 0), (599, MAX_WRITERS)] {
-            let question = Question::AllocateWriter(vec![3_600 * HOURS + second]);
-            assert_eq!(ledger.ask(&question, HOURS).0, Answer::WriterAllocated(number, 1));
+            let seconds = vec![3_600 * HOURS + second];
+            let request = WriterRequest { holder: 0, lease: 0, first: u32::MAX, last: 0, seconds };
+            let question = Question::AllocateWriter(request);
+            assert_eq!(ledger.ask(&question, 3_600 * HOURS).0, Answer::WriterAllocated(number, 1));
         }
     }
 }

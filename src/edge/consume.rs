@@ -5,7 +5,7 @@
 //! fails for all messages where one cannot be read. Nor does `worker::Message` tell the number of attempts
 //! (<https://github.com/cloudflare/workers-rs/issues/1057>). Hence types of our own.
 
-use futures_util::future::join_all;
+use futures_util::future::{OptionFuture, join, join_all};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use worker::js_sys::{JSON, Object, Reflect};
@@ -104,9 +104,10 @@ async fn consume(messages: &[Message], platform: &Platform) {
     let mut line = log::ConsumerLine::new(messages.len(), claims.len(), gauges);
     let mut is_silent = answers.contains(&Claim::Unknown);
     let deduplicates = settings.destination.as_ref().is_some_and(|to| to.deduplicates_points());
-    let seconds = consumption.seconds();
-    if deduplicates && !seconds.is_empty() {
-        let writer = once::writer(platform, seconds, once::LEDGER_TIMEOUT).await;
+    let holder = random();
+    let mut writer = None;
+    if let Some(request) = consumption.writer_request(holder) {
+        writer = once::writer(platform, request, once::LEDGER_TIMEOUT).await;
         is_silent |= writer.is_none();
         consumption.write_as(writer);
     }
@@ -144,7 +145,10 @@ async fn consume(messages: &[Message], platform: &Platform) {
         None => false,
     };
     let done = consumption.set_aside(vec![is_sent; line.set_aside]);
-    once::mark_done(platform, &done, settings.once_shards).await;
+    // Numbers come free only after everything under them.
+    let settlement = consumption.settlement(writer.map(|writer| (writer, holder)));
+    let settled = settlement.map(|settlement| once::settle_writers(platform, settlement));
+    join(once::mark_done(platform, &done, settings.once_shards), OptionFuture::from(settled)).await;
     tally::with(|tally| {
         if let Some(figures) = tally.figures(now()) {
             let (kept, oldest_kept) = consumption.kept();

@@ -15,6 +15,7 @@ use super::{stop, tally};
 use crate::settings::{Setting, Settings};
 
 /// Everything that an event of the platform is handled with.
+#[derive(Clone)]
 pub(super) struct Platform {
     env: Env,
     account: &'static Account,

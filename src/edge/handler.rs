@@ -1,5 +1,6 @@
 //! One request, from its head to its answer.
 
+use worker::Context;
 use worker::web_sys::{Request, Response};
 
 use super::clock::{native_date, now, random};
@@ -10,7 +11,7 @@ use super::{health, library, once, operator, outbound, queue, tally};
 use crate::Millis;
 use crate::delivery::{Partition, Policy};
 use crate::destination::{Destination, WriterId};
-use crate::durable::once::seconds;
+use crate::durable::once::{WriterRequest, WriterSettlement, is_on_time};
 use crate::ingest::{self, Call, Kind, ParsedRequest};
 use crate::measurement::Measurement;
 use crate::operator::live::{LiveEvent, LiveOutcome, shown};
@@ -24,7 +25,7 @@ use crate::segment::{self, body, credential, pixel, query, webhook};
 use crate::settings::{Need, Settings};
 
 /// Answers a request.
-pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::Result<Response> {
+pub(super) async fn respond(request: &Request, platform: &Platform, context: &Context) -> worker::Result<Response> {
     let started = now();
     let settings = platform.settings();
     let head = &RequestHead::of(request);
@@ -58,7 +59,7 @@ pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::R
         return Ok(script);
     }
     let line = Line::new(route.label());
-    let mut handler = RequestHandler { request, head, platform, settings, started, line };
+    let mut handler = RequestHandler { request, head, platform, context, settings, started, line };
     let answer = handler.answer(route, origin).await;
     handler.line.write(&answer, now() - started);
     if answer.code.is_some() || route == Route::LibraryMetrics {
@@ -71,12 +72,15 @@ pub(super) async fn respond(request: &Request, platform: &Platform) -> worker::R
 const ANSWER_TIMEOUT: Millis = 6_800;
 /// How long a number to write under is waited for while a client waits.
 const WRITER_TIMEOUT: Millis = 1_000;
+/// How long a number is kept for a request whose handler dies, in seconds: longer than any takes.
+const WRITER_LEASE: u32 = 10;
 
 /// Per-request state.
 pub(super) struct RequestHandler<'r> {
     pub(super) request: &'r Request,
     pub(super) head: &'r RequestHead,
     pub(super) platform: &'r Platform,
+    context: &'r Context,
     pub(super) settings: &'r Settings,
     pub(super) started: Millis,
     line: Line,
@@ -331,10 +335,17 @@ impl RequestHandler<'_> {
         let Some(upstream) = self.platform.upstream() else {
             return require(self.settings, Need::Events);
         };
-        let writer = self.writer(upstream.destination, &gauges).await;
+        let holder = random();
+        let writer = self.writer(upstream.destination, &gauges, holder).await;
         let partitions = [Partition { writer, members: gauges.len() }];
         let policy = Policy::direct(self.started, now(), random());
         let report = outbound::deliver(upstream, &gauges, &partitions, policy).await;
+        if let (true, WriterId::Assigned(number)) = (upstream.destination.deduplicates_points(), writer) {
+            let platform = self.platform.clone();
+            let settlement = WriterSettlement { released: vec![(number, holder)], held: Vec::new() };
+            // The client need not wait for it.
+            self.context.wait_until(async move { once::settle_writers(&platform, settlement).await });
+        }
         (self.line.requests, self.line.trouble) = (report.requests, report.trouble());
         self.line.refused_points = report.refused_points();
         self.line.answers.clone_from(&report.answers);
@@ -343,12 +354,16 @@ impl RequestHandler<'_> {
     }
 
     /// Whose the measurements of this request are. The client is waiting: where no number comes soon, one is drawn.
-    async fn writer(&self, destination: &dyn Destination, gauges: &[Measurement]) -> WriterId {
+    async fn writer(&self, destination: &dyn Destination, gauges: &[Measurement], holder: u64) -> WriterId {
         if !destination.deduplicates_points() {
             return WriterId::NONE;
         }
-        let seconds = seconds(gauges);
-        let given = once::writer(self.platform, seconds, WRITER_TIMEOUT).await;
+        let second = self.started.div_euclid(1_000);
+        // A gauge has the first second of its interval.
+        let begin = second - i64::from(self.settings.rollup_seconds);
+        let measured = gauges.iter().map(|gauge| (gauge, is_on_time(gauge.time, begin, second)));
+        let request = WriterRequest::of(holder, WRITER_LEASE, measured);
+        let given = once::writer(self.platform, request, WRITER_TIMEOUT).await;
         given.unwrap_or_else(|| WriterId::random(random()))
     }
 

@@ -32,7 +32,7 @@ use worker::{Context, Env, Result, event};
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, context: Context) -> Result<Response> {
     let platform = env::Platform::new(env);
-    let response = handler::respond(&request, &platform).await;
+    let response = handler::respond(&request, &platform, &context).await;
     tally::flush_later(&platform, &context);
     response
 }

@@ -15,7 +15,7 @@ use crate::Millis;
 use crate::destination::WriterId;
 use crate::durable::once::{
     Answer, Claim, Ledger, LedgerStats, MAX_EVENTS, MAX_QUESTION_BYTES, MAX_QUESTION_EVENTS, Question, Record,
-    by_shard, hour_of,
+    WriterRequest, WriterSettlement, by_shard,
 };
 use crate::durable::parcel::{EventId, Owner};
 
@@ -58,23 +58,33 @@ pub(super) async fn mark_done(platform: &Platform, ids: &[EventId], shards: u32)
     let told = parts.iter().flat_map(|(shard, ids)| ids.chunks(MAX_QUESTION_EVENTS).map(move |ids| (*shard, ids))).map(
         |(shard, ids)| async move {
             let question = Question::Done(ids.to_vec());
-            // Once more, since a part of a message that comes again must be known to be done.
-            if let LedgerReply::Unavailable = ask(platform, shard, &question, LEDGER_TIMEOUT).await {
-                _ = ask(platform, shard, &question, LEDGER_TIMEOUT).await;
-            }
+            // A part of a message that comes again must be known to be done.
+            tell(platform, shard, &question).await;
         },
     );
     join_all(told).await;
 }
 
-/// Returns the writer id of a delivery that holds points of these seconds. One object answers for all: two would give
-/// the same number. Where none is bound a number is drawn; `None` when it does not answer in time.
-pub(super) async fn writer(platform: &Platform, seconds: Vec<u32>, timeout: Millis) -> Option<WriterId> {
-    match ask(platform, 0, &Question::AllocateWriter(seconds), timeout).await {
+/// Tells an object something, once more where it does not answer.
+async fn tell(platform: &Platform, shard: u32, question: &Question) {
+    if let LedgerReply::Unavailable = ask(platform, shard, question, LEDGER_TIMEOUT).await {
+        _ = ask(platform, shard, question, LEDGER_TIMEOUT).await;
+    }
+}
+
+/// Returns the writer id of a delivery. One object answers for all: two would give the same number. Where none is bound
+/// a number is drawn; `None` when it does not answer in time.
+pub(super) async fn writer(platform: &Platform, request: WriterRequest, timeout: Millis) -> Option<WriterId> {
+    match ask(platform, 0, &Question::AllocateWriter(request), timeout).await {
         LedgerReply::Answer(Answer::WriterAllocated(number, _)) => Some(WriterId::Assigned(number)),
         LedgerReply::NotBound => Some(WriterId::random(random())),
         LedgerReply::Answer(_) | LedgerReply::Unavailable => None,
     }
+}
+
+/// Tells that object which numbers are free. One that it is not told of is free when its lease ends.
+pub(super) async fn settle_writers(platform: &Platform, settlement: WriterSettlement) {
+    tell(platform, 0, &Question::SettleWriters(settlement)).await;
 }
 
 /// Returns the occupancy of all objects together; a few are asked at once. `None` where one does not answer.
@@ -137,11 +147,12 @@ impl Once {
             Some(ledger) => ledger,
             None => self.load()?,
         };
-        let hour = hour_of(now().div_euclid(1_000));
+        let second = u32::try_from(now().div_euclid(1_000)).unwrap_or_default();
+        let hour = second / 3_600;
         if let Some(first) = ledger.forget(hour) {
             self.database.run("DELETE FROM log WHERE hour < ?", vec![integer(first)])?;
         }
-        let (answer, record) = ledger.ask(&question, hour);
+        let (answer, record) = ledger.ask(&question, second);
         if let Some(record) = record {
             self.append(hour, &record)?;
         }

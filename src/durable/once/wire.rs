@@ -4,7 +4,7 @@
 //! asked. What is cut, empty or meant for somebody else is never taken for an answer, nor is the answer to a question
 //! of which only a part has come.
 
-use super::writers::MAX_WRITERS;
+use super::writers::{Lease, MAX_WRITERS};
 use super::{Claim, LedgerStats};
 use crate::durable::parcel::{EventId, Owner};
 
@@ -15,10 +15,37 @@ pub enum Question {
     Claim(Vec<(EventId, Owner)>),
     /// Tells that these events are delivered or set aside.
     Done(Vec<EventId>),
-    /// Allocates a writer id that no other delivery uses for these Unix seconds.
-    AllocateWriter(Vec<u32>),
+    /// Allocates a writer id.
+    AllocateWriter(WriterRequest),
+    /// Tells which writer ids are free and which are not yet.
+    SettleWriters(WriterSettlement),
     /// Asks how full the ledger is.
     Stats,
+}
+
+/// A delivery that wants a writer id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriterRequest {
+    /// Whose it is to be until [`WriterSettlement`] tells otherwise.
+    pub holder: Owner,
+    /// For so many seconds at the most.
+    pub lease: u32,
+    /// The first and the last second of the points that must not come after newer ones of their series; `u32::MAX` and 0
+    /// where there are none.
+    pub first: u32,
+    /// See `first`.
+    pub last: u32,
+    /// The seconds of all points, since 1970.
+    pub seconds: Vec<u32>,
+}
+
+/// What became of writer ids after a delivery, each with its holder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriterSettlement {
+    /// Everything under them is delivered or set aside.
+    pub released: Vec<(u32, Owner)>,
+    /// Something is to be sent again under them.
+    pub held: Vec<(u32, Owner)>,
 }
 
 /// An answer to a [`Question`].
@@ -30,6 +57,8 @@ pub enum Answer {
     Done(usize),
     /// The number that was allocated, at so many seconds.
     WriterAllocated(u32, usize),
+    /// So many leases are known to have ended or begun.
+    WritersSettled(usize),
     /// How full the ledger is.
     Stats(LedgerStats),
 }
@@ -41,27 +70,45 @@ pub enum Record {
     Claimed(Vec<(EventId, Owner)>),
     /// These events are delivered or set aside.
     Done(Vec<EventId>),
-    /// This number is taken at these Unix seconds.
-    WriterAllocated(u32, Vec<u32>),
+    /// This number is taken, until this second at the latest.
+    WriterLeased(u32, WriterRequest, u32),
+    /// These leases have ended, and the others end at this second.
+    WritersSettled(WriterSettlement, u32),
+    /// The latest second that each number has written in order, and leases.
+    Leases(Vec<u32>, Vec<Lease>),
     /// The numbers of these bits are taken at these Unix seconds.
     Writers(Vec<(u32, Vec<u64>)>),
 }
 
 const CLAIM: u8 = b'c';
 const DONE: u8 = b'd';
-const WRITER: u8 = b'w';
+const WRITER: u8 = b'a';
+const SETTLE: u8 = b'v';
 const STATS: u8 = b's';
-const WRITER_ALLOCATED: u8 = b'n';
+const LEASED: u8 = b'l';
+const SETTLED: u8 = b'h';
+const LEASES: u8 = b'o';
 const WRITERS: u8 = b'b';
+/// As versions before 0.2 logged that a number was taken.
+const WRITER_ALLOCATED: u8 = b'n';
 
 impl Question {
-    /// Returns the bytes: a letter, then 20 or 12 for each event, or 4 for each second.
+    /// Returns the bytes: a letter, then 20 or 12 for each event, 12 for each lease, or 20 and 4 for each second.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
         match self {
             Self::Claim(claims) => write_claims(claims),
             Self::Done(ids) => write_ids(ids),
-            Self::AllocateWriter(seconds) => tagged(WRITER, seconds.iter().map(|second| second.to_le_bytes())),
+            Self::AllocateWriter(request) => {
+                let mut bytes = vec![WRITER];
+                write_request(&mut bytes, request);
+                bytes
+            }
+            Self::SettleWriters(settlement) => {
+                let mut bytes = vec![SETTLE];
+                write_settlement(&mut bytes, settlement);
+                bytes
+            }
             Self::Stats => vec![STATS],
         }
     }
@@ -73,7 +120,8 @@ impl Question {
         match *tag {
             CLAIM => read_claims(rest).map(Self::Claim),
             DONE => read_ids(rest).map(Self::Done),
-            WRITER => read_numbers(rest).map(Self::AllocateWriter),
+            WRITER => read_request(rest).map(Self::AllocateWriter),
+            SETTLE => read_settlement(rest).map(Self::SettleWriters),
             STATS => rest.is_empty().then_some(Self::Stats),
             _ => None,
         }
@@ -88,6 +136,7 @@ impl Answer {
             Self::Claim(claims) => tagged(CLAIM, claims.iter().map(|claim| [u8::from(*claim == Claim::Granted)])),
             Self::Done(count) => write_counts(DONE, &[*count as u64]),
             Self::WriterAllocated(number, count) => write_counts(WRITER, &[u64::from(*number), *count as u64]),
+            Self::WritersSettled(count) => write_counts(SETTLE, &[*count as u64]),
             Self::Stats(LedgerStats { tracked, pending }) => write_counts(STATS, &[*tracked, *pending]),
         }
     }
@@ -109,11 +158,16 @@ impl Answer {
                 let [count] = read_counts(rest)?;
                 (count == ids.len() as u64).then_some(Self::Done(ids.len()))
             }
-            (WRITER, Question::AllocateWriter(seconds)) => {
+            (WRITER, Question::AllocateWriter(WriterRequest { seconds, .. })) => {
                 let [number, count] = read_counts(rest)?;
                 let number = u32::try_from(number).ok().filter(|number| *number <= MAX_WRITERS)?;
                 let count = Some(seconds.len()).filter(|seconds| *seconds as u64 == count)?;
                 Some(Self::WriterAllocated(number, count))
+            }
+            (SETTLE, Question::SettleWriters(WriterSettlement { released, held })) => {
+                let [count] = read_counts(rest)?;
+                let told = released.len() + held.len();
+                (count == told as u64).then_some(Self::WritersSettled(told))
             }
             (STATS, Question::Stats) => {
                 let [tracked, pending] = read_counts(rest)?;
@@ -125,16 +179,32 @@ impl Answer {
 }
 
 impl Record {
-    /// Returns the bytes: a letter, then as [`Question::write`], or a number before the seconds, or for each second 4
-    /// of it, 4 of the number of words, and 8 for each.
+    /// Returns the bytes: a letter, then as [`Question::write`], before which stand 8 with the number and the end of its
+    /// lease or 4 with the end alone; or 4 for each number and 16 for each lease; or for each second 4 of it, 4 of the
+    /// number of words, and 8 for each.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
         match self {
             Self::Claimed(claims) => write_claims(claims),
             Self::Done(ids) => write_ids(ids),
-            Self::WriterAllocated(number, seconds) => {
-                let numbers = std::iter::once(number).chain(seconds);
-                tagged(WRITER_ALLOCATED, numbers.map(|number| number.to_le_bytes()))
+            Self::WriterLeased(number, request, until) => {
+                let mut bytes = tagged(LEASED, [number, until].map(|number| number.to_le_bytes()));
+                write_request(&mut bytes, request);
+                bytes
+            }
+            Self::WritersSettled(settlement, until) => {
+                let mut bytes = tagged(SETTLED, [until.to_le_bytes()]);
+                write_settlement(&mut bytes, settlement);
+                bytes
+            }
+            Self::Leases(latest, leases) => {
+                let count = u32::try_from(latest.len()).unwrap_or_default();
+                let mut bytes = tagged(LEASES, [&count].into_iter().chain(latest).map(|number| number.to_le_bytes()));
+                for (number, holder, until) in leases {
+                    write_lease(&mut bytes, (*number, *holder));
+                    bytes.extend_from_slice(&until.to_le_bytes());
+                }
+                bytes
             }
             Self::Writers(sets) => {
                 let mut bytes = vec![WRITERS];
@@ -156,10 +226,31 @@ impl Record {
         match *tag {
             CLAIM => read_claims(rest).map(Self::Claimed),
             DONE => read_ids(rest).map(Self::Done),
+            LEASED => {
+                let [number, until, rest @ ..] = &read_numbers(rest)?[..] else { return None };
+                let request = request_of(rest)?;
+                (*number <= MAX_WRITERS).then_some(Self::WriterLeased(*number, request, *until))
+            }
+            SETTLED => {
+                let (until, rest) = rest.split_first_chunk::<4>()?;
+                Some(Self::WritersSettled(read_settlement(rest)?, u32::from_le_bytes(*until)))
+            }
+            LEASES => {
+                let numbers = read_numbers(rest)?;
+                let (count, rest) = numbers.split_first()?;
+                let (latest, rest) = rest.split_at_checked(usize::try_from(*count).ok()?)?;
+                let (leases, rest) = rest.as_chunks::<4>();
+                let leases = leases.iter().map(|[number, low, high, until]| (*number, owner_of(*low, *high), *until));
+                let is_whole = rest.is_empty() && latest.len() <= MAX_WRITERS as usize + 1;
+                is_whole.then(|| Self::Leases(latest.to_vec(), leases.collect()))
+            }
             WRITER_ALLOCATED => {
                 let numbers = read_numbers(rest)?;
                 let (number, seconds) = numbers.split_first()?;
-                (*number <= MAX_WRITERS).then(|| Self::WriterAllocated(*number, seconds.to_vec()))
+                let first = seconds.iter().min().copied().unwrap_or(u32::MAX);
+                let last = seconds.iter().max().copied().unwrap_or_default();
+                let request = WriterRequest { holder: 0, lease: 0, first, last, seconds: seconds.to_vec() };
+                (*number <= MAX_WRITERS).then_some(Self::WriterLeased(*number, request, 0))
             }
             WRITERS => read_sets(rest).map(Self::Writers),
             _ => None,
@@ -214,6 +305,51 @@ fn read_ids(bytes: &[u8]) -> Option<Vec<EventId>> {
 fn read_numbers(bytes: &[u8]) -> Option<Vec<u32>> {
     let (numbers, rest) = bytes.as_chunks::<4>();
     rest.is_empty().then(|| numbers.iter().map(|number| u32::from_le_bytes(*number)).collect())
+}
+
+fn write_request(bytes: &mut Vec<u8>, request: &WriterRequest) {
+    let WriterRequest { holder, lease, first, last, seconds } = request;
+    bytes.extend_from_slice(&holder.to_le_bytes());
+    let numbers = [lease, first, last].into_iter().chain(seconds);
+    bytes.extend(numbers.flat_map(|number| number.to_le_bytes()));
+}
+
+fn read_request(bytes: &[u8]) -> Option<WriterRequest> {
+    request_of(&read_numbers(bytes)?)
+}
+
+fn request_of(numbers: &[u32]) -> Option<WriterRequest> {
+    let [low, high, lease, first, last, seconds @ ..] = numbers else { return None };
+    let (holder, seconds) = (owner_of(*low, *high), seconds.to_vec());
+    Some(WriterRequest { holder, lease: *lease, first: *first, last: *last, seconds })
+}
+
+/// Returns the owner of whom the halves are these, the lower one first.
+fn owner_of(low: u32, high: u32) -> Owner {
+    Owner::from(high) << 32 | Owner::from(low)
+}
+
+fn write_lease(bytes: &mut Vec<u8>, (number, holder): (u32, Owner)) {
+    bytes.extend_from_slice(&number.to_le_bytes());
+    bytes.extend_from_slice(&holder.to_le_bytes());
+}
+
+/// Writes those that are free after their number.
+fn write_settlement(bytes: &mut Vec<u8>, WriterSettlement { released, held }: &WriterSettlement) {
+    let count = u32::try_from(released.len()).unwrap_or_default();
+    bytes.extend_from_slice(&count.to_le_bytes());
+    for lease in released.iter().chain(held) {
+        write_lease(bytes, *lease);
+    }
+}
+
+fn read_settlement(bytes: &[u8]) -> Option<WriterSettlement> {
+    let numbers = read_numbers(bytes)?;
+    let (count, leases) = numbers.split_first()?;
+    let (leases, rest) = leases.as_chunks::<3>();
+    let leases: Vec<_> = leases.iter().map(|[number, low, high]| (*number, owner_of(*low, *high))).collect();
+    let (released, held) = leases.split_at_checked(usize::try_from(*count).ok()?)?;
+    rest.is_empty().then(|| WriterSettlement { released: released.to_vec(), held: held.to_vec() })
 }
 
 fn read_sets(mut bytes: &[u8]) -> Option<Vec<(u32, Vec<u64>)>> {
