@@ -231,9 +231,10 @@ impl World {
             self.restart();
         }
         let claims = consumption.claims();
-        let claims = match is_troubled && kind == 1 {
-            true => vec![Claim::Unknown; claims.len()],
-            false => match self.ask(&Question::Claim(claims)) {
+        let is_silent = is_troubled && kind == 1;
+        let claims = match is_silent.then(|| vec![Claim::Unknown; claims.len()]) {
+            Some(unknown) => unknown,
+            None => match self.ask(&Question::Claim(claims)) {
                 Answer::Claim(claims) => claims,
                 other => panic!("{other:?}"),
             },
@@ -251,7 +252,7 @@ impl World {
                     let is_free = |number: &u32| {
                         request.seconds.iter().all(|second| !self.taken.get(second).is_some_and(|t| t.contains(number)))
                     };
-                    let number = (0..).find(is_free).unwrap();
+                    let number = (0..u32::MAX).find(is_free).unwrap();
                     for second in request.seconds {
                         self.taken.entry(second).or_default().insert(number);
                     }
@@ -343,7 +344,7 @@ impl World {
         }
         self.writers.insert(writer);
         for (series, time, value) in points {
-            if series.1.ends_with(".count") {
+            if series.1.strip_suffix(".count").is_some() {
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
                 let count = value as u64;
                 self.found.stored += count;
