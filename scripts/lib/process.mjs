@@ -41,26 +41,33 @@ function ended(child, command) {
   });
 }
 
+const lastLine = (text) => text.trimEnd().split("\n").at(-1);
+
 /**
  * Runs a program and keeps what it prints to itself, for the failure if there is one.
  *
  * @param {string[]} commandLine
  * @param {object} [options]
  * @param {(line: string) => void} [options.show] gets each line of its log
+ * @param {boolean} [options.showOutput] `show` gets its standard output too, for programs that log there
  * @param {Record<string, string>} [options.env] added to its environment
  * @param {boolean} [options.warnings] shows its log after a success too, where it has warnings
  * @returns {Promise<string>} its standard output
  */
-export async function run([command, ...args], { show = () => {}, env = {}, warnings = false } = {}) {
+export async function run(
+  [command, ...args],
+  { show = () => {}, showOutput = false, env = {}, warnings = false } = {},
+) {
   const child = spawn(command, args, { cwd: root, env: environment(env), stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   let log = "";
   child.stdout.setEncoding("utf8").on("data", (text) => {
     output += text;
+    if (showOutput) show(lastLine(text));
   });
   child.stderr.setEncoding("utf8").on("data", (text) => {
     log += text;
-    show(text.trimEnd().split("\n").at(-1));
+    show(lastLine(text));
   });
   const { code, signal } = await ended(child, command);
   if (code !== 0) {

@@ -1,0 +1,6 @@
+// The libraries for Go against the Worker.
+
+import { goClients } from "../../e2e/clients/go.mjs";
+import { delivers } from "../../e2e/clients/servers.mjs";
+
+delivers(goClients);

@@ -1,0 +1,79 @@
+// What each library for servers has to do with the Worker.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { userId } from "../lib/events.mjs";
+import { startLibrato } from "../lib/librato.mjs";
+import { startWorker } from "../lib/worker.mjs";
+import { assertArrivedOnce, assertTimestampHonoured, callsOf } from "./calls.mjs";
+
+/** So many that most libraries make several batches of them. */
+const MANY = 250;
+
+const called = ({ name, version, id }) => `${name} ${version} (${id})`;
+
+/** As people write the address of the Worker. */
+const ADDRESSES = ["/", "/v1", "/v1/"];
+
+/** Declares the tests of deliveries where nothing fails. */
+export function delivers(clients) {
+  for (const [delivery, settings] of Object.entries({ direct: {}, durable: { queues: true } })) {
+    describe(`each library for servers, in ${delivery} delivery`, () => {
+      let librato;
+      let worker;
+      before(async () => {
+        librato = await startLibrato();
+        worker = await startWorker({ librato: librato.url, https: true, ...settings });
+      });
+      after(async () => {
+        await librato?.stop();
+        await worker?.stop();
+      });
+      const world = (path = "") => ({ host: worker.url + path, edge: worker.entry + path });
+
+      for (const client of clients) {
+        it(`${called(client)}: ${MANY} calls`, async () => {
+          const event = `${client.id}: many`;
+          const calls = Array.from({ length: MANY }, (_, value) => ({
+            type: "track",
+            userId,
+            event,
+            properties: { value },
+            integrations: { All: true, Librato: { source: client.id } },
+          }));
+          const sender = await client.send(world(), calls);
+          await sender.finish();
+          const name = `${client.id}--many`;
+          await librato.counted(name, MANY);
+          const { count, sum, sources } = await librato.metric(name);
+          const all = { count: MANY, sum: (MANY * (MANY - 1)) / 2 };
+          assert.deepEqual({ count, sum }, all);
+          assert.deepEqual(
+            sources.map(({ source, count, sum }) => ({ source, count, sum })),
+            [{ source: client.id, ...all }],
+          );
+        });
+
+        // What the address is does not depend on what follows the answer.
+        if (delivery === "durable") continue;
+
+        it(called(client), async () => {
+          const calls = callsOf(client.id);
+          const sender = await client.send(world(), calls);
+          await sender.finish();
+          await assertArrivedOnce(librato, client.id);
+          await assertTimestampHonoured(librato, client.id, calls.at(-1));
+        });
+
+        for (const [index, address] of ADDRESSES.entries()) {
+          it(`${called(client)}: its address with ${address} at the end`, async () => {
+            const id = `${client.id}-at-${index}`;
+            const sender = await client.send(world(address), callsOf(id));
+            await sender.finish();
+            await assertArrivedOnce(librato, id);
+          });
+        }
+      }
+    });
+  }
+}
