@@ -51,6 +51,8 @@ const LANGUAGES = {
  */
 const PROGRAMS = {
   "clients-go": { language: "go" },
+  "clients-java": { language: "java" },
+  "clients-rust": { language: "rust" },
 };
 
 /** Where the build puts a program: a file, or for some languages a folder. A `pom.xml` says so itself. */

@@ -62,7 +62,7 @@ export function delivers(clients) {
           const sender = await client.send(world(), calls);
           await sender.finish();
           await assertArrivedOnce(librato, client.id);
-          await assertTimestampHonoured(librato, client.id, calls.at(-1));
+          if (client.ownTime !== false) await assertTimestampHonoured(librato, client.id, calls.at(-1));
         });
 
         for (const [index, address] of ADDRESSES.entries()) {
