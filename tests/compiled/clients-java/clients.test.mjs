@@ -1,0 +1,6 @@
+// The libraries for Java and Kotlin against the Worker.
+
+import { javaClients } from "../../e2e/clients/java.mjs";
+import { delivers } from "../../e2e/clients/servers.mjs";
+
+delivers(javaClients);

@@ -1,0 +1,25 @@
+import com.google.gson.Gson;
+import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+
+/**
+ * Makes the calls that standard input describes with the library that it names, and prints the errors that the library
+ * has told of as a JSON list, once everything is sent or given up.
+ */
+public final class Main {
+    public static void main(String[] arguments) throws Exception {
+        var gson = new Gson();
+        Task task = gson.fromJson(new InputStreamReader(System.in, StandardCharsets.UTF_8), Task.class);
+        List<String> errors =
+                switch (task.library) {
+                    case "segment" -> SegmentJava.send(task);
+                    case "rudderstack" -> RudderStackJava.send(task);
+                    case "kotlin" -> SegmentKotlin.send(task);
+                    default -> throw new IllegalArgumentException("no library " + task.library);
+                };
+        System.out.println(gson.toJson(errors));
+        // Threads of the libraries go on for a while.
+        System.exit(0);
+    }
+}
