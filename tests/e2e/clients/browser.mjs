@@ -66,6 +66,12 @@ export const delivering = (deliveryStrategy) => ({ integrations: { "Segment.io":
 const inBatches = delivering({ strategy: "batching", config: { size: 5, timeout: 2_500 } });
 
 const each = ["/v1/p", "/v1/p", "/v1/t", "/v1/t", "/v1/t"];
+const eachInFull = ["/v1/page", "/v1/page", "/v1/track", "/v1/track", "/v1/track"];
+const hightouch = {
+  name: "Hightouch, JavaScript",
+  package: "@ht-sdks/events-sdk-js-browser",
+  page: bundled("hightouch"),
+};
 const rudderstack = {
   name: "RudderStack, JavaScript",
   package: "@rudderstack/analytics-js",
@@ -108,9 +114,18 @@ export const browserClients = [
     routes: each,
   }),
   inBrowser({
+    id: "customerio",
+    name: "Customer.io, JavaScript",
+    package: "@customerio/cdp-analytics-browser",
+    page: bundled("customerio"),
+    routes: each,
+  }),
+  inBrowser({ ...hightouch, id: "hightouch", routes: eachInFull }),
+  inBrowser({ ...hightouch, id: "hightouch-batching", routes: ["/v1/batch"], options: { batching: true } }),
+  inBrowser({
     ...rudderstack,
     id: "rudderstack",
-    routes: ["/v1/page", "/v1/page", "/v1/track", "/v1/track", "/v1/track"],
+    routes: eachInFull,
   }),
   inBrowser({
     ...rudderstack,

@@ -1,5 +1,6 @@
 // The libraries for Node.
 
+import { Analytics as CustomerIo } from "@customerio/cdp-analytics-node";
 import RudderAnalytics from "@rudderstack/rudder-sdk-node";
 import { Analytics } from "@segment/analytics-node";
 import LegacyAnalytics from "analytics-node";
@@ -75,5 +76,6 @@ export const nodeClients = [
     "analytics-node",
     legacy(LegacyAnalytics, { retryCount: 10 }),
   ),
+  inNode("node-customerio", "Customer.io, Node", "@customerio/cdp-analytics-node", segment(CustomerIo), "few"),
   inNode("node-rudderstack", "RudderStack, Node", "@rudderstack/rudder-sdk-node", rudderstack),
 ];

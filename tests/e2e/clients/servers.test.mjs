@@ -5,9 +5,9 @@ import { after, before, describe, it } from "node:test";
 import { userId } from "../lib/events.mjs";
 import { startLibrato } from "../lib/librato.mjs";
 import { startWorker } from "../lib/worker.mjs";
-import { assertArrivedOnce, assertTimestampHonoured, callsOf } from "./calls.mjs";
 import { nodeClients } from "./node.mjs";
 import { pythonClients } from "./python.mjs";
+import { delivers } from "./servers.mjs";
 
 let librato;
 let worker;
@@ -21,17 +21,7 @@ after(async () => {
   await worker?.stop();
 });
 
-describe("each library for servers", () => {
-  for (const client of [...nodeClients, ...pythonClients]) {
-    it(`${client.name} ${client.version} (${client.id})`, async () => {
-      const calls = callsOf(client.id);
-      const sender = await client.send({ host: worker.url }, calls);
-      await sender.finish();
-      await assertArrivedOnce(librato, client.id);
-      await assertTimestampHonoured(librato, client.id, calls.at(-1));
-    });
-  }
-});
+delivers([...nodeClients, ...pythonClients]);
 
 // Python's libraries write them into the body as bare words, which no other reader of JSON takes.
 describe("numbers that JSON does not have, by the libraries for Python", () => {
