@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -196,6 +196,45 @@ describe("Rust by rustup", () => {
     assert.match(err, /This needs Rust 1\.\d+ or newer.* This is rustc 1\.80\.1/);
     assert.deepEqual([code, told()], [1, []]);
   });
+});
+
+describe("npm test -- compiled, without Go and Maven", () => {
+  const script = `
+    import { buildAllCompiled, tellLeftOut } from "./scripts/lib/compiled.mjs";
+    const { files, leftOut } = await buildAllCompiled();
+    console.log(files.join(" "));
+    if (!tellLeftOut(leftOut)) process.exitCode = 1;
+  `;
+  let tools;
+  before(() => {
+    tools = mkdtempSync(join(folder, "bin-"));
+    writeFileSync(join(tools, "cargo"), "#!/bin/sh\n");
+    chmodSync(join(tools, "cargo"), 0o755);
+  });
+  const build = (env) =>
+    node(["--input-type=module", "--eval", script], { PATH: tools, HOME: tools, CARGO_HOME: null, ...env });
+
+  for (const [where, CI, code] of [
+    ["on a laptop", null, 0],
+    ["in CI", "true", 1],
+  ]) {
+    it(`${where}: what is left out and what to install, and the exit code is ${code}`, async () => {
+      const result = await build({ CI });
+      const built = result.out.split("\n").filter((line) => line.startsWith("tests/"));
+      assert.deepEqual(built, ["tests/compiled/clients-rust/clients.test.mjs"]);
+      const leftOut = [...result.err.matchAll(/Left out: (.+)\n {2}This needs (Go|a JDK) /g)];
+      const needs = Object.fromEntries(
+        leftOut.flatMap(([, files, what]) => files.split(", ").map((file) => [file, what])),
+      );
+      assert.equal(needs["tests/compiled/clients-go/clients.test.mjs"], "Go");
+      assert.equal(needs["tests/compiled/clients-java/clients.test.mjs"], "a JDK");
+      const files = readdirSync(projectPath("tests/compiled"), { recursive: true })
+        .filter((name) => name.endsWith(".test.mjs"))
+        .map((name) => `tests/compiled/${name}`);
+      assert.deepEqual([...built, ...Object.keys(needs)].sort(), files.sort());
+      assert.equal(result.code, code);
+    });
+  }
 });
 
 describe("npm run deploy, with the real Wrangler before a Cloudflare of its own", () => {

@@ -31,7 +31,7 @@ const bySnippet = (snippet) => async (edge, options) => ({
  * @param {Function} client.page
  * @param {string[]} client.routes where its calls arrive when all goes well, sorted
  * @param {object} [client.options] what the library is loaded with
- * @param {"all" | "few" | "none"} [client.retries] what it sends again when Librato is down for 10 s
+ * @param {"all" | "few" | "none"} [client.retries] with `meets` and `heeds`, which `outages.mjs` explains
  */
 function inBrowser(definition) {
   const { package: of, page, options, ...client } = definition;
@@ -71,6 +71,8 @@ const hightouch = {
   name: "Hightouch, JavaScript",
   package: "@ht-sdks/events-sdk-js-browser",
   page: bundled("hightouch"),
+  // It does not look at the answer.
+  retries: "none",
 };
 const rudderstack = {
   name: "RudderStack, JavaScript",
@@ -80,8 +82,8 @@ const rudderstack = {
 
 /** analytics.js in both of its strategies. */
 const analyticsJs = (id, client) => [
-  inBrowser({ id, name: "analytics.js", routes: each, ...client }),
-  inBrowser({ id: `${id}-batching`, name: "analytics.js", routes: ["/v1/b"], options: inBatches, ...client }),
+  inBrowser({ id, name: "analytics.js", routes: each, meets: 2, heeds: client.retries !== "none", ...client }),
+  inBrowser({ id: `${id}-batching`, name: "analytics.js", routes: ["/v1/b"], meets: 2, options: inBatches, ...client }),
 ];
 
 export const browserClients = [
@@ -93,6 +95,8 @@ export const browserClients = [
     package: "@segment/analytics-next",
     page: bySnippet(snippet4),
     routes: each,
+    meets: 2,
+    heeds: true,
   }),
   ...["@segment/analytics-next", "analytics-next-183"].flatMap((of) =>
     analyticsJs(`ajs-${installedVersion(of).replaceAll(".", "-")}`, {
@@ -112,6 +116,7 @@ export const browserClients = [
     package: "@segment/analytics.js-core",
     page: bundled("classic"),
     routes: each,
+    meets: 2,
   }),
   inBrowser({
     id: "customerio",
@@ -119,6 +124,8 @@ export const browserClients = [
     package: "@customerio/cdp-analytics-browser",
     page: bundled("customerio"),
     routes: each,
+    // Like analytics.js in its 1.70, which it was made of, it does not look at the answer.
+    retries: "none",
   }),
   inBrowser({ ...hightouch, id: "hightouch", routes: eachInFull }),
   inBrowser({ ...hightouch, id: "hightouch-batching", routes: ["/v1/batch"], options: { batching: true } }),
@@ -126,11 +133,13 @@ export const browserClients = [
     ...rudderstack,
     id: "rudderstack",
     routes: eachInFull,
+    meets: 2,
   }),
   inBrowser({
     ...rudderstack,
     id: "rudderstack-batch",
     routes: ["/v1/batch"],
+    meets: 2,
     options: { queueOptions: { batch: { enabled: true, maxItems: 5, flushInterval: 1_000 } } },
   }),
   inBrowser({

@@ -82,10 +82,14 @@ export async function countOf(librato, id) {
   return Object.values(await arrived(librato, id)).reduce((sum, { count }) => sum + count, 0);
 }
 
+/** Whether a metric is a client's. */
+export function isOf(id, metric) {
+  return metricsOf(id).has(metric);
+}
+
 /** Whether one of the measurements that a request to Librato brought is a client's. */
 export function isFrom(id, request) {
-  const metrics = metricsOf(id);
-  return request.members.some(({ name }) => metrics.has(name));
+  return request.members.some(({ name }) => isOf(id, name));
 }
 
 /** Names, sources and values are all there, and each event counted once. */

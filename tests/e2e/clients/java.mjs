@@ -20,6 +20,8 @@ export const javaClients = [
   inJava("java-segment", "analytics-java", "com.segment.analytics.java", "segment"),
   inJava("java-rudderstack", "RudderStack, Java", "com.rudderstack.sdk.java.analytics", "rudderstack"),
   inJava("kotlin-segment", "analytics-kotlin", "com.segment.analytics.kotlin", "kotlin", {
+    // With a flush every second, each of which sends again what is left.
+    meets: 5,
     send: ({ edge }, calls) => kotlin({ host: edge }, calls),
   }),
 ];

@@ -53,29 +53,35 @@ function legacy(Library, settings) {
  * @param {string} name as the README has it
  * @param {string} of the package whose version counts
  * @param {Function} send
- * @param {"all" | "few"} [retries] what it sends again when Librato is down for 10 s
+ * @param {object} [more] of `retries`, `meets` and `heeds`, which `outages.mjs` explains
  */
-const inNode = (id, name, of, send, retries = "all") => ({
+const inNode = (id, name, of, send, more) => ({
   id,
   name,
   version: installedVersion(of),
   send,
-  retries,
+  retries: "all",
+  ...more,
 });
 
 const rudderstack = legacy(RudderAnalytics, { logLevel: "none" });
 
+const few = { retries: "few" };
+
 export const nodeClients = [
-  inNode("node-3", "analytics-node", "@segment/analytics-node", segment(Analytics)),
-  inNode("node-2", "analytics-node", "analytics-node-2", segment(Analytics2), "few"),
-  inNode("node-2-patient", "analytics-node", "analytics-node-2", segment(Analytics2, { maxRetries: 60 })),
-  inNode("node-legacy", "analytics-node, legacy", "analytics-node", legacy(LegacyAnalytics), "few"),
+  inNode("node-3", "analytics-node", "@segment/analytics-node", segment(Analytics), { meets: 2, heeds: true }),
+  inNode("node-2", "analytics-node", "analytics-node-2", segment(Analytics2), few),
+  inNode("node-2-patient", "analytics-node", "analytics-node-2", segment(Analytics2, { maxRetries: 60 }), {
+    meets: 6,
+  }),
+  inNode("node-legacy", "analytics-node, legacy", "analytics-node", legacy(LegacyAnalytics), few),
   inNode(
     "node-legacy-patient",
     "analytics-node, legacy",
     "analytics-node",
     legacy(LegacyAnalytics, { retryCount: 10 }),
+    { meets: 3 },
   ),
-  inNode("node-customerio", "Customer.io, Node", "@customerio/cdp-analytics-node", segment(CustomerIo), "few"),
-  inNode("node-rudderstack", "RudderStack, Node", "@rudderstack/rudder-sdk-node", rudderstack),
+  inNode("node-customerio", "Customer.io, Node", "@customerio/cdp-analytics-node", segment(CustomerIo), few),
+  inNode("node-rudderstack", "RudderStack, Node", "@rudderstack/rudder-sdk-node", rudderstack, { heeds: true }),
 ];

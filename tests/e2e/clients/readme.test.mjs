@@ -13,12 +13,11 @@ import { track } from "../lib/events.mjs";
 import { startLibrato } from "../lib/librato.mjs";
 import { projectPath } from "../lib/project.mjs";
 import { startWorker, writeKey } from "../lib/worker.mjs";
-import { browserClients } from "./browser.mjs";
-import { fixtures } from "./fixtures.mjs";
-import { nodeClients } from "./node.mjs";
-import { pythonClients } from "./python.mjs";
+import { fixtures, recordings } from "./fixtures.mjs";
 import { filledIn as filled, HOST, KEY, readme, snippets } from "./readme.mjs";
+import { ADDRESSES } from "./servers.mjs";
 import { bundle, html, Site, Visit } from "./site.mjs";
+import { tested } from "./tested.mjs";
 
 const WEBHOOK_SECRET = "shared-with-segment";
 
@@ -61,9 +60,17 @@ const asScript = async (code) => ({
   script: await bundle({ code }),
 });
 
-const inBrowser = { browser: asPage, pixel: asPage, "analytics-next": asScript, "rudderstack-js": asScript };
+const inBrowser = {
+  browser: asPage,
+  pixel: asPage,
+  "analytics-next": asScript,
+  "rudderstack-js": asScript,
+  "customerio-js": asScript,
+  "hightouch-js": asScript,
+};
 const onServer = {
   node: (code) => run(["node", "--input-type=module", "--eval", code]),
+  "customerio-node": (code) => run(["node", "--input-type=module", "--eval", code]),
   "rudderstack-node": (code) => run(["node", "--input-type=module", "--eval", code]),
   python: (code) => run(["python3", "-c", code], pythonEnvironment("segment-2.4.0")),
   "rudderstack-python": (code) => run(["python3", "-c", code], pythonEnvironment("rudderstack-2.1.9")),
@@ -72,15 +79,24 @@ const onServer = {
 
 /** What an example for a language that is not here sets, and what its library makes a URL of it by. */
 const configured = {
-  go: { set: /Endpoint: "(.+)"/, url: (endpoint) => `${endpoint}/v1/batch`, client: "analytics-go" },
-  ruby: { set: /host: "(.+)"/, url: (host) => `https://${host}/v1/import`, client: "analytics-ruby" },
-  java: { set: /\.endpoint\("(.+)"\)/, url: (endpoint) => `${endpoint}/v1/import/`, client: "analytics-java" },
-  php: { set: /'host' => '(.+)'\]\)/, url: (host) => `https://${host}/v1/batch`, client: "analytics-php" },
+  ruby: { set: /host: "(.+)"/, url: (host) => `https://${host}/v1/import`, client: "Segment, Ruby" },
+  php: {
+    set: /'host' => '(.+)'\]\)/,
+    url: (host) => `https://${host}/v1/batch`,
+    client: "Segment, PHP, consumer lib_curl",
+  },
   net: { set: /SetHost\("(.+)"\)/, url: (host) => `${host}/v1/import`, client: "Analytics.NET" },
-  kotlin: { set: /apiHost = "(.+)"/, url: (host) => `https://${host}/b`, client: "analytics-kotlin" },
   swift: { set: /\.apiHost\("(.+)"\)/, url: (host) => `https://${host}/b`, client: "analytics-swift" },
   csharp: { set: /apiHost: "(.+)",/, url: (host) => `https://${host}/b`, client: "Analytics-CSharp" },
   "react-native": { set: /\bproxy: "(.+)"/, url: (proxy) => `${proxy}/b`, client: "analytics-react-native" },
+};
+
+/** What an example sets whose library is executed, with an address of this form, by `npm test -- compiled`. */
+const compiled = {
+  go: /Endpoint: "https:\/\/(.+)"/,
+  java: /\.endpoint\("https:\/\/(.+)"\)/,
+  kotlin: /apiHost = "(.+)"/,
+  rust: /Client::new\(\), "https:\/\/(.+)"\.to_owned/,
 };
 
 /** Where the examples for apps have the library ask for its settings. */
@@ -114,9 +130,22 @@ describe("the examples of the README", () => {
     it(`${name} is told where ${client} has to send`, () => {
       const code = snippets.get(name);
       assert.ok(code.includes(KEY));
-      const { target } = fixtures.find((fixture) => fixture.client === client);
+      const { target } = [...recordings, ...fixtures].find((fixture) => fixture.client === client);
       assert.equal(url(set.exec(code)[1]), HOST + target);
-      if (asking[name]) assert.equal(`https://${asking[name].exec(code)[1]}/projects`, `${HOST}/v1/projects`);
+    });
+  }
+
+  for (const [name, set] of Object.entries(compiled)) {
+    it(`${name} is told an address as its library is tested with`, () => {
+      const code = snippets.get(name);
+      assert.ok(code.includes(KEY));
+      assert.ok(ADDRESSES.map((address) => HOST + address).includes(`https://${set.exec(code)[1]}`));
+    });
+  }
+
+  for (const [name, set] of Object.entries(asking)) {
+    it(`${name} is told whom to ask for its settings`, () => {
+      assert.equal(`https://${set.exec(snippets.get(name))[1]}/projects`, `${HOST}/v1/projects`);
     });
   }
 
@@ -141,26 +170,19 @@ describe("the examples of the README", () => {
   });
 
   it("there are no others", () => {
-    const tested = [inBrowser, onServer, configured].flatMap(Object.keys);
-    assert.deepEqual([...snippets.keys()].sort(), [...tested, "webhook"].sort());
+    const known = [inBrowser, onServer, configured, compiled].flatMap(Object.keys);
+    assert.deepEqual([...snippets.keys()].sort(), [...known, "webhook"].sort());
   });
 });
 
 describe("the table of the README", () => {
   const rows = [...readme.matchAll(/^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| [^|]+ \|$/gm)].map((match) => match.slice(1));
-  const tested = (how) =>
-    rows
-      .filter(([, , tested]) => tested === how)
-      .map(([client, version]) => `${client} ${version}`)
-      .sort();
-  const distinct = (clients) => [...new Set(clients.map(({ name, version }) => `${name} ${version}`))].sort();
+  const distinct = (clients) => [...new Set(clients)].sort();
 
-  it("has each client that is executed, in this version", () => {
-    assert.deepEqual(tested("executed"), distinct([...browserClients, ...nodeClients, ...pythonClients]));
-  });
-
-  it("has each client of which a request is sent, from this version's source", () => {
-    const known = fixtures.map(({ client: name, version }) => ({ name, version }));
-    assert.deepEqual(tested("request built from its source"), distinct(known));
-  });
+  for (const [how, clients] of Object.entries(tested)) {
+    it(`has each client that is "${how}", in this version`, () => {
+      const told = rows.filter(([, , tested]) => tested === how).map(([client, version]) => `${client} ${version}`);
+      assert.deepEqual(told.sort(), distinct(clients.map(({ name, version }) => `${name} ${version}`)));
+    });
+  }
 });

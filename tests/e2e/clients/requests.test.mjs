@@ -1,11 +1,13 @@
-// The clients that cannot be installed here: one request of each, as its source puts it together, sent byte for byte
-// over a bare connection. The fixtures in tests/fixtures/clients say which source that is, and what has to come of it.
+// The clients that cannot be installed here: one request of each, as the running library has sent it or as its source puts
+// it together, sent byte for byte over a bare connection. The fixtures in tests/fixtures/clients say where they are from,
+// and what has to come of those that were put together.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { startLibrato } from "../lib/librato.mjs";
 import { startScripted } from "../lib/scripted.mjs";
 import { startWorker } from "../lib/worker.mjs";
-import { fixtures } from "./fixtures.mjs";
+import { fixtures, RECORDED_KEY, recordings } from "./fixtures.mjs";
 
 /** Sends bytes, and reads the answer: the head's lines, and as much body as the head says. */
 async function exchange(socket, request) {
@@ -38,6 +40,48 @@ function holds(answer, needs, where = "the answer") {
   for (const [key, needed] of Object.entries(needs)) holds(answer[key], needed, `${where}: ${key}`);
 }
 
+/** An answer is the only success that the older ones take. */
+function succeeded({ head, body }) {
+  assert.equal(head[0], "HTTP/1.1 200 OK");
+  assert.ok(head.includes("Content-Type: application/json"), head.join("\n"));
+  assert.equal(body, '{"success":true}');
+}
+
+describe("requests as the running library has sent them", () => {
+  let librato;
+  let worker;
+  before(async () => {
+    librato = await startLibrato();
+    worker = await startWorker({ librato: librato.url, settings: { WRITE_KEYS: RECORDED_KEY } });
+  });
+  after(async () => {
+    await librato?.stop();
+    await worker?.stop();
+  });
+
+  for (const { client, version, events, request } of recordings) {
+    it(`${client} ${version}`, async () => {
+      await librato.reset();
+      succeeded(await exchange(worker.connect(), request));
+      // Three Track calls with these values, and a Page call of the same name.
+      assert.deepEqual(
+        events.map(({ type, properties }) => [type, properties.value]),
+        [
+          ["track", 0],
+          ["track", 1],
+          ["track", 2],
+          ["page", undefined],
+        ],
+      );
+      const name = events[0].event.replaceAll(" ", "-");
+      assert.deepEqual(await librato.totals(), {
+        [`${name} ${name}`]: { count: 3, sum: 3 },
+        [`Viewed-${name}-Page Viewed-${name}-Page`]: { count: 1, sum: 1 },
+      });
+    });
+  }
+});
+
 describe("requests as the source of the client has them", () => {
   let librato;
   let worker;
@@ -62,13 +106,8 @@ describe("requests as the source of the client has them", () => {
     it(`${client} ${version}`, async () => {
       librato.play([]);
       const earliest = Date.now();
-      const { head, body } = await exchange(worker.connect(), request);
+      succeeded(await exchange(worker.connect(), request));
       const latest = Date.now();
-
-      // The older ones take no other success than this.
-      assert.equal(head[0], "HTTP/1.1 200 OK");
-      assert.ok(head.includes("Content-Type: application/json"), head.join("\n"));
-      assert.equal(body, '{"success":true}');
 
       assert.deepEqual(
         librato.gauges.map(({ name, source, value }) => ({ name, source, value })),

@@ -20,7 +20,7 @@ const batch = { settings: { batch: true } };
 export const rustClients = [
   inRust("rust-segment", ...segment, { retries: "told" }),
   inRust("rust-segment-batch", ...segment, { retries: "told", ...batch }),
-  inRust("rust-rudderstack", ...rudderstack, { retries: "few" }),
+  inRust("rust-rudderstack", ...rudderstack, { retries: "all", heeds: true }),
   // It gives each event of a batch the batch's own time.
-  inRust("rust-rudderstack-batch", ...rudderstack, { retries: "few", ownTime: false, ...batch }),
+  inRust("rust-rudderstack-batch", ...rudderstack, { retries: "all", heeds: true, ownTime: false, ...batch }),
 ];

@@ -85,7 +85,9 @@ async fn by_segments(task: Task) -> Result<Vec<String>, Box<dyn Error>> {
                 client.send(task.write_key.clone(), call.message::<segments::Track>("timestamp")?.into()).await
             }
             (_, true) => batcher.push(call.message::<segments::Page>("timestamp")?).await,
-            (_, false) => client.send(task.write_key.clone(), call.message::<segments::Page>("timestamp")?.into()).await,
+            (_, false) => {
+                client.send(task.write_key.clone(), call.message::<segments::Page>("timestamp")?.into()).await
+            }
         };
         errors.extend(sent.err().map(|error| told(&error)));
     }

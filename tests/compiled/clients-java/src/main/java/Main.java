@@ -1,5 +1,7 @@
 import com.google.gson.Gson;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
+import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 
@@ -10,6 +12,9 @@ import java.util.List;
 public final class Main {
     public static void main(String[] arguments) throws Exception {
         var gson = new Gson();
+        // Kotlin's library writes its log there.
+        var output = System.out;
+        System.setOut(new PrintStream(OutputStream.nullOutputStream()));
         Task task = gson.fromJson(new InputStreamReader(System.in, StandardCharsets.UTF_8), Task.class);
         List<String> errors =
                 switch (task.library) {
@@ -18,7 +23,7 @@ public final class Main {
                     case "kotlin" -> SegmentKotlin.send(task);
                     default -> throw new IllegalArgumentException("no library " + task.library);
                 };
-        System.out.println(gson.toJson(errors));
+        output.println(gson.toJson(errors));
         // Threads of the libraries go on for a while.
         System.exit(0);
     }
