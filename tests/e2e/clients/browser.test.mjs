@@ -74,10 +74,10 @@ describe("a page that is left before its events have gone", () => {
 
   /** Has a page make calls, and waits until they are all on a long way to the Worker. */
   async function underway(client, calls) {
-    far.distance = 0;
+    far.release();
     const visit = await client.open({ ...world, edge: far.origin });
     await visit.loaded(far.origin);
-    far.distance = 1_000;
+    far.hold();
     await visit.make(calls);
     await waitFor("the requests", () => visit.sent(far.origin).length === calls.length);
     assert.equal(await countOf(librato, client.id), 0);
@@ -104,6 +104,7 @@ describe("a page that is left before its events have gone", () => {
         const calls = callsOf(client.id);
         const visit = await underway(client, calls);
         await leave(visit.page);
+        far.release();
         await allArrive(client.id, calls);
         await visit.finish();
       });
