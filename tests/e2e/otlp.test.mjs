@@ -5,49 +5,15 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, beforeEach, describe, it } from "node:test";
 import fc from "fast-check";
-import { sendByAll, events as soakEvents } from "./lib/crowd.mjs";
 import { batch, now, track } from "./lib/events.mjs";
 import { partly, refused, succeeded } from "./lib/expect.mjs";
+import { at, otlp, points, totals, withSource } from "./lib/otlp.mjs";
 import { operatorToken, withPlatform } from "./lib/platform.mjs";
 import { version } from "./lib/project.mjs";
 import { decoded, startRotel, startVictoriaMetrics, startWay } from "./lib/receivers.mjs";
+import { EVENTS, faults, namesOf, sendThrough, told } from "./lib/through.mjs";
 import { waitFor } from "./lib/wait.mjs";
 import { secrets, startWorker, withWorker } from "./lib/worker.mjs";
-
-/** Returns the settings of an OTLP endpoint, without Librato's. */
-const otlp = (url, more = {}) => ({
-  ...{ LIBRATO_URL: null, LIBRATO_EMAIL: null, LIBRATO_TOKEN: null },
-  ...{ DESTINATION: "otlp", OTLP_URL: url, ...more },
-});
-
-const withSource = (source) => ({ integrations: { All: true, Librato: { source } } });
-const at = (second) => ({ timestamp: new Date(second * 1000).toISOString() });
-
-/** Returns the points of a decoded request, each with its identity. */
-function points(request) {
-  const text = (attributes = []) => Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue]));
-  return request.resourceMetrics.flatMap(({ resource, scopeMetrics }) =>
-    scopeMetrics.flatMap(({ metrics }) =>
-      metrics.flatMap(({ name, unit, gauge, sum }) =>
-        (gauge ?? sum).dataPoints.map(({ attributes, timeUnixNano, startTimeUnixNano, asDouble }) => ({
-          ...{ name, unit, temporality: sum?.aggregationTemporality, isMonotonic: sum?.isMonotonic ?? false },
-          instance: text(resource.attributes)["service.instance.id"],
-          source: text(attributes).source,
-          second: Number(BigInt(timeUnixNano) / 1_000_000_000n),
-          interval: Number((BigInt(timeUnixNano) - BigInt(startTimeUnixNano)) / 1_000_000_000n),
-          value: asDouble,
-        })),
-      ),
-    ),
-  );
-}
-
-/** Adds up by a key. */
-function totals(list, key) {
-  const all = new Map();
-  for (const one of list) all.set(key(one), (all.get(key(one)) ?? 0) + one.value);
-  return all;
-}
 
 describe("rotel, a collector: what a measurement is in each profile", () => {
   let rotel;
@@ -520,84 +486,25 @@ describe("VictoriaMetrics, a store, with the gauge profile", () => {
     await store?.stop();
   });
 
-  const EVENTS = 10_000;
-  /** Outcomes of the requests, one after the other, with successes in between. */
-  const faults = [
-    { cut: "after" },
-    { status: 503 },
-    { cut: "before" },
-    { status: 429, headers: { "retry-after": "1" } },
-    { cut: "after" },
-    { status: 502 },
-    { status: 504 },
-    { status: 401 },
-  ];
-
   it(`has the exact totals of ${EVENTS.toLocaleString("en")} events of real clients, through faults`, async (t) => {
-    let turn = 0;
-    way.play([], ({ body }) => {
-      // The check of the credentials is no delivery.
-      if (body.length === 0) return {};
-      turn += 1;
-      return (turn % 2 === 1 && faults[(turn - 1) / 2]) || {};
-    });
-    const list = soakEvents("otlp", EVENTS);
-    // Part by part; one event of each has the same second, which so is in many deliveries.
-    const common = now();
-    for (let from = 0; from < EVENTS; from += 500) {
-      const before = turn;
-      const more = { properties: { value: 1 }, ...withSource("host-0"), ...at(common) };
-      succeeded(await worker.post("/v1/track", track("Soak-otlp-0", more)));
-      list.push({ event: "Soak-otlp-0", source: "host-0", value: 1 });
-      await sendByAll(worker, list.slice(from, from + 500));
-      await waitFor("a request", () => turn > before);
-    }
-
-    const key = ({ name, source }) => `${name} ${source}`;
-    const sums = totals(
-      list.map(({ event: name, source, value }) => ({ name, source, value })),
-      key,
-    );
-    const counts = totals(
-      list.map(({ event, source }) => ({ name: `${event}.count`, source, value: 1 })),
-      key,
-    );
-    const expected = new Map([...sums, ...counts].sort());
-    const query = 'sum(sum_over_time({__name__=~"Soak-otlp-.*"}[1h]) keep_metric_names) by (__name__, source)';
-    const stored = async () => {
-      const series = await store.query(query);
-      return new Map(series.map(({ __name__: name, source, value }) => [key({ name, source }), value]).sort());
-    };
-    const total = (map) => [...map].filter(([name]) => name.includes(".count ")).reduce((sum, [, n]) => sum + n, 0);
-    await waitFor(
-      "all faults, and all events in the store",
-      async () => {
-        const operator = { headers: { authorization: `Bearer ${operatorToken}` } };
-        const waits = (await worker.fetch("/health?deep=1", operator)).json().delivery?.waiting;
-        return turn >= 2 * faults.length && waits === 0 && total(await stored()) >= list.length;
-      },
-      { within: 120_000 },
-    );
-    assert.deepEqual(await stored(), expected);
+    const run = await sendThrough({ worker, way, faults });
+    const { expected, came, times } = run;
+    assert.deepEqual(await store.sums(namesOf(expected)), expected);
 
     // The failed request was repeated unchanged.
-    const came = way.requests.filter(({ body }) => body.length > 0);
-    const times = Map.groupBy(came, ({ body }) => body.toString("base64"));
     for (const { body, turn } of came.filter(({ turn }) => turn.cut || turn.status)) {
       const same = times.get(body.toString("base64"));
       assert.ok(same.length > 1, `${JSON.stringify(turn)}: ${same.length} times the same bytes`);
     }
     // No two other requests have points of the same series and second.
     const seen = new Set();
-    const all = decoded([...times.values()].map(([{ body }]) => body)).flatMap(points);
-    for (const { name, source, instance, second } of all) {
+    for (const { name, source, instance, second } of run.points) {
       const point = [name, source, instance, second].join(" ");
       assert.ok(!seen.has(point), `${point} is in two requests`);
       seen.add(point);
     }
-    const instances = new Set(all.map(({ instance }) => instance));
-    assert.ok(instances.size > 5, `${instances.size} writers of one second`);
-    t.diagnostic(`${came.length} requests, ${all.length} points, ${instances.size} writers`);
+    assert.ok(run.writers > 5, `${run.writers} writers of one second`);
+    t.diagnostic(told(run));
     const sealed = worker.lines.filter(({ event }) => event === "consume").reduce((n, { sealed = 0 }) => n + sealed, 0);
     assert.ok(sealed > 0, "nothing was sealed");
   });

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { after, before, it } from "node:test";
 import { table } from "../../bench/lib/figures.mjs";
 import { events, sendByAll } from "./lib/crowd.mjs";
+import { drained, letters } from "./lib/durable.mjs";
 import { startLibrato } from "./lib/librato.mjs";
 import { operatorToken } from "./lib/platform.mjs";
 import { waitFor } from "./lib/wait.mjs";
@@ -71,34 +72,6 @@ class Totals {
   }
 }
 
-/** Waits until the consumer has acknowledged every message that was stored. */
-async function drained() {
-  await waitFor(
-    "an empty queue",
-    () => {
-      const { lines } = worker;
-      const stored = sum(lines.filter(({ event }) => event === "request").map(({ messages }) => messages));
-      const consumed = lines.filter(({ event }) => event === "consume");
-      const acknowledged = sum(consumed.map(({ messages, retried }) => messages - retried));
-      return stored === acknowledged;
-    },
-    { within: 180_000 },
-  );
-}
-
-/** Returns all dead letters. */
-async function letters() {
-  const all = [];
-  for (let query = "?limit=500"; ; ) {
-    const headers = { authorization: `Bearer ${operatorToken}` };
-    const { count, letters } = (await worker.fetch(`/set-aside${query}`, { headers })).json();
-    all.push(...letters);
-    if (all.length === count) return all;
-    assert.notEqual(letters.length, 0, `${all.length} of ${count} letters`);
-    query = `?limit=500&before=${letters.at(-1).id}`;
-  }
-}
-
 it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout: 3_600_000 }, async (t) => {
   const started = Date.now();
   // Librato never accepts a gauge with the name of a counter.
@@ -128,7 +101,7 @@ it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout
     const fault = faults[wave % faults.length];
     const row = rows.get(fault.answer);
     // Repeated points of this fault must not be attributed to another.
-    if (fault.answer === "reset-after") await drained();
+    if (fault.answer === "reset-after") await drained(worker);
     if (fault.times) await librato.fault(fault);
     const list = events(fault.answer, Math.min(left, WAVE));
     row.sent += await sendByAll(worker, list);
@@ -137,14 +110,14 @@ it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout
     await waitFor(`the end of ${fault.answer}`, async () => (await librato.state()).faults.length === 0, {
       within: 120_000,
     });
-    if (fault.answer === "reset-after") await drained();
+    if (fault.answer === "reset-after") await drained(worker);
     await note();
     left -= list.length;
   }
-  await drained();
+  await drained(worker);
   await waitFor("all letters", async () => {
     const sent = sum(worker.lines.filter(({ event }) => event === "consume").map(({ setAside }) => setAside));
-    return (await letters()).length === sent;
+    return (await letters(worker)).length === sent;
   });
   await note();
 
@@ -154,7 +127,7 @@ it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout
     for (const { source, count, sum } of sources) arrived.add({ name, source, count, sum });
   }
   const aside = new Totals();
-  for (const { measurement } of await letters()) aside.add(measurement);
+  for (const { measurement } of await letters(worker)) aside.add(measurement);
 
   for (const [wave, row] of rows) {
     Object.assign(row, { arrived: 0, "set aside": 0, twice: 0, lost: 0 });
@@ -202,5 +175,5 @@ it(`${EVENTS.toLocaleString("en")} events, each of which counts once`, { timeout
   }
   const headers = { authorization: `Bearer ${operatorToken}` };
   const { delivery } = (await worker.fetch("/health?deep=1", { headers })).json();
-  assert.deepEqual(delivery, { mode: "durable", waiting: 0, setAside: (await letters()).length });
+  assert.deepEqual(delivery, { mode: "durable", waiting: 0, setAside: (await letters(worker)).length });
 });

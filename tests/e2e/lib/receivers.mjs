@@ -1,5 +1,6 @@
 // Real receivers of OTLP, and a proxy before them that fails on demand.
 
+import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -10,27 +11,49 @@ import { pythonEnvironment, pythonPackages } from "../../../scripts/lib/python.m
 import { Service } from "../../../scripts/lib/services.mjs";
 import { findVictoriaMetrics, PATHS, victoriaMetricsCommand } from "../../../scripts/lib/victoria-metrics.mjs";
 import { freePort } from "./net.mjs";
+import { sums } from "./otlp.mjs";
 import { projectPath } from "./project.mjs";
+import { recipe } from "./recipe.mjs";
 import { waitFor } from "./wait.mjs";
 
-/** Starts an empty VictoriaMetrics. */
-export async function startVictoriaMetrics() {
+/**
+ * Returns what a store that speaks PromQL has, by metric and source, of the last hour.
+ *
+ * @param {string} url of its API
+ * @param {(metric: string) => string} query of a metric's sums by source
+ * @param {string[]} names of metrics, as the Worker sends them
+ * @param {(name: string) => string} [stored] how such a name is stored
+ */
+export async function askedSums(url, query, names, stored = (name) => name) {
+  const all = [];
+  for (const name of names) {
+    const time = String(Math.ceil(Date.now() / 1000) + 1);
+    const body = new URLSearchParams({ query: query(stored(name)), time, nocache: "1" });
+    const response = await fetch(`${url}/api/v1/query`, { method: "POST", body });
+    const { status, error, data } = await response.json();
+    if (status !== "success") throw new Error(`${body}: ${error}`);
+    for (const { metric, value } of data.result) all.push({ name, source: metric.source, value: Number(value[1]) });
+  }
+  return sums(all);
+}
+
+/** Starts an empty VictoriaMetrics, with the flags of its recipe. */
+export async function startVictoriaMetrics(program = findVictoriaMetrics()) {
   const folder = await mkdtemp(join(tmpdir(), "librato-edge-vm-"));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const service = new Service("VictoriaMetrics", victoriaMetricsCommand(findVictoriaMetrics(), port, folder));
+  const how = recipe("victoriametrics");
+  const command = victoriaMetricsCommand(program, port, folder);
+  for (const flag of how.commands("victoria-metrics")[0]) assert.ok(command.includes(flag), `the recipe's ${flag}`);
+  const service = new Service("VictoriaMetrics", command);
   await service.answers(`${url}/health`);
   return {
     url: url + PATHS.otlp,
 
-    /** Returns the result of a PromQL query: labels and value of each series. */
-    async query(query) {
+    /** Returns sums by metric and source. */
+    async sums(names) {
       await (await fetch(`${url}/internal/force_flush`)).text();
-      const body = new URLSearchParams({ query, time: String(Math.ceil(Date.now() / 1000) + 1), nocache: "1" });
-      const response = await fetch(`${url}/api/v1/query`, { method: "POST", body });
-      const { status, error, data } = await response.json();
-      if (status !== "success") throw new Error(`${query}: ${error}`);
-      return data.result.map(({ metric, value: [, text] }) => ({ ...metric, value: Number(text) }));
+      return askedSums(url, how.query, names);
     },
 
     async stop() {
@@ -148,8 +171,8 @@ class Way {
       response.writeHead(turn.status ?? 200, turn.headers);
       return response.end(turn.body);
     }
-    const { "content-type": type, "content-encoding": encoding } = request.headers;
-    const headers = { "content-type": type, ...(encoding && { "content-encoding": encoding }) };
+    const forwarded = ["content-type", "content-encoding", "authorization"];
+    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => forwarded.includes(name)));
     const answer = await fetch(this.target, { method: "POST", headers, body });
     const bytes = Buffer.from(await answer.arrayBuffer());
     recorded.status = answer.status;
