@@ -53,6 +53,9 @@ const PROGRAMS = {
   "clients-go": { language: "go" },
   "clients-java": { language: "java" },
   "clients-rust": { language: "rust" },
+  collector: { language: "go" },
+  prometheus: { language: "go", package: "github.com/prometheus/prometheus/cmd/prometheus", tags: ["remove_all_sd"] },
+  "victoria-metrics": { language: "go", package: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics" },
 };
 
 /** Where the build puts a program: a file, or for some languages a folder. A `pom.xml` says so itself. */

@@ -1,8 +1,10 @@
-// VictoriaMetrics: a backend that takes OTLP, stores it and answers queries. From Debian's archive, unpacked and not
-// installed, since the package of the release that has it wants newer libraries of the system than it needs.
+// VictoriaMetrics: a backend that takes OTLP, stores it and answers queries. Built where Go is there, and otherwise from
+// Debian's archive: unpacked and not installed, since the package of the release that has it wants newer libraries of the
+// system than it needs.
 
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { buildCompiled, compiledCommand } from "./compiled.mjs";
 import { Problem, step } from "./console.mjs";
 import { ask, run, toolsDirectory } from "./process.mjs";
 
@@ -19,8 +21,8 @@ const PROGRAM = join(FOLDER, "usr", "bin", PACKAGE);
 export const PATHS = { page: "/vmui/", otlp: "/opentelemetry/v1/metrics" };
 
 const HOW =
-  "It is had from Debian's archive by apt, on Debian; elsewhere set VICTORIA_METRICS_BIN to the path of one, for example after \"brew " +
-  'install victoriametrics".';
+  "It is built where Go is (https://go.dev/dl), or had from Debian's archive by apt, on Debian; elsewhere set VICTORIA_METRICS_BIN to " +
+  'the path of one, for example after "brew install victoriametrics".';
 
 // Debian's prints nothing, and ends well.
 const works = (path) => ask(path, "-version") !== undefined;
@@ -76,25 +78,49 @@ async function download(into, show) {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** The path of the program that is there, if one is. */
-function find() {
-  const chosen = process.env.VICTORIA_METRICS_BIN;
-  if (!chosen) return existsSync(PROGRAM) && works(PROGRAM) ? PROGRAM : undefined;
-  if (!works(chosen)) throw new Problem(`VICTORIA_METRICS_BIN is "${chosen}", which does not run.`);
-  return chosen;
+/** The path of the program that the user names, if they name one. */
+function chosen() {
+  const path = process.env.VICTORIA_METRICS_BIN;
+  if (path && !works(path)) throw new Problem(`VICTORIA_METRICS_BIN is "${path}", which does not run.`);
+  return path;
 }
+
+/** The path of the program that is built, if it is. */
+function built() {
+  try {
+    return compiledCommand(PACKAGE)[0];
+  } catch {
+    return undefined;
+  }
+}
+
+const unpacked = () => (existsSync(PROGRAM) && works(PROGRAM) ? PROGRAM : undefined);
 
 /** The path of the program that is there already: a test downloads nothing and says nothing. */
 export function findVictoriaMetrics() {
-  const path = find();
+  const path = chosen() || built() || unpacked();
   if (!path) throw new Problem(`VictoriaMetrics is missing; "npm test" and "npm start -- otlp" fetch it. ${HOW}`);
   return path;
 }
 
-/** The path of the program, downloaded unless it is there. */
+/** Builds it, if that can be done here. */
+async function build() {
+  try {
+    return await buildCompiled(PACKAGE);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    // The modules may be out of reach, and Debian's will do.
+    console.error(`\n${error.message}\n`);
+    return false;
+  }
+}
+
+/** The path of the program, built or downloaded unless it is there. */
 export async function victoriaMetrics() {
-  const found = find();
-  if (found) return found;
+  const named = chosen();
+  if (named) return named;
+  if (await build()) return built();
+  if (unpacked()) return PROGRAM;
   rmSync(FOLDER, { recursive: true, force: true });
   await step("VictoriaMetrics, from Debian's archive", async (show) => {
     try {

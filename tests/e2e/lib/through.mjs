@@ -32,9 +32,14 @@ export const faultsWithAnswers = faults.filter(({ cut }) => cut !== "after");
  * Sends events of real clients to a Worker that delivers durably, while some of its requests fail, and waits until all
  * are settled.
  *
- * @param {{ worker: object, way: object, faults: object[] }} run
+ * @param {object} run
+ * @param {object} run.worker
+ * @param {object} run.way
+ * @param {object[]} run.faults
+ * @param {boolean} [run.isOneSecondShared] whether one event of each part has the same second, which so is in many
+ *   deliveries; else events are sent as they happen
  */
-export async function sendThrough({ worker, way, faults }) {
+export async function sendThrough({ worker, way, faults, isOneSecondShared = true }) {
   let turn = 0;
   way.play([], ({ body }) => {
     // The check of the credentials is no delivery.
@@ -43,11 +48,11 @@ export async function sendThrough({ worker, way, faults }) {
     return (turn % 2 === 1 && faults[(turn - 1) / 2]) || {};
   });
   const list = crowdEvents("otlp", EVENTS);
-  // Part by part; one event of each has the same second, which so is in many deliveries.
-  const common = now();
+  const shared = now();
   for (let from = 0; from < EVENTS; from += 500) {
     const before = turn;
-    const more = { properties: { value: 1 }, ...withSource("host-0"), ...at(common) };
+    const second = isOneSecondShared ? shared : now();
+    const more = { properties: { value: 1 }, ...withSource("host-0"), ...at(second) };
     succeeded(await worker.post("/v1/track", track(`${NAME}-0`, more)));
     list.push({ event: `${NAME}-0`, source: "host-0", value: 1 });
     await sendByAll(worker, list.slice(from, from + 500));
@@ -87,10 +92,10 @@ export async function sendLate(platform) {
   const second = now();
   const list = Array.from({ length: LATE.events }, (_, index) => ({
     event: `Late-otlp-${index % 5}`,
-    source: `host-${index % 4}`,
+    source: `host-${index % 8}`,
     value: 1 + ((index * 7_919) % 1_000_003),
-    // Every second of the ten minutes at most twice, in no order.
-    age: (index * 7_919) % LATE.seconds,
+    // In no order (Knuth's multiplicative hash).
+    age: Math.floor((((index * 2_654_435_761) % 2 ** 32) / 2 ** 32) * LATE.seconds),
   }));
   for (let from = 0; from < LATE.events; from += LATE.delivery) {
     const calls = list
