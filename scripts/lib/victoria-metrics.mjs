@@ -109,8 +109,8 @@ async function build() {
     return await buildCompiled(PACKAGE);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    // The modules may be out of reach, and Debian's will do.
-    console.error(`\n${error.message}\n`);
+    // The modules may be out of reach.
+    console.error(`\n${error.message}\n\nDebian's will do.\n`);
     return false;
   }
 }
