@@ -1,6 +1,6 @@
 //! The operator's figures, from the isolates that count to the object's rows and answers.
 
-#![allow(missing_docs)]
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
