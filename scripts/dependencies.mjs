@@ -35,7 +35,7 @@ const LOOKED_AT = [
   { package: /^@img\/sharp-/, why: "LGPL: a dependency of Miniflare, run and not linked with anything of ours" },
   {
     package:
-      /^@segment\/(facade|isodate|isodate-traverse|analytics\.js-.*|canonical|fmt|is-meta|load-script|localstorage-retry|loosely-validate-event|prevent-default|protocol|send-json|top-domain)$|^(bind-all|new-date|segmentio-facade)$/,
+      /^@segment\/(facade|isodate|isodate-traverse|analytics\.js-.*|canonical|fmt|is-meta|load-script|localstorage-retry|loosely-validate-event|prevent-default|protocol|send-json|top-domain)$|^@customerio\/cdp-analytics-node$|^(bind-all|customerio-gist-web|new-date|segmentio-facade)$/,
     why: "their file LICENSE is the MIT licence",
   },
   {
