@@ -23,6 +23,9 @@ pub trait Destination: Send + Sync {
     /// How messages and log lines call it and its settings.
     fn names(&self) -> Names;
 
+    /// Its name in `DESTINATION`, and which of its forms is spoken.
+    fn form(&self) -> (&'static str, &'static str);
+
     /// Where its requests go.
     fn endpoint(&self) -> &Endpoint;
 

@@ -33,6 +33,16 @@ pub enum Api {
     Measurements,
 }
 
+impl Api {
+    /// Its name, which is also that of its route.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Measurements => "measurements",
+        }
+    }
+}
+
 /// Where Librato's own service was, until it was switched off.
 const SWITCHED_OFF: &str = "librato.com";
 
@@ -53,10 +63,7 @@ impl Librato {
     #[must_use]
     pub fn new(url: &str, email: Secret, token: Secret, api: Api, period: Option<u32>) -> Self {
         let encoded = STANDARD.encode(format!("{}:{}", email.expose(), token.expose()));
-        let route = match api {
-            Api::Metrics => "metrics",
-            Api::Measurements => "measurements",
-        };
+        let route = api.as_str();
         let host = url.split('/').nth(2);
         let is_switched_off = host.is_some_and(|host| host.ends_with(SWITCHED_OFF));
         let notes = [
@@ -85,6 +92,10 @@ impl Librato {
 impl Destination for Librato {
     fn names(&self) -> Names {
         Names { destination: "Librato", url: "LIBRATO_URL", credentials: "LIBRATO_EMAIL and LIBRATO_TOKEN" }
+    }
+
+    fn form(&self) -> (&'static str, &'static str) {
+        ("librato", self.api.as_str())
     }
 
     fn endpoint(&self) -> &Endpoint {

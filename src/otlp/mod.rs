@@ -109,6 +109,15 @@ impl Destination for Otlp {
         Names { destination: NAME, url: "OTLP_URL", credentials: "OTLP_HEADERS" }
     }
 
+    fn form(&self) -> (&'static str, &'static str) {
+        let profile = match self.format.options.profile {
+            Profile::Delta => "delta",
+            Profile::Monotonic => "monotonic",
+            Profile::Gauge => "gauge",
+        };
+        ("otlp", profile)
+    }
+
     fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }

@@ -103,7 +103,7 @@ pub struct Deployment {
     pub is_durable: bool,
     /// Bindings of the shipped `wrangler.toml` that are missing.
     pub missing_bindings: Vec<&'static str>,
-    /// Whether the last events are shown; told to the operator.
+    /// Whether the last events are shown; told to the operator, as where measurements go is.
     pub live_list: Option<bool>,
 }
 
@@ -121,6 +121,8 @@ pub fn answer(settings: &Settings, deployment: &Deployment, deep: Option<Deep>) 
         delivery: Delivery,
         #[serde(skip_serializing_if = "Option::is_none")]
         live_list: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sends_to: Option<SendsTo<'a>>,
         #[serde(flatten)]
         failure: Option<ErrorBody<'a>>,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -128,6 +130,10 @@ pub fn answer(settings: &Settings, deployment: &Deployment, deep: Option<Deep>) 
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         notes: &'a [String],
     }
+    let sends_to = settings.destination.as_ref().filter(|_| deployment.live_list.is_some()).map(|to| {
+        let (destination, profile) = to.form();
+        SendsTo { destination, profile, host: to.endpoint().url.split('/').nth(2).unwrap_or_default() }
+    });
     let is_deep = deep.is_some();
     let mut delivery = if deployment.is_durable { Delivery::Durable } else { Delivery::Direct };
     let mut failure = misconfigured(settings.problems.iter());
@@ -145,6 +151,7 @@ pub fn answer(settings: &Settings, deployment: &Deployment, deep: Option<Deep>) 
         destination: (is_deep && failure.is_none()).then_some("it takes the credentials"),
         delivery,
         live_list: deployment.live_list,
+        sends_to,
         failure: failure.as_ref().map(|failure| failure.body()),
         missing: &settings.problems,
         notes: &notes(settings, deployment),
@@ -155,6 +162,14 @@ pub fn answer(settings: &Settings, deployment: &Deployment, deep: Option<Deep>) 
     };
     answer.headers.push(("Cache-Control", "no-store".to_owned()));
     answer
+}
+
+/// Where measurements go, as the operator is told.
+#[derive(Serialize)]
+struct SendsTo<'a> {
+    destination: &'static str,
+    profile: &'static str,
+    host: &'a str,
 }
 
 /// How measurements get to the destination.
