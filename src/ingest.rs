@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::Millis;
 use crate::delivery::Outcome;
 use crate::destination::{Names, RetryReason, RetryableError};
+use crate::durable::parcel::EventId;
 use crate::json::{Scalar, field, with_words_quoted};
 use crate::mapping::{self, MappingContext, MetricNames, Unmeasured, Verdict};
 use crate::measurement::Measurement;
@@ -73,6 +74,8 @@ pub struct ParsedRequest {
 #[derive(Debug)]
 struct JudgedEvent {
     message_id: Option<Rc<str>>,
+    /// Who sent it, where that is told and matters.
+    sender: Option<u32>,
     outcome: EventOutcome,
 }
 
@@ -207,6 +210,8 @@ struct Collector<'c> {
     /// The ids of the events that are measured. A sender may choose ids that share a hash: a batch is bounded.
     seen: FxHashSet<Rc<str>>,
     names: MetricNames,
+    /// The sender of the last event: those of a batch are mostly of one.
+    sender: Option<(Box<str>, u32)>,
     write_key: String,
     illegible_names: usize,
     rejected_library: Option<String>,
@@ -222,6 +227,7 @@ impl<'c> Collector<'c> {
             // One event alone repeats nothing.
             seen: FxHashSet::with_capacity_and_hasher(if events > 1 { events } else { 0 }, FxBuildHasher),
             names: MetricNames::default(),
+            sender: None,
             illegible_names: 0,
             rejected_library: None,
             shown: Vec::new(),
@@ -247,10 +253,31 @@ impl<'c> Collector<'c> {
                 EventOutcome::Rejected(rejection)
             }
         };
+        let sender = match outcome {
+            EventOutcome::Measured(_) => self.sender(member),
+            _ => None,
+        };
         if self.shown.len() < self.call.shown {
             self.shown.push(self.show(&member.event, event_type));
         }
-        self.events.push(JudgedEvent { message_id, outcome });
+        self.events.push(JudgedEvent { message_id, sender, outcome });
+    }
+
+    /// Returns the number of an event's sender, where the ledger has shards.
+    fn sender(&mut self, member: &Member) -> Option<u32> {
+        if self.call.settings.once_shards == 1 {
+            return None;
+        }
+        let id = |field| Scalar::of_field(field).into_id();
+        let id = id(member.event.anonymous_id).or_else(|| id(member.event.user_id))?;
+        match &self.sender {
+            Some((last, number)) if **last == *id => Some(*number),
+            _ => {
+                let number = EventId::named(&self.write_key, &id).sender();
+                self.sender = Some((id.into(), number));
+                Some(number)
+            }
+        }
     }
 
     /// Returns what is shown of an event, but for what becomes of it.
@@ -321,6 +348,18 @@ impl ParsedRequest {
     pub fn measured(&self) -> impl Iterator<Item = (&Measurement, Option<&str>)> {
         self.events.iter().filter_map(|event| match &event.outcome {
             EventOutcome::Measured(measurement) => Some((measurement, event.message_id.as_deref())),
+            _ => None,
+        })
+    }
+
+    /// Returns the same, each with the identity under which it is counted once, where it has one.
+    pub fn identified(&self) -> impl Iterator<Item = (&Measurement, Option<EventId>)> {
+        self.events.iter().filter_map(|event| match &event.outcome {
+            EventOutcome::Measured(measurement) => {
+                let id = event.message_id.as_deref().map(|id| EventId::named(&self.write_key, id));
+                let id = id.map(|id| event.sender.map_or(id, |sender| id.among(sender)));
+                Some((measurement, id))
+            }
             _ => None,
         })
     }

@@ -150,7 +150,7 @@ impl World {
                     }
                 }
                 let owners = &mut self.owners;
-                let messages = Parcel::pack(&packed, NOW / 1_000, &mut || {
+                let messages = Parcel::pack(&packed, 1, NOW / 1_000, &mut || {
                     *owners += 1;
                     *owners
                 });
@@ -191,8 +191,8 @@ impl World {
         let batch: Vec<(String, u32)> =
             self.queue.drain(..taken).map(|(body, attempts)| (body, attempts + 1)).collect();
         let bodies: Vec<_> = batch.iter().map(|(body, _)| Some(body.clone())).collect();
-        let mut consumption = Consumption::read(&bodies, NOW);
-        let claims = consumption.claims();
+        let mut consumption = Consumption::read(&bodies, 1, NOW);
+        let claims: Vec<_> = consumption.claims().into_iter().map(|(_, claim)| claim).collect();
         let answers =
             if ledger_answers { self.ask(&Question::Claim(claims)) } else { vec![Claim::Unknown; claims.len()] };
         if crash == Crash::AfterClaim {
@@ -213,7 +213,8 @@ impl World {
         if dead_letters_work {
             self.dead.extend(letters.iter().map(|letter| DeadLetter::read(&letter.posted(), NOW)));
         }
-        let done = consumption.set_aside(vec![dead_letters_work; letters.len()]);
+        let done =
+            consumption.set_aside(vec![dead_letters_work; letters.len()]).into_iter().map(|(_, id)| id).collect();
         self.ask(&Question::Done(done));
         if crash == Crash::AfterLedger {
             // Unreadable messages are known to nobody: their letter may come twice.
@@ -306,7 +307,7 @@ proptest! {
         let ids: Vec<_> = rows.iter().map(|row| row.4.as_ref().map(|id| EventId::named("k", id))).collect();
         let packed: Vec<_> = measured.iter().zip(ids.iter().copied()).collect();
         let mut owner = 41;
-        let messages = Parcel::pack(&packed, NOW / 1_000, &mut || { owner += 1; owner });
+        let messages = Parcel::pack(&packed, 1, NOW / 1_000, &mut || { owner += 1; owner });
         prop_assert!(messages.iter().all(|message| message.len() <= MAX_BYTES));
         let read: Vec<_> = messages.iter().map(|message| Parcel::read(message).unwrap()).collect();
         let entries: Vec<_> = read.iter().flat_map(|parcel| &parcel.entries).collect();
@@ -341,7 +342,7 @@ fn a_full_batch_of_events_is_one_message() {
         .enumerate()
         .map(|(n, m)| (m, Some(EventId::named("key", &format!("ajs-next-1795435200000-{n}")))))
         .collect();
-    let messages = Parcel::pack(&packed, NOW / 1_000, &mut || 1);
+    let messages = Parcel::pack(&packed, 1, NOW / 1_000, &mut || 1);
     assert_eq!(messages.len(), 1, "{}", messages[0].len());
 }
 
@@ -349,10 +350,10 @@ fn a_full_batch_of_events_is_one_message() {
 fn late_events_are_treated_as_the_setting_says() {
     let mut late = measurement(1);
     late.time -= 7_190;
-    let messages = Parcel::pack(&[(&late, None)], NOW / 1_000 - 7_190, &mut || 1);
+    let messages = Parcel::pack(&[(&late, None)], 1, NOW / 1_000 - 7_190, &mut || 1);
     for (setting, delivered, letters) in [("now", 1, 0), ("reject", 0, 1)] {
         let settings = settings([("LATE_EVENTS", setting)]);
-        let mut consumption = Consumption::read(&[Some(messages[0].clone())], NOW);
+        let mut consumption = Consumption::read(&[Some(messages[0].clone())], 1, NOW);
         let gauges = consumption.plan(&[Claim::Granted], &settings, NOW).to_vec();
         assert_eq!(gauges.len(), delivered);
         assert!(gauges.iter().all(|gauge| gauge.time == NOW / 1_000));
@@ -367,18 +368,18 @@ fn late_events_are_treated_as_the_setting_says() {
 #[test]
 fn equal_metrics_of_many_messages_are_one_gauge() {
     let messages: Vec<_> = (0..100)
-        .map(|owner| Parcel::pack(&[(&measurement(1), None)], NOW / 1_000, &mut || owner)[0].clone())
+        .map(|owner| Parcel::pack(&[(&measurement(1), None)], 1, NOW / 1_000, &mut || owner)[0].clone())
         .map(Some)
         .collect();
-    let mut consumption = Consumption::read(&messages, NOW);
+    let mut consumption = Consumption::read(&messages, 1, NOW);
     let gauges = consumption.plan(&[Claim::Granted; 100], &settings([]), NOW);
     assert_eq!((gauges.len(), gauges[0].samples.count), (1, 100));
 }
 
 #[test]
 fn a_message_that_the_platform_would_give_up_is_sent_anew() {
-    let body = Parcel::pack(&[(&measurement(1), None)], NOW / 1_000, &mut || 1);
-    let mut consumption = Consumption::read(&[Some(body[0].clone())], NOW);
+    let body = Parcel::pack(&[(&measurement(1), None)], 1, NOW / 1_000, &mut || 1);
+    let mut consumption = Consumption::read(&[Some(body[0].clone())], 1, NOW);
     consumption.plan(&[Claim::Unknown], &settings([]), NOW);
     consumption.delivered(&[]);
     consumption.set_aside(Vec::new());
@@ -557,7 +558,85 @@ fn an_answer_is_read_only_as_the_answer_to_its_question() {
 fn shards_are_even() {
     let mut counts = [0; 8];
     for n in 0..8_000 {
-        counts[shard(EventId::named("k", &n.to_string()), 8) as usize] += 1;
+        counts[shard(EventId::named("k", &n.to_string()).sender(), 8) as usize] += 1;
     }
     assert!(counts.iter().all(|count| (850..1_150).contains(count)), "{counts:?}");
+}
+
+#[test]
+fn with_more_shards_only_those_move_that_the_new_ones_get() {
+    for (before, after) in [(1, 2), (7, 8), (8, 16), (200, 1_000)] {
+        let mut moved = 0;
+        for n in 0..20_000_u32 {
+            let sender = n.wrapping_mul(0x9e37_79b9);
+            let (old, new) = (shard(sender, before), shard(sender, after));
+            assert!(new == old || (before..after).contains(&new), "{sender} went from {old} to {new}");
+            moved += u32::from(new != old);
+        }
+        let expected = 20_000 - 20_000 * before / after;
+        assert!(moved.abs_diff(expected) < 500, "{moved} of 20,000 moved, not {expected}");
+    }
+}
+
+/// The shards that the events of a request meet, and their identities.
+fn met(settings: &librato_edge::settings::Settings, body: &str, consumer_shards: u32) -> Vec<(u32, EventId)> {
+    let request = common::post(settings, "/v1/batch", body, NOW, |_| None).expect("a batch");
+    let packed: Vec<_> = request.identified().collect();
+    let messages = Parcel::pack(&packed, settings.once_shards, NOW / 1_000, &mut || 5);
+    let messages: Vec<_> = messages.into_iter().map(Some).collect();
+    let claims = Consumption::read(&messages, consumer_shards, NOW).claims();
+    claims.into_iter().map(|(shard, (id, _))| (shard, id)).collect()
+}
+
+#[test]
+fn events_of_one_sender_meet_one_shard_now_and_when_they_are_sent_again() {
+    let event = |who: &str, id: usize| {
+        format!(r#"{{"type":"track","event":"e","properties":{{"value":1}},{who},"messageId":"m{id}"}}"#)
+    };
+    let batch = |events: &[String]| format!(r#"{{"batch":[{}]}}"#, events.join(","));
+    let settings = settings([("ONCE_SHARDS", "50")]);
+    let mut shards = BTreeSet::new();
+    for sender in 0..40 {
+        let who = format!(r#""anonymousId":"visitor-{sender}""#);
+        let events: Vec<_> = (0..10).map(|n| event(&who, sender * 100 + n)).collect();
+        // The consumer may know another number of shards already, or not yet.
+        let first = met(&settings, &batch(&events), 50);
+        assert!(first.iter().all(|(shard, _)| *shard == first[0].0), "{first:?}");
+        assert_eq!(met(&settings, &batch(&events), 3), first);
+        // One by one, and with a userId, as after a login.
+        let again = event(&format!(r#"{who},"userId":"u""#), sender * 100 + 3);
+        assert_eq!(met(&settings, &batch(&[again]), 50), first[3..4]);
+        shards.insert(first[0].0);
+    }
+    assert!(shards.len() > 20, "{shards:?}");
+    // Whoever has no anonymousId is told by the userId.
+    let users: Vec<_> = (0..2).map(|n| event(r#""userId":7"#, n)).collect();
+    let found = met(&settings, &batch(&users), 50);
+    assert_eq!(found[0].0, found[1].0);
+    // With one shard an event is the same whoever names it.
+    let one = common::settings([]);
+    let of = |who: &str| met(&one, &batch(&[event(who, 1)]), 1);
+    assert_eq!(of(r#""userId":"a""#), of(r#""anonymousId":"b""#));
+}
+
+#[test]
+fn events_without_a_name_meet_one_shard() {
+    let measured: Vec<_> = (0..20).map(measurement).collect();
+    let packed: Vec<_> = measured.iter().map(|one| (one, None)).collect();
+    let messages = Parcel::pack(&packed, 50, NOW / 1_000, &mut || 0x1234_5678_9abc);
+    let claims = Consumption::read(&[Some(messages[0].clone())], 50, NOW).claims();
+    assert!(claims.iter().all(|(shard, _)| *shard == claims[0].0));
+    assert_eq!(claims.iter().map(|(_, (id, _))| id).collect::<BTreeSet<_>>().len(), 20);
+}
+
+#[test]
+fn a_message_of_the_version_before_is_read_as_that_one_read_it() {
+    let message = r#"{"v":1,"o":"00000000000000ab","r":1795435200,"n":["m","s"],"m":[[0,1,-2,1.5,"AQIDBAUGBwgJCgsM"],[0,1,0,[2,3,1,2,5],null]]}"#;
+    let parcel = Parcel::read(message).unwrap();
+    assert_eq!((parcel.owner, parcel.shards, parcel.entries[0].measurement.time), (0xab, None, 1_795_435_198));
+    let claims = Consumption::read(&[Some(message.to_owned())], 7, NOW).claims();
+    let named = EventId([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+    let shard_of = |id: EventId| id.sender() % 7;
+    let placed = EventId::placed(0xab, 1);
+    assert_eq!(claims, [(shard_of(named), (named, 0xab)), (shard_of(placed), (placed, 0xab))]);
 }

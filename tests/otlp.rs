@@ -486,7 +486,7 @@ proptest! {
         prop_assert_eq!(failed.len(), sent.len());
         for (members, body) in failed.iter().zip(&sent) {
             let shipment: Vec<_> = members.iter().map(|member| &all[*member]).collect();
-            let message = Parcel::seal(&shipment, NOW / 1_000, seed, WriterId::Assigned(9));
+            let message = Parcel::seal(&shipment, 1, NOW / 1_000, seed, WriterId::Assigned(9));
             let message = message.expect("a shipment fits a message");
             prop_assert!(message.len() <= MAX_BYTES);
             let parcel = Parcel::read(&message).unwrap();
@@ -742,7 +742,7 @@ impl World {
         }
         let packed: Vec<_> = measured.iter().map(|one| (one, None)).collect();
         let owners = &mut self.owners;
-        let messages = Parcel::pack(&packed, NOW / 1_000, &mut || {
+        let messages = Parcel::pack(&packed, 1, NOW / 1_000, &mut || {
             *owners += 1;
             *owners
         });
@@ -752,8 +752,10 @@ impl World {
     fn consume(&mut self, round: &Round) {
         let taken = round.messages.min(self.queue.len());
         let batch: Vec<_> = self.queue.drain(..taken).map(Some).collect();
-        let mut consumption = Consumption::read(&batch, NOW);
-        let Answer::Claim(claims) = self.ask(&Question::Claim(consumption.claims())) else {
+        let mut consumption = Consumption::read(&batch, 1, NOW);
+        let Answer::Claim(claims) =
+            self.ask(&Question::Claim(consumption.claims().into_iter().map(|(_, claim)| claim).collect()))
+        else {
             panic!("no answer to a claim");
         };
         consumption.plan(&claims, &self.settings, NOW);
@@ -813,7 +815,7 @@ impl World {
         }
         let sent = vec![true; letters.len()];
         self.letters.extend(letters);
-        let done = consumption.set_aside(sent);
+        let done = consumption.set_aside(sent).into_iter().map(|(_, id)| id).collect();
         if let Some(settlement) = consumption.settlement(mine) {
             self.ask(&Question::SettleWriters(settlement));
         }
@@ -874,7 +876,7 @@ proptest! {
         }
         let mut owner = world.owners;
         for _ in 0..2 {
-            let replay = Replay::pack(&letters, None, NOW / 1_000, &mut || { owner += 1; owner });
+            let replay = Replay::pack(&letters, None, 1, NOW / 1_000, &mut || { owner += 1; owner });
             prop_assert_eq!(replay.letters.len(), letters.len());
             world.queue.extend(replay.messages);
         }

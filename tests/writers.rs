@@ -193,7 +193,7 @@ impl World {
         self.found.sent += events.len() as u64;
         let packed: Vec<_> = events.iter().map(|event| (event, None)).collect();
         let owner = self.below(u64::MAX);
-        for message in Parcel::pack(&packed, self.now / 1_000, &mut || owner) {
+        for message in Parcel::pack(&packed, 1, self.now / 1_000, &mut || owner) {
             self.enqueue(0, message, 0);
         }
         let pause = i64::try_from(self.below(2_000 / self.course.rate)).unwrap();
@@ -225,12 +225,12 @@ impl World {
         let batch: Vec<_> = due.iter().filter_map(|key| self.queue.remove(key)).collect();
         let batch: Vec<_> = batch.into_iter().map(|(body, attempts)| (body, attempts + 1)).collect();
         let bodies: Vec<_> = batch.iter().map(|(body, _)| Some(body.clone())).collect();
-        let mut consumption = Consumption::read(&bodies, self.now);
+        let mut consumption = Consumption::read(&bodies, 1, self.now);
         let (is_troubled, kind) = (self.below(1_000) < self.course.troubled, self.below(3));
         if is_troubled && kind == 0 {
             self.restart();
         }
-        let claims = consumption.claims();
+        let claims: Vec<_> = consumption.claims().into_iter().map(|(_, claim)| claim).collect();
         let is_silent = is_troubled && kind == 1;
         let claims = match is_silent.then(|| vec![Claim::Unknown; claims.len()]) {
             Some(unknown) => unknown,
@@ -372,7 +372,7 @@ impl World {
             consumption.sealed(&seal);
             self.enqueue(Millis::from(seal.delay) * 1_000, seal.message, 0);
         }
-        let done = consumption.set_aside(vec![true; letters]);
+        let done = consumption.set_aside(vec![true; letters]).into_iter().map(|(_, id)| id).collect();
         if let Some(settlement) = consumption.settlement(writer) {
             self.ask(&Question::SettleWriters(settlement));
         }

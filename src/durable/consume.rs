@@ -14,7 +14,7 @@ use crate::rollup::Rollup;
 use crate::settings::{LateEvents, Settings};
 
 use super::dead_letter::DeadLetter;
-use super::once::{Claim, WriterRequest, WriterSettlement, is_on_time};
+use super::once::{self, Claim, WriterRequest, WriterSettlement, is_on_time};
 use super::parcel::{EventId, Owner, Parcel};
 
 /// The first pause before a message comes again, in seconds.
@@ -65,6 +65,8 @@ enum State {
 struct Item {
     message: usize,
     id: EventId,
+    /// Of the ledger.
+    shard: u32,
     owner: Owner,
     received_at: i64,
     measurement: Measurement,
@@ -80,6 +82,8 @@ pub struct Seal {
     pub message: String,
     /// After how many seconds it is to come.
     pub delay: u32,
+    /// The shard of its events.
+    pub shard: u32,
     /// The message's owner.
     owner: Owner,
     /// What it holds.
@@ -90,6 +94,8 @@ pub struct Seal {
 #[derive(Debug)]
 pub struct Consumption {
     messages: usize,
+    /// How many shards the ledger has now.
+    shards: u32,
     items: Vec<Item>,
     /// What is to be delivered: first what is rolled up here, then what was sealed, partition by partition.
     gauges: Vec<Measurement>,
@@ -112,11 +118,12 @@ pub struct Consumption {
 
 impl Consumption {
     /// Reads the messages; `None` is one whose body cannot even be written as text. What cannot be read is set aside:
-    /// it would not be readable the next time.
+    /// it would not be readable the next time. `shards` is how many there are now.
     #[must_use]
-    pub fn read(messages: &[Option<String>], now: Millis) -> Self {
+    pub fn read(messages: &[Option<String>], shards: u32, now: Millis) -> Self {
         let mut consumption = Self {
             messages: messages.len(),
+            shards,
             items: Vec::new(),
             gauges: Vec::new(),
             partitions: Vec::new(),
@@ -135,10 +142,16 @@ impl Consumption {
                 None => Err("a message without a text"),
             };
             match parcel {
-                Ok(Parcel { owner, received_at, entries, sealed }) => {
+                Ok(Parcel { owner, received_at, entries, shards: packed, sealed }) => {
+                    // As many as there were then: whoever gets a message meets the same ones.
+                    let shard_of = |id: EventId| match packed {
+                        Some(packed) => once::shard(id.sender(), packed),
+                        None => once::shard_before(id, shards),
+                    };
                     let items = entries.into_iter().map(|entry| Item {
                         message,
                         id: entry.id,
+                        shard: shard_of(entry.id),
                         owner,
                         received_at,
                         measurement: entry.measurement,
@@ -160,10 +173,10 @@ impl Consumption {
         consumption
     }
 
-    /// What the ledger is to be asked, in an order that [`Self::plan`] takes the answers in.
+    /// What the ledger is to be asked, by its shards, in an order that [`Self::plan`] takes the answers in.
     #[must_use]
-    pub fn claims(&self) -> Vec<(EventId, Owner)> {
-        self.items.iter().map(|item| (item.id, item.owner)).collect()
+    pub fn claims(&self) -> Vec<(u32, (EventId, Owner))> {
+        self.items.iter().map(|item| (item.shard, (item.id, item.owner))).collect()
     }
 
     /// Takes the ledger's answers and tells what is to be delivered.
@@ -330,8 +343,9 @@ impl Consumption {
                 None => pause(1, random),
             };
             let owner = new_owner();
-            let message = Parcel::seal(&shipment, received_at, owner, *writer)?;
-            Some(Seal { message, delay, owner, gauges: gauges.clone() })
+            let message = Parcel::seal(&shipment, self.shards, received_at, owner, *writer)?;
+            let shard = once::shard(Parcel::sender(owner), self.shards);
+            Some(Seal { message, delay, shard, owner, gauges: gauges.clone() })
         });
         seals.collect()
     }
@@ -377,8 +391,8 @@ impl Consumption {
         &self.letters
     }
 
-    /// Takes which of the letters were sent, and tells the events that are done for good.
-    pub fn set_aside(&mut self, sent: Vec<bool>) -> Vec<EventId> {
+    /// Takes which of the letters were sent, and tells the events that are done for good, by shards.
+    pub fn set_aside(&mut self, sent: Vec<bool>) -> Vec<(u32, EventId)> {
         self.letters_sent = sent;
         let mut done = Vec::new();
         for item in &mut self.items {
@@ -387,7 +401,7 @@ impl Consumption {
                 item.state = if is_sent { State::Done } else { State::Kept(None) };
             }
             if item.state == State::Done {
-                done.push(item.id);
+                done.push((item.shard, item.id));
             }
         }
         for place in 0..self.items.len() {
@@ -407,6 +421,12 @@ impl Consumption {
     pub fn kept(&self) -> (u64, Option<i64>) {
         let kept = self.items.iter().filter(|item| matches!(item.state, State::Kept(_)));
         (kept.clone().count() as u64, kept.map(|item| item.received_at).min())
+    }
+
+    /// Returns the shard of a message's first event.
+    #[must_use]
+    pub fn shard_of(&self, message: usize) -> u32 {
+        self.items.iter().find(|item| item.message == message).map_or(0, |item| item.shard)
     }
 
     /// What becomes of each message. `attempts` tells how often each has been delivered, this time included; `random`

@@ -273,19 +273,31 @@ fn rows<T>(all: impl Iterator<Item = (u32, T)>, most: usize) -> impl Iterator<It
     })
 }
 
-/// Which of `shards` ledgers an event belongs to.
+/// Returns which of `shards` ledgers a sender's events belong to, by jump consistent hashing
+/// (<https://arxiv.org/abs/1406.2294>): with more shards, those senders move that the new ones get, and no others.
 #[must_use]
-pub fn shard(id: EventId, shards: u32) -> u32 {
-    let [a, b, c, d, ..] = id.0;
-    u32::from_le_bytes([a, b, c, d]) % shards.max(1)
+pub fn shard(sender: u32, shards: u32) -> u32 {
+    const LAST: u64 = 1 << 31;
+    let (mut key, mut shard, mut next) = (u64::from(sender), 0, 0);
+    while next < u64::from(shards.max(1)) {
+        shard = next;
+        key = key.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(1);
+        next = (shard + 1).saturating_mul(LAST) / ((key >> 33) + 1);
+    }
+    u32::try_from(shard).unwrap_or_default()
 }
 
-/// What goes with each event, by the ledger to which the event belongs.
+/// Returns the same of an event in a message that does not say how many shards there are, as older versions wrote it.
 #[must_use]
-pub fn by_shard<T>(events: impl Iterator<Item = (EventId, T)>, shards: u32) -> Vec<(u32, Vec<T>)> {
+pub fn shard_before(id: EventId, shards: u32) -> u32 {
+    id.sender() % shards.max(1)
+}
+
+/// Collects what goes to the same shard.
+#[must_use]
+pub fn by_shard<T>(all: impl Iterator<Item = (u32, T)>) -> Vec<(u32, Vec<T>)> {
     let mut parts: Vec<(u32, Vec<T>)> = Vec::new();
-    for (id, with) in events {
-        let shard = shard(id, shards);
+    for (shard, with) in all {
         let place = parts.binary_search_by_key(&shard, |(shard, _)| *shard);
         let place = place.unwrap_or_else(|place| {
             parts.insert(place, (shard, Vec::new()));

@@ -25,13 +25,13 @@ pub const MAX_BYTES: usize = 127_000;
 /// Who claims an event: the parcel that brought it. Two parcels never share one, but for a copy of the same parcel.
 pub type Owner = u64;
 
-/// An event's identity: of its write key and `messageId`, or of its place in its parcel.
+/// An event's identity: of its write key and `messageId`, or of its place in its parcel. The first four bytes say with
+/// which others it belongs ([`super::once::shard`]); the other eight tell it from all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId(pub [u8; 12]);
 
 impl EventId {
-    /// The identity of an event that its client names. Ninety-six bits of a cryptographic digest: nobody can make an
-    /// event that is taken for another's.
+    /// The identity of an event that its client names: a part of a cryptographic digest.
     #[must_use]
     pub fn named(write_key: &str, message_id: &str) -> Self {
         Self::of(&[write_key.as_bytes(), b"\0", message_id.as_bytes()])
@@ -41,6 +41,26 @@ impl EventId {
     #[must_use]
     pub fn placed(owner: Owner, place: usize) -> Self {
         Self::of(&[&owner.to_le_bytes(), &(place as u64).to_le_bytes()])
+    }
+
+    /// Returns the same identity among those of a sender, so that what a client sends again stays together: of a write
+    /// key with an `anonymousId` or a `userId`.
+    #[must_use]
+    pub fn among(self, sender: u32) -> Self {
+        let [_, _, _, _, rest @ ..] = self.0;
+        let mut id = [0; 12];
+        let bytes = sender.to_le_bytes().into_iter().chain(rest);
+        for (to, from) in id.iter_mut().zip(bytes) {
+            *to = from;
+        }
+        Self(id)
+    }
+
+    /// Returns the number of the sender whose it is.
+    #[must_use]
+    pub fn sender(self) -> u32 {
+        let [a, b, c, d, ..] = self.0;
+        u32::from_le_bytes([a, b, c, d])
     }
 
     /// Returns the identity that a digest of these bytes gives.
@@ -84,6 +104,9 @@ pub struct Parcel {
     pub received_at: i64,
     /// The measurements.
     pub entries: Vec<Entry>,
+    /// Among how many shards of the ledger they are spread, as it was when they were packed; `None` in a message of an
+    /// older version.
+    pub shards: Option<u32>,
     /// Whose they are, where they are one shipment that was tried and is to be sent as it was.
     pub sealed: Option<WriterId>,
 }
@@ -97,6 +120,9 @@ struct Message {
     o: String,
     /// Receipt, in seconds since 1970.
     r: i64,
+    /// Number of shards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    s: Option<u32>,
     /// Writer of what is sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     w: Option<String>,
@@ -149,35 +175,54 @@ pub type Packed<'m> = (&'m Measurement, Option<EventId>);
 
 impl Parcel {
     /// Packs measurements into as few messages as the platform's limit allows. `new_owner` gives a new owner for each.
-    pub fn pack(measured: &[Packed], received_at: i64, new_owner: &mut dyn FnMut() -> Owner) -> Vec<String> {
-        Self::pack_as(None, measured, received_at, new_owner)
+    pub fn pack(
+        measured: &[Packed],
+        shards: u32,
+        received_at: i64,
+        new_owner: &mut dyn FnMut() -> Owner,
+    ) -> Vec<String> {
+        Self::pack_as(None, measured, shards, received_at, new_owner)
     }
 
     /// Packs measurements likewise, to be sent under this writer.
     pub(super) fn pack_as(
         writer: Option<WriterId>,
         measured: &[Packed],
+        shards: u32,
         received_at: i64,
         new_owner: &mut dyn FnMut() -> Owner,
     ) -> Vec<String> {
         if measured.is_empty() {
             return Vec::new();
         }
-        let message = write(measured, received_at, new_owner(), writer);
+        let message = write(measured, shards, received_at, new_owner(), writer);
         if message.len() <= MAX_BYTES || measured.len() == 1 {
             return vec![message];
         }
         let (first, second) = measured.split_at(measured.len() / 2);
-        let mut messages = Self::pack_as(writer, first, received_at, new_owner);
-        messages.extend(Self::pack_as(writer, second, received_at, new_owner));
+        let mut messages = Self::pack_as(writer, first, shards, received_at, new_owner);
+        messages.extend(Self::pack_as(writer, second, shards, received_at, new_owner));
         messages
+    }
+
+    /// Returns the number that stands for the sender of events without a name.
+    #[must_use]
+    pub fn sender(owner: Owner) -> u32 {
+        let [a, b, c, d, ..] = owner.to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
     }
 
     /// Packs one shipment, to be sent again as it was. `None` when a message does not take it.
     #[must_use]
-    pub fn seal(shipment: &[&Measurement], received_at: i64, owner: Owner, writer: WriterId) -> Option<String> {
+    pub fn seal(
+        shipment: &[&Measurement],
+        shards: u32,
+        received_at: i64,
+        owner: Owner,
+        writer: WriterId,
+    ) -> Option<String> {
         let measured: Vec<_> = shipment.iter().map(|measurement| (*measurement, None)).collect();
-        let message = write(&measured, received_at, owner, Some(writer));
+        let message = write(&measured, shards, received_at, owner, Some(writer));
         (message.len() <= MAX_BYTES).then_some(message)
     }
 
@@ -198,6 +243,8 @@ impl Parcel {
             Some(Entry {
                 id: match id {
                     Some(id) => EventId::read(id)?,
+                    // All in one shard, since they can only come again together.
+                    None if message.s.is_some() => EventId::placed(owner, place).among(Self::sender(owner)),
                     None => EventId::placed(owner, place),
                 },
                 measurement: Measurement {
@@ -215,12 +262,12 @@ impl Parcel {
             Some(text) => Some(WriterId::read(&text).ok_or("a parcel of a strange writer")?),
             None => None,
         };
-        Ok(Self { owner, received_at: message.r, entries, sealed })
+        Ok(Self { owner, received_at: message.r, entries, shards: message.s, sealed })
     }
 }
 
 /// Writes a message.
-fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<WriterId>) -> String {
+fn write(measured: &[Packed], shards: u32, received_at: i64, owner: Owner, sealed: Option<WriterId>) -> String {
     let mut texts: IndexSet<&Rc<str>> = IndexSet::new();
     let mut display_names = BTreeMap::new();
     let rows = measured.iter().map(|(measurement, id)| {
@@ -245,6 +292,7 @@ fn write(measured: &[Packed], received_at: i64, owner: Owner, sealed: Option<Wri
         v: VERSION,
         o: format!("{owner:016x}"),
         r: received_at,
+        s: Some(shards),
         w: sealed.map(WriterId::text),
         n: texts.into_iter().cloned().collect(),
         d: display_names,

@@ -29,7 +29,7 @@ struct Group {
 }
 
 impl Replay {
-    /// Packs letters with their numbers. `at` is the second at which they are to count, if not at their own;
+    /// Packs letters with their numbers, for a ledger of so many shards. `at` is the second at which they are to count, if not at their own;
     /// `received_at` is the present one. `new_owner` gives a new owner for each message.
     ///
     /// A measurement that was sent under a writer is sent again under it, since the destination may have stored it:
@@ -38,6 +38,7 @@ impl Replay {
     pub fn pack(
         letters: &[(u32, DeadLetter)],
         at: Option<i64>,
+        shards: u32,
         received_at: i64,
         new_owner: &mut dyn FnMut() -> Owner,
     ) -> Self {
@@ -68,7 +69,7 @@ impl Replay {
         }
         let packed = groups.iter().flat_map(|Group { writer, measured }| {
             let packed: Vec<Packed> = measured.iter().map(|(measurement, id)| (measurement, Some(*id))).collect();
-            Parcel::pack_as(*writer, &packed, received_at, new_owner)
+            Parcel::pack_as(*writer, &packed, shards, received_at, new_owner)
         });
         Self { messages: packed.chain(originals).collect(), letters: sent }
     }
@@ -117,7 +118,7 @@ mod tests {
 
     fn packed(letters: &[(u32, DeadLetter)], at: Option<i64>) -> (Vec<Parcel>, Vec<u32>) {
         let mut owner = 0;
-        let Replay { messages, letters } = Replay::pack(letters, at, NOW, &mut || {
+        let Replay { messages, letters } = Replay::pack(letters, at, 1, NOW, &mut || {
             owner += 1;
             owner
         });
@@ -174,15 +175,15 @@ mod tests {
 
     #[test]
     fn an_original_is_sent_again_as_another_message_with_the_same_events() {
-        let original = Parcel::pack(&[(&measurement("m", NOW), None)], NOW, &mut || 5).remove(0);
+        let original = Parcel::pack(&[(&measurement("m", NOW), None)], 1, NOW, &mut || 5).remove(0);
         let moved = DeadLetter::read(&original, 0);
-        let again = Replay::pack(&[(7, moved.clone())], None, NOW, &mut || 6).messages;
+        let again = Replay::pack(&[(7, moved.clone())], None, 1, NOW, &mut || 6).messages;
         assert_ne!(again[0], original);
         assert_eq!(Parcel::read(&again[0]), Parcel::read(&original));
         let moved_again = DeadLetter::read(&again[0], 0);
         assert_ne!(moved_again.letter_id, moved.letter_id);
         // And so on, without becoming longer each time.
-        let later = Replay::pack(&[(8, moved_again)], None, NOW, &mut || 6).messages;
+        let later = Replay::pack(&[(8, moved_again)], None, 1, NOW, &mut || 6).messages;
         assert_eq!(later[0].len(), again[0].len());
         assert_eq!(Parcel::read(&later[0]), Parcel::read(&original));
         assert_ne!(later, again);

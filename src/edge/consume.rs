@@ -97,9 +97,9 @@ async fn consume(messages: &[Message], platform: &Platform) {
     let started = now();
     let settings = platform.settings();
     let bodies: Vec<_> = messages.iter().map(Message::text).collect();
-    let mut consumption = Consumption::read(&bodies, started);
+    let mut consumption = Consumption::read(&bodies, settings.once_shards, started);
     let claims = consumption.claims();
-    let answers = once::claim(platform, &claims, settings.once_shards).await;
+    let answers = once::claim(platform, &claims).await;
     let gauges = consumption.plan(&answers, settings, now()).len();
     let mut line = log::ConsumerLine::new(messages.len(), claims.len(), gauges);
     let mut is_silent = answers.contains(&Claim::Unknown);
@@ -148,7 +148,7 @@ async fn consume(messages: &[Message], platform: &Platform) {
     // Numbers come free only after everything under them.
     let settlement = consumption.settlement(writer.map(|writer| (writer, holder)));
     let settled = settlement.map(|settlement| once::settle_writers(platform, settlement));
-    join(once::mark_done(platform, &done, settings.once_shards), OptionFuture::from(settled)).await;
+    join(once::mark_done(platform, done), OptionFuture::from(settled)).await;
     tally::with(|tally| {
         if let Some(figures) = tally.figures(now()) {
             let (kept, oldest_kept) = consumption.kept();
@@ -159,17 +159,20 @@ async fn consume(messages: &[Message], platform: &Platform) {
     let attempts: Vec<_> = messages.iter().map(Message::attempts).collect();
     let decisions = consumption.decide(&attempts, &mut random_below);
     line.retried = decisions.iter().filter(|decision| **decision != Decision::Acknowledge).count();
-    let settled = messages.iter().zip(&bodies).zip(decisions);
-    join_all(settled.map(|((message, body), decision)| settle(message, body.as_ref(), decision, platform))).await;
+    let settled = messages.iter().zip(&bodies).zip(decisions).enumerate();
+    let settled = settled.map(|(place, ((message, body), decision))| {
+        settle(message, body.as_ref(), decision, consumption.shard_of(place), platform)
+    });
+    join_all(settled).await;
     line.write(now() - started);
 }
 
 /// Stores what failed as it was sent. Tells how many shipments that were.
 async fn seal(consumption: &mut Consumption, failed: &[Vec<usize>], platform: &Platform) -> u64 {
-    let Some(queue) = platform.measurements() else { return 0 };
+    let Some(queues) = platform.measurements() else { return 0 };
     let seals = consumption.seal(failed, &mut random_below, &mut random);
     let calls = seals.iter().map(|seal| {
-        let queue = &queue;
+        let queue = queues.of_shard(seal.shard);
         async move { send_later(queue, &seal.message, seal.delay).await }
     });
     let mut count = 0;
@@ -183,13 +186,13 @@ async fn seal(consumption: &mut Consumption, failed: &[Vec<usize>], platform: &P
 }
 
 /// Settles a message; one that is sent anew only once its copy is stored.
-async fn settle(message: &Message, body: Option<&String>, decision: Decision, platform: &Platform) {
+async fn settle(message: &Message, body: Option<&String>, decision: Decision, shard: u32, platform: &Platform) {
     match decision {
         Decision::Acknowledge => message.acknowledge(),
         Decision::Retry(seconds) => message.again_after(seconds),
         Decision::Renew(seconds) => {
             let is_stored = match platform.measurements().zip(body) {
-                Some((queue, body)) => send_later(&queue, body, seconds).await.is_ok(),
+                Some((queues, body)) => send_later(queues.of_shard(shard), body, seconds).await.is_ok(),
                 None => false,
             };
             if is_stored { message.acknowledge() } else { message.again_after(seconds) }

@@ -37,9 +37,12 @@ impl Platform {
         Some(Upstream { destination, targets: self.account.targets.as_ref()? })
     }
 
-    /// Returns the queue of accepted measurements. Without it, delivery is direct.
-    pub(super) fn measurements(&self) -> Option<Queue> {
-        self.binding("MEASUREMENTS")
+    /// Returns the queues of accepted measurements: `MEASUREMENTS`, and those bound as `MEASUREMENTS_1` and so on.
+    /// Without the first, delivery is direct.
+    pub(super) fn measurements(&self) -> Option<Queues> {
+        let first = self.binding("MEASUREMENTS")?;
+        let others = (1..MAX_QUEUES).map_while(|number| self.binding(&format!("MEASUREMENTS_{number}"))).collect();
+        Some(Queues { first, others })
     }
 
     /// Returns the dead-letter queue.
@@ -86,6 +89,29 @@ impl Platform {
 fn binding<T: JsCast>(env: &Env, name: &str) -> Option<T> {
     let binding = Reflect::get(env, &name.into()).ok()?;
     binding.is_object().then(|| binding.unchecked_into())
+}
+
+/// Most queues: each has its shards, of which there are a thousand.
+const MAX_QUEUES: u32 = 100;
+
+/// The queues of accepted measurements: one, or more.
+pub(super) struct Queues {
+    first: Queue,
+    others: Vec<Queue>,
+}
+
+impl Queues {
+    /// Returns the place of the queue that carries a shard's events, so that its consumers meet few shards.
+    pub(super) fn place(&self, shard: u32) -> u32 {
+        let others = u32::try_from(self.others.len()).unwrap_or_default();
+        shard % (others + 1)
+    }
+
+    /// Returns that queue.
+    pub(super) fn of_shard(&self, shard: u32) -> &Queue {
+        let place = (self.place(shard) as usize).checked_sub(1);
+        place.and_then(|place| self.others.get(place)).unwrap_or(&self.first)
+    }
 }
 
 /// Settings and what follows from them, read once an isolate: they do not change while it lives, and reading them for

@@ -319,7 +319,8 @@ impl RequestHandler<'_> {
         }
         match self.platform.measurements() {
             Some(bound) => {
-                self.line.messages = queue::store(&bound, intake, self.started, self.deadline()).await?;
+                self.line.messages =
+                    queue::store(&bound, intake, self.settings.once_shards, self.started, self.deadline()).await?;
                 Ok(())
             }
             None => self.deliver_directly(intake).await,

@@ -26,14 +26,14 @@ const AT_ONCE: usize = 8;
 
 /// Returns whose these events are. Where no object is bound, everybody's are granted: then nothing is remembered. An
 /// object that does not answer leaves its events unknown.
-pub(super) async fn claim(platform: &Platform, claims: &[(EventId, Owner)], shards: u32) -> Vec<Claim> {
-    let places = claims.iter().enumerate().map(|(place, (id, _))| (*id, place));
-    let places = by_shard(places, shards);
+pub(super) async fn claim(platform: &Platform, claims: &[(u32, (EventId, Owner))]) -> Vec<Claim> {
+    let places = claims.iter().enumerate().map(|(place, (shard, _))| (*shard, place));
+    let places = by_shard(places);
     let parts = places
         .iter()
         .flat_map(|(shard, places)| places.chunks(MAX_QUESTION_EVENTS).map(move |places| (*shard, places)));
     let asked = parts.map(|(shard, places)| async move {
-        let part = places.iter().filter_map(|place| claims.get(*place).copied()).collect();
+        let part = places.iter().filter_map(|place| claims.get(*place)).map(|(_, claim)| *claim).collect();
         (places, ask(platform, shard, &Question::Claim(part), LEDGER_TIMEOUT).await)
     });
     let mut answers = vec![Claim::Unknown; claims.len()];
@@ -53,8 +53,8 @@ pub(super) async fn claim(platform: &Platform, claims: &[(EventId, Owner)], shar
 }
 
 /// Tells the objects what is done. One that cannot be told still knows the owner, so that nobody else's copy counts.
-pub(super) async fn mark_done(platform: &Platform, ids: &[EventId], shards: u32) {
-    let parts = by_shard(ids.iter().map(|id| (*id, *id)), shards);
+pub(super) async fn mark_done(platform: &Platform, ids: Vec<(u32, EventId)>) {
+    let parts = by_shard(ids.into_iter());
     let told = parts.iter().flat_map(|(shard, ids)| ids.chunks(MAX_QUESTION_EVENTS).map(move |ids| (*shard, ids))).map(
         |(shard, ids)| async move {
             let question = Question::Done(ids.to_vec());

@@ -1,14 +1,16 @@
 //! The producer's end of the queues: requests, dead letters and replays become messages.
 
+use futures_util::future::try_join_all;
 use wasm_bindgen::JsValue;
 use worker::{Queue, QueueContentType, RawMessageBuilder, SendMessage};
 
 use super::clock::{now, random};
-use super::env::Platform;
+use super::env::{Platform, Queues};
 use super::http::within;
 use crate::Millis;
 use crate::durable::dead_letter::DeadLetter;
-use crate::durable::parcel::{EventId, Parcel};
+use crate::durable::once::{by_shard, shard};
+use crate::durable::parcel::Parcel;
 use crate::durable::replay::Replay;
 use crate::ingest::ParsedRequest;
 use crate::segment::answer::{self, ApiError, ErrorCode};
@@ -20,25 +22,30 @@ const STORE_TIMEOUT: Millis = 5_000;
 const MAX_MESSAGES: usize = 100;
 const MAX_CALL_BYTES: usize = 250_000;
 
-/// Stores a request's measurements by the deadline, as a client waits. Returns how many messages it took.
+/// Stores a request's measurements by the deadline, as a client waits, each in the queue of its shard. Returns how many
+/// messages it took. Where one queue of several does not take them, the client sends all again.
 pub(super) async fn store(
-    queue: &Queue,
+    queues: &Queues,
     intake: &ParsedRequest,
+    shards: u32,
     received_at: Millis,
     deadline: Millis,
 ) -> answer::Result<u64> {
-    let measured: Vec<_> = intake
-        .measured()
-        .map(|(measurement, id)| (measurement, id.map(|id| EventId::named(&intake.write_key, id))))
-        .collect();
-    let messages = Parcel::pack(&measured, received_at.div_euclid(1_000), &mut random);
-    send(queue, &messages, deadline).await.map_err(|error| match error {
+    let measured = intake.identified().map(|(measurement, id)| {
+        let shard = id.map_or(0, |id| shard(id.sender(), shards));
+        (queues.place(shard), (measurement, id))
+    });
+    let parts = by_shard(measured).into_iter().map(|(place, measured)| async move {
+        let messages = Parcel::pack(&measured, shards, received_at.div_euclid(1_000), &mut random);
+        send(queues.of_shard(place), &messages, deadline).await.map(|()| messages.len() as u64)
+    });
+    let counts = try_join_all(parts).await.map_err(|error| match error {
         QueueError::TooMany => ApiError::new(ErrorCode::RateLimited, "the queue takes no more now: send again later"),
         QueueError::Unavailable => {
             ApiError::new(ErrorCode::UpstreamUnavailable, "the queue does not take measurements now: send again later")
         }
     })?;
-    Ok(messages.len() as u64)
+    Ok(counts.into_iter().sum())
 }
 
 /// Why a queue did not take a message.
@@ -115,8 +122,9 @@ pub(super) async fn replay(
     deadline: Millis,
 ) -> answer::Result<Vec<u32>> {
     let unavailable = || ApiError::new(ErrorCode::UpstreamUnavailable, "the queue does not take measurements now");
-    let queue = platform.measurements().ok_or_else(unavailable)?;
-    let Replay { messages, letters } = Replay::pack(letters, at, now().div_euclid(1_000), &mut random);
-    send(&queue, &messages, deadline).await.map_err(|_| unavailable())?;
+    let queues = platform.measurements().ok_or_else(unavailable)?;
+    let Replay { messages, letters } =
+        Replay::pack(letters, at, platform.settings().once_shards, now().div_euclid(1_000), &mut random);
+    send(queues.of_shard(0), &messages, deadline).await.map_err(|_| unavailable())?;
     Ok(letters)
 }
