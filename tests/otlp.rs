@@ -819,7 +819,7 @@ impl World {
         if let Some(settlement) = consumption.settlement(mine) {
             self.ask(&Question::SettleWriters(settlement));
         }
-        self.ask(&Question::Done(done));
+        self.ask(&Question::Done(done, false));
         let decisions = consumption.decide(&vec![1; batch.len()], &mut |_| 0);
         let again = batch.into_iter().flatten().zip(decisions);
         self.queue.extend(again.filter(|(_, decision)| *decision != Decision::Acknowledge).map(|(body, _)| body));

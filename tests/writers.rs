@@ -376,7 +376,7 @@ impl World {
         if let Some(settlement) = consumption.settlement(writer) {
             self.ask(&Question::SettleWriters(settlement));
         }
-        self.ask(&Question::Done(done));
+        self.ask(&Question::Done(done, false));
         let attempts: Vec<_> = batch.iter().map(|(_, attempts)| *attempts).collect();
         let decisions = consumption.decide(&attempts, &mut random);
         for ((body, attempts), decision) in batch.into_iter().zip(decisions) {

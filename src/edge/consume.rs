@@ -145,10 +145,6 @@ async fn consume(messages: &[Message], platform: &Platform) {
         None => false,
     };
     let done = consumption.set_aside(vec![is_sent; line.set_aside]);
-    // Numbers come free only after everything under them.
-    let settlement = consumption.settlement(writer.map(|writer| (writer, holder)));
-    let settled = settlement.map(|settlement| once::settle_writers(platform, settlement));
-    join(once::mark_done(platform, done), OptionFuture::from(settled)).await;
     tally::with(|tally| {
         if let Some(figures) = tally.figures(now()) {
             let (kept, oldest_kept) = consumption.kept();
@@ -159,6 +155,10 @@ async fn consume(messages: &[Message], platform: &Platform) {
     let attempts: Vec<_> = messages.iter().map(Message::attempts).collect();
     let decisions = consumption.decide(&attempts, &mut random_below);
     line.retried = decisions.iter().filter(|decision| **decision != Decision::Acknowledge).count();
+    // Numbers come free only after everything under them.
+    let settlement = consumption.settlement(writer.map(|writer| (writer, holder)));
+    let settled = settlement.map(|settlement| once::settle_writers(platform, settlement));
+    join(once::mark_done(platform, done, line.retried == 0), OptionFuture::from(settled)).await;
     let settled = messages.iter().zip(&bodies).zip(decisions).enumerate();
     let settled = settled.map(|(place, ((message, body), decision))| {
         settle(message, body.as_ref(), decision, consumption.shard_of(place), platform)

@@ -53,11 +53,11 @@ pub(super) async fn claim(platform: &Platform, claims: &[(u32, (EventId, Owner))
 }
 
 /// Tells the objects what is done. One that cannot be told still knows the owner, so that nobody else's copy counts.
-pub(super) async fn mark_done(platform: &Platform, ids: Vec<(u32, EventId)>) {
+pub(super) async fn mark_done(platform: &Platform, ids: Vec<(u32, EventId)>, may_wait: bool) {
     let parts = by_shard(ids.into_iter());
     let told = parts.iter().flat_map(|(shard, ids)| ids.chunks(MAX_QUESTION_EVENTS).map(move |ids| (*shard, ids))).map(
         |(shard, ids)| async move {
-            let question = Question::Done(ids.to_vec());
+            let question = Question::Done(ids.to_vec(), may_wait);
             // A part of a message that comes again must be known to be done.
             tell(platform, shard, &question).await;
         },

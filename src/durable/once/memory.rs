@@ -1,38 +1,10 @@
-//! Bounded table of events, in the order in which they are forgotten.
-//!
-//! Two linked lists run through one table: the events that wait and those that are done, each the oldest first. Every
-//! operation takes the same time however many events there are.
+//! Events that are remembered: those that wait, with their owners, and those that are done, as compact as can be.
 
-use indexmap::IndexMap;
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
 
 use crate::durable::parcel::{EventId, Owner};
-
-/// The place of no event.
-const NOWHERE: u32 = u32::MAX;
-
-/// An event that is remembered.
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    owner: Owner,
-    /// The hour in which it was claimed, or was done.
-    hour: u32,
-    /// Its neighbours in its list.
-    before: u32,
-    after: u32,
-    is_done: bool,
-}
-
-/// The ends of a list.
-#[derive(Debug)]
-struct List {
-    first: u32,
-    last: u32,
-    len: usize,
-}
-
-impl List {
-    const EMPTY: Self = Self { first: NOWHERE, last: NOWHERE, len: 0 };
-}
 
 /// What is known of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,164 +15,249 @@ pub(super) enum Known {
     Done,
 }
 
-/// Table of events.
-#[derive(Debug)]
-pub(super) struct Memory {
-    events: IndexMap<EventId, Held>,
-    waiting: List,
-    done: List,
-    max_events: usize,
+/// Events that wait, in the order in which they came, each with its owner and the minute in which it was claimed.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    events: FxHashMap<Key, (Owner, u32)>,
+    /// Some of these are done meanwhile.
+    order: VecDeque<(Key, u32)>,
 }
 
-impl Memory {
-    /// Returns an empty table for so many events.
-    pub(super) fn new(max_events: usize) -> Self {
-        Self {
-            events: IndexMap::new(),
-            waiting: List::EMPTY,
-            done: List::EMPTY,
-            // A place must fit its type, and one event is always remembered.
-            max_events: max_events.clamp(1, NOWHERE as usize),
-        }
-    }
+/// An event within a ledger: the 64 bits of its identity that do not tell its sender.
+pub(super) type Key = u64;
 
-    /// Returns the number of events.
+/// Returns the key of an event.
+pub(super) fn key_of(id: EventId) -> Key {
+    let [_, _, _, _, rest @ ..] = id.0;
+    Key::from_le_bytes(rest)
+}
+
+impl Waiting {
     pub(super) fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// Returns the number of events that wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting.len
+    pub(super) fn owner(&self, key: Key) -> Option<Owner> {
+        self.events.get(&key).map(|(owner, _)| *owner)
     }
 
-    /// Returns what is known of an event.
-    pub(super) fn get(&self, id: &EventId) -> Option<Known> {
-        let held = self.events.get(id)?;
-        Some(if held.is_done { Known::Done } else { Known::Waiting(held.owner) })
-    }
-
-    /// Remembers that an event waits for its owner, whatever was known of it.
-    pub(super) fn hold(&mut self, id: EventId, owner: Owner, hour: u32) {
-        if let Some(place) = self.events.get_index_of(&id) {
-            self.remove(place_of(place));
+    /// Remembers an event, and forgets the oldest beyond so many.
+    pub(super) fn insert(&mut self, key: Key, owner: Owner, minute: u32, most: usize) {
+        self.events.insert(key, (owner, minute));
+        self.order.push_back((key, minute));
+        while self.events.len() > most.max(1) {
+            self.forget_first();
         }
-        self.insert(id, Held { owner, hour, before: NOWHERE, after: NOWHERE, is_done: false });
-    }
-
-    /// Remembers that an event is done, as the latest. Returns whether it does: one that was forgotten while it waited
-    /// takes no room from those that wait.
-    pub(super) fn finish(&mut self, id: EventId, hour: u32) -> bool {
-        match self.events.get_index_of(&id).map(place_of) {
-            Some(place) => {
-                self.unlink(place);
-                if let Some(held) = self.at(place) {
-                    held.is_done = true;
-                    held.hour = hour;
-                }
-                self.link(place);
-            }
-            None if self.is_full() && self.done.len == 0 => return false,
-            None => {
-                let held = Held { owner: 0, hour, before: NOWHERE, after: NOWHERE, is_done: true };
-                self.insert(id, held);
-            }
-        }
-        true
-    }
-
-    /// Forgets the events of the hours before this one.
-    pub(super) fn forget_before(&mut self, hour: u32) {
-        for is_done in [true, false] {
-            loop {
-                let first = self.list(is_done).first;
-                if self.at(first).is_none_or(|held| held.hour >= hour) {
-                    break;
-                }
-                self.remove(first);
-            }
+        // What is done leaves its place behind.
+        if self.order.len() > 2 * self.events.len() + 1_000 {
+            let events = &self.events;
+            self.order.retain(|(key, minute)| events.get(key).is_some_and(|(_, held)| held == minute));
         }
     }
 
-    /// Returns the events that are done or those that wait, the oldest first, with their hours and owners.
-    pub(super) fn iter(&self, is_done: bool) -> impl Iterator<Item = (u32, (EventId, Owner))> {
-        let mut next = if is_done { self.done.first } else { self.waiting.first };
-        std::iter::from_fn(move || {
-            let (id, held) = self.events.get_index(next as usize)?;
-            next = held.after;
-            Some((held.hour, (*id, held.owner)))
-        })
+    pub(super) fn remove(&mut self, key: Key) {
+        self.events.remove(&key);
     }
 
-    fn is_full(&self) -> bool {
-        self.events.len() >= self.max_events
-    }
-
-    /// Inserts an event that is not there yet, and forgets the oldest one where there is no room: a done one if there
-    /// is any, since of what is done nothing can be lost.
-    fn insert(&mut self, id: EventId, held: Held) {
-        while self.is_full() {
-            let oldest = if self.done.len > 0 { self.done.first } else { self.waiting.first };
-            self.remove(oldest);
-        }
-        let place = place_of(self.events.len());
-        self.events.insert(id, held);
-        self.link(place);
-    }
-
-    fn at(&mut self, place: u32) -> Option<&mut Held> {
-        self.events.get_index_mut(place as usize).map(|(_, held)| held)
-    }
-
-    fn list(&mut self, is_done: bool) -> &mut List {
-        if is_done { &mut self.done } else { &mut self.waiting }
-    }
-
-    /// Appends the event of a place to its list.
-    fn link(&mut self, place: u32) {
-        let Some(is_done) = self.at(place).map(|held| held.is_done) else { return };
-        let list = self.list(is_done);
-        let before = list.last;
-        list.len += 1;
-        if let Some(held) = self.at(place) {
-            held.before = before;
-            held.after = NOWHERE;
-        }
-        self.join(is_done, before, place);
-        self.join(is_done, place, NOWHERE);
-    }
-
-    /// Takes the event of a place out of its list.
-    fn unlink(&mut self, place: u32) {
-        let Some(Held { before, after, is_done, .. }) = self.at(place).copied() else { return };
-        self.list(is_done).len -= 1;
-        self.join(is_done, before, after);
-    }
-
-    /// Makes two places neighbours; nowhere is before the first and after the last.
-    fn join(&mut self, is_done: bool, before: u32, after: u32) {
-        match self.at(before) {
-            Some(held) => held.after = after,
-            None => self.list(is_done).first = after,
-        }
-        match self.at(after) {
-            Some(held) => held.before = before,
-            None => self.list(is_done).last = before,
+    /// Forgets the events of the minutes before this one.
+    pub(super) fn forget_before(&mut self, minute: u32) {
+        while self.order.front().is_some_and(|(_, first)| *first < minute) {
+            self.forget_first();
         }
     }
 
-    fn remove(&mut self, place: u32) {
-        self.unlink(place);
-        self.events.swap_remove_index(place as usize);
-        // The table's last event is in this place now, and its neighbours must know.
-        if let Some(Held { before, after, is_done, .. }) = self.at(place).copied() {
-            self.join(is_done, before, place);
-            self.join(is_done, place, after);
+    fn forget_first(&mut self) {
+        if let Some((key, minute)) = self.order.pop_front()
+            && self.events.get(&key).is_some_and(|(_, held)| *held == minute)
+        {
+            self.events.remove(&key);
+        }
+    }
+
+    /// Returns the events, the oldest first, with owner and minute.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, Owner, u32)> {
+        let live = |(key, minute): &(Key, u32)| {
+            let (owner, held) = self.events.get(key)?;
+            (held == minute).then_some((*key, *owner, *minute))
+        };
+        self.order.iter().filter_map(live)
+    }
+}
+
+/// Parts of a table of done events: it grows one by one, so that growing takes little room.
+pub(super) const PARTS: usize = 256;
+
+/// Bits of a slot that hold the minute: 2,048 minutes are more than a ledger remembers.
+const MINUTE_BITS: u32 = 11;
+const MINUTES: u64 = 1 << MINUTE_BITS;
+
+/// A slot that holds none.
+const EMPTY: u64 = 0;
+
+/// Events that are done, with the minute, in eight bytes each: three bits of a key are left out, so that of 2^61 keys
+/// one is taken for another. Open addressing.
+#[derive(Debug)]
+pub(super) struct Done {
+    parts: Vec<Part>,
+    /// How many were done in each minute, the first first.
+    minutes: VecDeque<(u32, usize)>,
+    len: usize,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Part {
+    slots: Vec<u64>,
+    len: usize,
+}
+
+impl Part {
+    /// Returns the place where a key is, or where it would be.
+    fn place(&self, key: u64) -> usize {
+        // The upper bits choose the place, whatever the size (<https://lemire.me/blog/2016/06/27/>).
+        let size = self.slots.len() as u128;
+        let home = usize::try_from((u128::from(key) * size) >> (u64::BITS - MINUTE_BITS)).unwrap_or_default();
+        let places = (home..self.slots.len()).chain(0..home);
+        let is_found = |slot: u64| slot == EMPTY || slot >> MINUTE_BITS == key;
+        places.into_iter().find(|place| self.slots.get(*place).is_none_or(|slot| is_found(*slot))).unwrap_or_default()
+    }
+
+    fn contains(&self, key: u64) -> bool {
+        self.slots.get(self.place(key)).is_some_and(|slot| *slot != EMPTY)
+    }
+
+    /// Adds a slot that is not there yet. It is four fifths full at the most.
+    fn add(&mut self, slot: u64) {
+        if (self.len + 1) * 5 > self.slots.len() * 4 {
+            self.rebuild(self.slots.len() + self.slots.len() / 4 + 8, |_| true);
+        }
+        self.put(slot);
+    }
+
+    fn put(&mut self, slot: u64) {
+        let place = self.place(slot >> MINUTE_BITS);
+        if let Some(free) = self.slots.get_mut(place) {
+            *free = slot;
+            self.len += 1;
+        }
+    }
+
+    /// Keeps some in so many slots.
+    fn rebuild(&mut self, size: usize, is_kept: impl Fn(u64) -> bool) {
+        let before = std::mem::replace(&mut self.slots, vec![EMPTY; size]);
+        self.len = 0;
+        for slot in before.into_iter().filter(|slot| *slot != EMPTY && is_kept(*slot)) {
+            self.put(slot);
         }
     }
 }
 
-/// Places fit, as there are never more events than [`Memory::max_events`].
-fn place_of(place: usize) -> u32 {
-    u32::try_from(place).unwrap_or(NOWHERE)
+impl Default for Done {
+    fn default() -> Self {
+        Self { parts: vec![Part::default(); PARTS], minutes: VecDeque::new(), len: 0 }
+    }
+}
+
+impl Done {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns the last minute in which an event was done.
+    pub(super) fn last(&self) -> Option<u32> {
+        self.minutes.back().map(|(minute, _)| *minute)
+    }
+
+    pub(super) fn contains(&self, key: Key) -> bool {
+        let (part, key) = split(key);
+        self.parts.get(part).is_some_and(|part| part.contains(key))
+    }
+
+    /// Remembers an event, and forgets the oldest minutes beyond so many. Returns whether it was not there.
+    pub(super) fn insert(&mut self, key: Key, minute: u32, most: usize) -> bool {
+        let (part, key) = split(key);
+        let is_news = self.put(part, key << MINUTE_BITS | u64::from(minute) % MINUTES, minute);
+        if self.len > most.max(1) {
+            self.make_room(most);
+        }
+        is_news
+    }
+
+    fn put(&mut self, part: usize, slot: u64, minute: u32) -> bool {
+        let Some(part) = self.parts.get_mut(part).filter(|part| !part.contains(slot >> MINUTE_BITS)) else {
+            return false;
+        };
+        part.add(slot);
+        self.len += 1;
+        let place = match self.minutes.back() {
+            Some((last, _)) if *last < minute => Err(self.minutes.len()),
+            _ => self.minutes.binary_search_by_key(&minute, |(minute, _)| *minute),
+        };
+        match place {
+            Ok(place) => {
+                if let Some((_, count)) = self.minutes.get_mut(place) {
+                    *count += 1;
+                }
+            }
+            Err(place) => self.minutes.insert(place, (minute, 1)),
+        }
+        true
+    }
+
+    /// Forgets the oldest minutes, at least a sixty-fourth, since it takes a look at all of them.
+    fn make_room(&mut self, most: usize) {
+        let mut left = self.len;
+        let mut first = 0;
+        for (minute, count) in &self.minutes {
+            if left + most / 64 <= most {
+                break;
+            }
+            (left, first) = (left - count, minute + 1);
+        }
+        self.forget_before(first);
+    }
+
+    /// Forgets the events of the minutes before this one.
+    pub(super) fn forget_before(&mut self, minute: u32) {
+        let mut gone = vec![false; usize::try_from(MINUTES).unwrap_or_default()];
+        let mut is_any = false;
+        while let Some((first, count)) = self.minutes.front().copied()
+            && first < minute
+        {
+            self.minutes.pop_front();
+            self.len -= count;
+            if let Some(gone) = gone.get_mut(usize::try_from(u64::from(first) % MINUTES).unwrap_or_default()) {
+                (*gone, is_any) = (true, true);
+            }
+        }
+        for part in self.parts.iter_mut().filter(|_| is_any) {
+            let is_kept = |slot: u64| {
+                let minute = usize::try_from(slot % MINUTES).unwrap_or_default();
+                !gone.get(minute).copied().unwrap_or_default()
+            };
+            part.rebuild(part.slots.len(), is_kept);
+        }
+    }
+
+    /// Returns the slots of a part, as [`Self::take`] takes them.
+    pub(super) fn slots(&self, part: usize) -> impl Iterator<Item = u64> {
+        let part = self.parts.get(part);
+        part.into_iter().flat_map(|part| &part.slots).copied().filter(|slot| *slot != EMPTY)
+    }
+
+    /// Takes slots of a part that were written by this minute, but for those before the first.
+    pub(super) fn take(&mut self, part: usize, slots: &[u64], written: u32, first: u32) {
+        for slot in slots.iter().filter(|slot| **slot != EMPTY) {
+            let age = (u64::from(written) + MINUTES - slot % MINUTES) % MINUTES;
+            let minute = written.saturating_sub(u32::try_from(age).unwrap_or_default());
+            if minute >= first {
+                self.put(part % PARTS, *slot, minute);
+            }
+        }
+    }
+}
+
+/// Splits a key into its part and what a slot holds of it, which is never zero.
+fn split(key: Key) -> (usize, u64) {
+    let part = usize::try_from(key % PARTS as u64).unwrap_or_default();
+    (part, (key >> MINUTE_BITS).max(1))
 }

@@ -4,6 +4,7 @@
 //! asked. What is cut, empty or meant for somebody else is never taken for an answer, nor is the answer to a question
 //! of which only a part has come.
 
+use super::memory::{Key, key_of};
 use super::writers::{Lease, MAX_WRITERS};
 use super::{Claim, LedgerStats};
 use crate::durable::parcel::{EventId, Owner};
@@ -13,8 +14,9 @@ use crate::durable::parcel::{EventId, Owner};
 pub enum Question {
     /// Asks who owns these events.
     Claim(Vec<(EventId, Owner)>),
-    /// Tells that these events are delivered or set aside.
-    Done(Vec<EventId>),
+    /// Tells that these events are delivered or set aside; and whether that may be logged later, because no message
+    /// with one of them comes again.
+    Done(Vec<EventId>, bool),
     /// Allocates a writer id.
     AllocateWriter(WriterRequest),
     /// Tells which writer ids are free and which are not yet.
@@ -66,10 +68,14 @@ pub enum Answer {
 /// A change of a ledger, as it is logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// These events wait for their owners.
-    Claimed(Vec<(EventId, Owner)>),
-    /// These events are delivered or set aside.
-    Done(Vec<EventId>),
+    /// These events wait for their owners since this minute, or since the hour in which it was logged where there is none.
+    Claimed(Option<u32>, Vec<(Key, Owner)>),
+    /// These are delivered or set aside since then.
+    Done(Option<u32>, Vec<Key>),
+    /// The last are delivered or set aside, and the first wait.
+    Both(u32, Vec<(Key, Owner)>, Vec<Key>),
+    /// Slots of the table of done events as it was in this minute, by parts.
+    Slots(u32, Vec<(u32, Vec<u64>)>),
     /// This number is taken, until this second at the latest.
     WriterLeased(u32, WriterRequest, u32),
     /// These leases have ended, and the others end at this second.
@@ -85,6 +91,10 @@ const DONE: u8 = b'd';
 const WRITER: u8 = b'a';
 const SETTLE: u8 = b'v';
 const STATS: u8 = b's';
+const CLAIMED: u8 = b'p';
+const FINISHED: u8 = b'f';
+const BOTH: u8 = b't';
+const SLOTS: u8 = b'q';
 const LEASED: u8 = b'l';
 const SETTLED: u8 = b'h';
 const LEASES: u8 = b'o';
@@ -93,12 +103,16 @@ const WRITERS: u8 = b'b';
 const WRITER_ALLOCATED: u8 = b'n';
 
 impl Question {
-    /// Returns the bytes: a letter, then 20 or 12 for each event, 12 for each lease, or 20 and 4 for each second.
+    /// Returns the bytes: a letter, then 20 or 12 for each event (and before the latter whether they may wait), 12 for each lease, or 20 and 4 for each second.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
         match self {
             Self::Claim(claims) => write_claims(claims),
-            Self::Done(ids) => write_ids(ids),
+            Self::Done(ids, may_wait) => {
+                let mut bytes = vec![DONE, u8::from(*may_wait)];
+                bytes.extend(ids.iter().flat_map(|id| id.0));
+                bytes
+            }
             Self::AllocateWriter(request) => {
                 let mut bytes = vec![WRITER];
                 write_request(&mut bytes, request);
@@ -119,7 +133,10 @@ impl Question {
         let (tag, rest) = bytes.split_first()?;
         match *tag {
             CLAIM => read_claims(rest).map(Self::Claim),
-            DONE => read_ids(rest).map(Self::Done),
+            DONE => {
+                let (may_wait, ids) = rest.split_first()?;
+                (*may_wait <= 1).then_some(Self::Done(read_ids(ids)?, *may_wait == 1))
+            }
             WRITER => read_request(rest).map(Self::AllocateWriter),
             SETTLE => read_settlement(rest).map(Self::SettleWriters),
             STATS => rest.is_empty().then_some(Self::Stats),
@@ -154,7 +171,7 @@ impl Answer {
                 };
                 rest.iter().map(claim).collect::<Option<_>>().map(Self::Claim)
             }
-            (DONE, Question::Done(ids)) => {
+            (DONE, Question::Done(ids, _)) => {
                 let [count] = read_counts(rest)?;
                 (count == ids.len() as u64).then_some(Self::Done(ids.len()))
             }
@@ -179,14 +196,35 @@ impl Answer {
 }
 
 impl Record {
-    /// Returns the bytes: a letter, then as [`Question::write`], before which stand 8 with the number and the end of its
+    /// Returns the bytes: a letter, then the minute with 8 for each event, and with 12 more for each owner of claims; or
+    /// as [`Question::write`], before which stand 8 with the number and the end of its
     /// lease or 4 with the end alone; or 4 for each number and 16 for each lease; or for each second 4 of it, 4 of the
     /// number of words, and 8 for each.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
         match self {
-            Self::Claimed(claims) => write_claims(claims),
-            Self::Done(ids) => write_ids(ids),
+            Self::Claimed(minute, claims) => {
+                let mut bytes = tagged(CLAIMED, [minute.unwrap_or_default().to_le_bytes()]);
+                write_owned(&mut bytes, claims);
+                bytes
+            }
+            Self::Both(minute, claims, done) => {
+                let count = u32::try_from(done.len()).unwrap_or_default();
+                let mut bytes = tagged(BOTH, [minute, &count].map(|number| number.to_le_bytes()));
+                bytes.extend(done.iter().flat_map(|key| key.to_le_bytes()));
+                write_owned(&mut bytes, claims);
+                bytes
+            }
+            Self::Done(minute, keys) => {
+                let mut bytes = tagged(FINISHED, [minute.unwrap_or_default().to_le_bytes()]);
+                bytes.extend(keys.iter().flat_map(|key| key.to_le_bytes()));
+                bytes
+            }
+            Self::Slots(minute, parts) => {
+                let mut bytes = tagged(SLOTS, [minute.to_le_bytes()]);
+                write_sets(&mut bytes, parts);
+                bytes
+            }
             Self::WriterLeased(number, request, until) => {
                 let mut bytes = tagged(LEASED, [number, until].map(|number| number.to_le_bytes()));
                 write_request(&mut bytes, request);
@@ -208,12 +246,7 @@ impl Record {
             }
             Self::Writers(sets) => {
                 let mut bytes = vec![WRITERS];
-                for (second, set) in sets {
-                    bytes.extend_from_slice(&second.to_le_bytes());
-                    let words = u32::try_from(set.len()).unwrap_or_default();
-                    bytes.extend_from_slice(&words.to_le_bytes());
-                    bytes.extend(set.iter().flat_map(|word| word.to_le_bytes()));
-                }
+                write_sets(&mut bytes, sets);
                 bytes
             }
         }
@@ -224,8 +257,31 @@ impl Record {
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (tag, rest) = bytes.split_first()?;
         match *tag {
-            CLAIM => read_claims(rest).map(Self::Claimed),
-            DONE => read_ids(rest).map(Self::Done),
+            CLAIMED => {
+                let (minute, rest) = read_minute(rest)?;
+                read_owned(rest).map(|claims| Self::Claimed(minute, claims))
+            }
+            BOTH => {
+                let (minute, rest) = rest.split_first_chunk::<4>()?;
+                let (count, rest) = rest.split_first_chunk::<4>()?;
+                let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+                let (done, rest) = rest.split_at_checked(count.checked_mul(8)?)?;
+                Some(Self::Both(u32::from_le_bytes(*minute), read_owned(rest)?, read_keys(done)?))
+            }
+            FINISHED => {
+                let (minute, rest) = read_minute(rest)?;
+                read_keys(rest).map(|keys| Self::Done(minute, keys))
+            }
+            SLOTS => {
+                let (minute, rest) = rest.split_first_chunk::<4>()?;
+                read_sets(rest, MAX_ROW_WORDS).map(|parts| Self::Slots(u32::from_le_bytes(*minute), parts))
+            }
+            // As versions before 0.2 logged claims and results: in their own hour.
+            CLAIM => {
+                let claims = read_claims(rest)?.into_iter().map(|(id, owner)| (key_of(id), owner));
+                Some(Self::Claimed(None, claims.collect()))
+            }
+            DONE => Some(Self::Done(None, read_ids(rest)?.into_iter().map(key_of).collect())),
             LEASED => {
                 let [number, until, rest @ ..] = &read_numbers(rest)?[..] else { return None };
                 let request = request_of(rest)?;
@@ -252,7 +308,7 @@ impl Record {
                 let request = WriterRequest { holder: 0, lease: 0, first, last, seconds: seconds.to_vec() };
                 (*number <= MAX_WRITERS).then_some(Self::WriterLeased(*number, request, 0))
             }
-            WRITERS => read_sets(rest).map(Self::Writers),
+            WRITERS => read_sets(rest, (MAX_WRITERS / u64::BITS) as usize + 1).map(Self::Writers),
             _ => None,
         }
     }
@@ -291,10 +347,6 @@ fn read_claims(bytes: &[u8]) -> Option<Vec<(EventId, Owner)>> {
         Some((EventId(*id), Owner::from_le_bytes(owner.try_into().ok()?)))
     });
     rest.is_empty().then_some(claims.collect::<Option<_>>()?)
-}
-
-fn write_ids(ids: &[EventId]) -> Vec<u8> {
-    tagged(DONE, ids.iter().map(|id| id.0))
 }
 
 fn read_ids(bytes: &[u8]) -> Option<Vec<EventId>> {
@@ -352,13 +404,58 @@ fn read_settlement(bytes: &[u8]) -> Option<WriterSettlement> {
     rest.is_empty().then(|| WriterSettlement { released: released.to_vec(), held: held.to_vec() })
 }
 
-fn read_sets(mut bytes: &[u8]) -> Option<Vec<(u32, Vec<u64>)>> {
+/// A row holds two megabytes.
+const MAX_ROW_WORDS: usize = 262_144;
+
+/// Writes claims, those of an owner behind it.
+fn write_owned(bytes: &mut Vec<u8>, claims: &[(Key, Owner)]) {
+    for of_owner in claims.chunk_by(|(_, one), (_, other)| one == other) {
+        let owner = of_owner.first().map_or(0, |(_, owner)| *owner);
+        write_lease(bytes, (u32::try_from(of_owner.len()).unwrap_or_default(), owner));
+        bytes.extend(of_owner.iter().flat_map(|(key, _)| key.to_le_bytes()));
+    }
+}
+
+fn read_owned(mut bytes: &[u8]) -> Option<Vec<(Key, Owner)>> {
+    let mut claims = Vec::new();
+    while !bytes.is_empty() {
+        let (count, rest) = bytes.split_first_chunk::<4>()?;
+        let (owner, rest) = rest.split_first_chunk::<8>()?;
+        let count = usize::try_from(u32::from_le_bytes(*count)).ok()?;
+        let (keys, rest) = rest.split_at_checked(count.checked_mul(8)?)?;
+        let owner = Owner::from_le_bytes(*owner);
+        claims.extend(read_keys(keys)?.into_iter().map(|key| (key, owner)));
+        bytes = rest;
+    }
+    Some(claims)
+}
+
+fn read_minute(bytes: &[u8]) -> Option<(Option<u32>, &[u8])> {
+    let (minute, rest) = bytes.split_first_chunk::<4>()?;
+    Some((Some(u32::from_le_bytes(*minute)).filter(|minute| *minute > 0), rest))
+}
+
+fn read_keys(bytes: &[u8]) -> Option<Vec<Key>> {
+    let (keys, rest) = bytes.as_chunks::<8>();
+    rest.is_empty().then(|| keys.iter().map(|key| Key::from_le_bytes(*key)).collect())
+}
+
+fn write_sets(bytes: &mut Vec<u8>, sets: &[(u32, Vec<u64>)]) {
+    for (of, set) in sets {
+        bytes.extend_from_slice(&of.to_le_bytes());
+        let words = u32::try_from(set.len()).unwrap_or_default();
+        bytes.extend_from_slice(&words.to_le_bytes());
+        bytes.extend(set.iter().flat_map(|word| word.to_le_bytes()));
+    }
+}
+
+fn read_sets(mut bytes: &[u8], most: usize) -> Option<Vec<(u32, Vec<u64>)>> {
     let mut sets = Vec::new();
     while !bytes.is_empty() {
         let (second, rest) = bytes.split_first_chunk::<4>()?;
         let (words, rest) = rest.split_first_chunk::<4>()?;
         let words = usize::try_from(u32::from_le_bytes(*words)).ok()?;
-        if words > (MAX_WRITERS / u64::BITS) as usize + 1 {
+        if words > most {
             return None;
         }
         let (set, rest) = rest.split_at_checked(words * 8)?;
