@@ -14,8 +14,8 @@ use librato_edge::delivery::{Outcome, Policy};
 use librato_edge::durable::consume::{Consumption, Decision};
 use librato_edge::durable::dead_letter::DeadLetter;
 use librato_edge::durable::once::{
-    Answer, Claim, HOURS, Ledger, LedgerStats, MAX_EVENTS, MAX_QUESTION_BYTES, MAX_QUESTION_EVENTS, Question, Record,
-    WriterRequest, WriterSettlement, shard,
+    Answer, Claim, HOURS, Ledger, LedgerStats, MAX_EVENTS, MAX_QUESTION_BYTES, MAX_QUESTION_EVENTS, Occupancy,
+    Question, Record, WriterRequest, WriterSettlement, shard,
 };
 use librato_edge::durable::parcel::{EventId, MAX_BYTES, Parcel};
 use librato_edge::librato::MAX_MEMBERS;
@@ -468,7 +468,7 @@ fn more_events_than_are_remembered_are_no_harm() {
         assert!(again.stats().tracked <= MOST + 600);
     }
     for mut ledger in [ledger, again] {
-        let LedgerStats { tracked, pending } = ledger.stats();
+        let LedgerStats { tracked, pending, .. } = ledger.stats();
         assert!(tracked > MOST * 62 / 64 && pending == 100, "{tracked}, {pending}");
         for n in 500_000 - MOST * 62 / 64..500_000 {
             assert_eq!(claim_at(&mut ledger, id(n), n, now), Claim::Settled, "done");
@@ -486,12 +486,12 @@ fn where_too_many_wait_the_oldest_are_forgotten() {
     let mut ledger = Ledger::new(100);
     let ids: Vec<_> = (0..30).map(|n| EventId::placed(n, 0)).collect();
     ledger.ask(&Question::Claim(ids.iter().map(|id| (*id, 1)).collect()), 0);
-    assert_eq!(ledger.stats(), LedgerStats { tracked: 10, pending: 10 });
+    assert_eq!(ledger.stats(), LedgerStats { tracked: 10, pending: 10, since: 0 });
     assert_eq!(claim(&mut ledger, ids[29], 2, 0), Claim::Settled);
     // What was delivered although it had been forgotten is remembered as that.
     let (_, record) = ledger.ask(&Question::Done(vec![ids[0]], false), 0);
     assert!(record.is_some());
-    assert_eq!(ledger.stats(), LedgerStats { tracked: 11, pending: 10 });
+    assert_eq!(ledger.stats(), LedgerStats { tracked: 11, pending: 10, since: 0 });
     assert_eq!(claim(&mut ledger, ids[0], 2, 0), Claim::Settled);
 }
 
@@ -563,7 +563,7 @@ fn an_answer_is_read_only_as_the_answer_to_its_question() {
     assert_eq!((writer(many, one), writer(two, two)), (None, None));
     let done = [&b"d"[..], &one].concat();
     assert_eq!(Answer::read(&done, &Question::Done(vec![id, id], false)), None);
-    assert_eq!(Answer::read(&[&b"s"[..], &one, &two].concat(), &Question::Stats), None);
+    assert_eq!(Answer::read(&[&b"s"[..], &one, &two, &one].concat(), &Question::Stats), None);
     for bytes in [&b""[..], b"x", b"ss", b"c1", b"a1", b"v1"] {
         assert_eq!(Question::read(bytes), None, "{bytes:?}");
     }
@@ -689,5 +689,23 @@ fn what_is_done_shares_the_row_of_the_next_claims_where_they_come_often() {
     for (hour, record) in &log {
         again.replay(&Record::read(record).unwrap(), *hour);
     }
-    assert_eq!(again.stats(), LedgerStats { tracked: 200_002, pending: 0 });
+    assert_eq!(again.stats(), LedgerStats { tracked: 200_002, pending: 0, since: BEGIN.into() });
+}
+
+#[test]
+fn an_operator_is_told_how_many_shards_the_traffic_wants() {
+    let day = 25 * 3_600;
+    let full = MAX_EVENTS as u64;
+    let shard = |done, pending, age| LedgerStats { tracked: done + pending, pending, since: 10 * day - age };
+    let of = |stats: &[LedgerStats]| {
+        let Occupancy { shards, fullest_percent, remembers_hours, wanted_shards } = Occupancy::of(stats, 10 * day);
+        (shards, fullest_percent, remembers_hours, wanted_shards)
+    };
+    assert_eq!(of(&[LedgerStats::default()]), (1, 0, None, 1));
+    assert_eq!(of(&[shard(full / 2, 100, day)]), (1, 50, Some(25), 1));
+    // It is full after five hours, and forgets what is older.
+    assert_eq!(of(&[shard(full, 0, day / 5)]), (1, 100, Some(5), 5));
+    assert_eq!(of(&[shard(full, 0, day / 2), shard(full / 4, 0, day)]), (2, 100, Some(12), 3));
+    // Nothing is made of what a few minutes brought.
+    assert_eq!(of(&[shard(1_000, 0, 60)]), (1, 0, Some(0), 1));
 }

@@ -17,6 +17,8 @@ mod memory;
 mod wire;
 mod writers;
 
+use serde::Serialize;
+
 use memory::{Done, Key, Known, PARTS, Waiting, key_of};
 pub use wire::{Answer, Question, Record, WriterRequest, WriterSettlement};
 use writers::Writers;
@@ -116,6 +118,40 @@ pub struct LedgerStats {
     pub tracked: u64,
     /// Those among them that are neither delivered nor set aside: the backlog.
     pub pending: u64,
+    /// Since when it remembers what is done, in seconds since 1970; 0 where nothing is.
+    pub since: u64,
+}
+
+/// Occupancy of all ledgers, as an operator is told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Occupancy {
+    /// How many there are.
+    pub shards: usize,
+    /// How full the fullest is.
+    pub fullest_percent: u64,
+    /// How many hours the most forgetful remembers; `None` where there is nothing to remember.
+    pub remembers_hours: Option<u64>,
+    /// How many a day of the traffic of these hours wants.
+    pub wanted_shards: u64,
+}
+
+impl Occupancy {
+    /// Returns what the ledgers tell together at a second since 1970.
+    #[must_use]
+    pub fn of(stats: &[LedgerStats], now: u64) -> Self {
+        let done = |one: &LedgerStats| one.tracked - one.pending.min(one.tracked);
+        // Of less than an hour nothing can be told.
+        let age = |one: &LedgerStats| now.saturating_sub(one.since).max(3_600);
+        let a_day = stats.iter().map(|one| done(one) * u64::from(HOURS) * 3_600 / age(one)).sum::<u64>();
+        let hours = stats.iter().filter(|one| one.since > 0).map(|one| now.saturating_sub(one.since) / 3_600);
+        Self {
+            shards: stats.len(),
+            fullest_percent: stats.iter().map(done).max().unwrap_or_default() * 100 / MAX_EVENTS as u64,
+            remembers_hours: hours.min().map(|hours| hours.min(HOURS.into())),
+            wanted_shards: a_day.div_ceil(MAX_EVENTS as u64).max(1),
+        }
+    }
 }
 
 /// Ledger of who owns which event.
@@ -345,7 +381,8 @@ impl Ledger {
     #[must_use]
     pub fn stats(&self) -> LedgerStats {
         let pending = self.waiting.len() as u64;
-        LedgerStats { tracked: self.done.len() as u64 + pending, pending }
+        let since = u64::from(self.done.since().unwrap_or_default()) * 60;
+        LedgerStats { tracked: self.done.len() as u64 + pending, pending, since }
     }
 }
 
@@ -531,7 +568,8 @@ mod tests {
                 let expected: Vec<_> = ids.clone().map(|id| table.get(id)).collect();
                 prop_assert_eq!(known(&ledger, ids), expected);
                 let pending = table.waiting.len() as u64;
-                let stats = LedgerStats { tracked: pending + table.done.len() as u64, pending };
+                let since = table.done.iter().map(|(_, hour)| u64::from(*hour) * 3_600).min().unwrap_or(0);
+                let stats = LedgerStats { tracked: pending + table.done.len() as u64, pending, since };
                 prop_assert_eq!(ledger.stats(), stats);
                 prop_assert_eq!(ledger.ask(&Question::Stats, now * 3_600), (Answer::Stats(stats), None));
             }

@@ -14,6 +14,7 @@ use super::http::within;
 use super::outbound::{self, Upstream};
 use super::{once, set_aside};
 use crate::Millis;
+use crate::durable::once::{LedgerStats, Occupancy};
 use crate::segment::answer::{ApiError, ErrorCode, Result};
 use crate::segment::health::Deep;
 
@@ -53,9 +54,17 @@ pub(super) async fn look_rarely(platform: &Platform, upstream: Upstream<'_>) -> 
 
 /// Returns how many events a consumer has seen and not yet delivered. `None` where that is not known.
 pub(super) async fn waiting(platform: &Platform) -> Option<u64> {
+    Some(pending(&stats(platform).await?))
+}
+
+/// Returns the occupancy of each shard. `None` where that is not known, or delivery is direct.
+async fn stats(platform: &Platform) -> Option<Vec<LedgerStats>> {
     platform.measurements()?;
-    let stats = within(LOOK_TIMEOUT, once::stats(platform, platform.settings().once_shards)).await?;
-    stats.map(|stats| stats.pending)
+    within(LOOK_TIMEOUT, once::stats(platform, platform.settings().once_shards)).await?
+}
+
+fn pending(stats: &[LedgerStats]) -> u64 {
+    stats.iter().map(|one| one.pending).sum()
 }
 
 /// Returns how many letters are set aside. `None` where that is not known.
@@ -67,8 +76,11 @@ pub(super) async fn letters(platform: &Platform) -> Option<i64> {
 
 async fn look_at(platform: &Platform, upstream: Upstream<'_>, is_operator: bool) -> Deep {
     let shards = platform.settings().once_shards;
-    let waiting = async { if is_operator || shards <= MAX_SHARDS { waiting(platform).await } else { None } };
+    let stats = async { if is_operator || shards <= MAX_SHARDS { stats(platform).await } else { None } };
     let check = outbound::check(upstream, is_operator);
-    let (destination, waiting, set_aside) = join3(check, waiting, letters(platform)).await;
-    Deep { destination, waiting, set_aside }
+    let (destination, stats, set_aside) = join3(check, stats, letters(platform)).await;
+    let waiting = stats.as_deref().map(pending);
+    let second = u64::try_from(now().div_euclid(1_000)).unwrap_or_default();
+    let ledger = stats.filter(|_| is_operator).map(|stats| Occupancy::of(&stats, second));
+    Deep { destination, waiting, set_aside, ledger }
 }

@@ -87,15 +87,14 @@ pub(super) async fn settle_writers(platform: &Platform, settlement: WriterSettle
     tell(platform, 0, &Question::SettleWriters(settlement)).await;
 }
 
-/// Returns the occupancy of all objects together; a few are asked at once. `None` where one does not answer.
-pub(super) async fn stats(platform: &Platform, shards: u32) -> Option<LedgerStats> {
+/// Returns the occupancy of each object; a few are asked at once. `None` where one does not answer.
+pub(super) async fn stats(platform: &Platform, shards: u32) -> Option<Vec<LedgerStats>> {
     let asked = (0..shards).map(|shard| async move { ask(platform, shard, &Question::Stats, LEDGER_TIMEOUT).await });
     let mut replies = stream::iter(asked).buffer_unordered(AT_ONCE);
-    let mut all = LedgerStats::default();
+    let mut all = Vec::new();
     while let Some(reply) = replies.next().await {
         let LedgerReply::Answer(Answer::Stats(stats)) = reply else { return None };
-        all.tracked += stats.tracked;
-        all.pending += stats.pending;
+        all.push(stats);
     }
     Some(all)
 }

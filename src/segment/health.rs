@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::answer::{Answer, ApiError, ErrorBody, ErrorCode, Result};
 use crate::delivery::Arrival;
 use crate::destination::{Destination, Names, is_page};
+use crate::durable::once::Occupancy;
 use crate::settings::{Need, Problem, Settings};
 
 /// Fails a request that needs settings which are missing or malformed. Names all of them and shows no value.
@@ -92,6 +93,8 @@ pub struct Deep {
     pub waiting: Option<u64>,
     /// What was set aside and not yet sent again.
     pub set_aside: Option<i64>,
+    /// How full the memory of seen events is, for the operator.
+    pub ledger: Option<Occupancy>,
 }
 
 /// What the platform tells of this Worker.
@@ -123,6 +126,8 @@ pub fn answer(settings: &Settings, deployment: &Deployment, deep: Option<Deep>) 
         live_list: Option<bool>,
         #[serde(skip_serializing_if = "Option::is_none")]
         sends_to: Option<SendsTo<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ledger: Option<Occupancy>,
         #[serde(flatten)]
         failure: Option<ErrorBody<'a>>,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -137,7 +142,9 @@ pub fn answer(settings: &Settings, deployment: &Deployment, deep: Option<Deep>) 
     let is_deep = deep.is_some();
     let mut delivery = if deployment.is_durable { Delivery::Durable } else { Delivery::Direct };
     let mut failure = misconfigured(settings.problems.iter());
-    if let Some(Deep { destination, waiting, set_aside }) = deep {
+    let mut ledger = None;
+    if let Some(Deep { destination, waiting, set_aside, ledger: occupancy }) = deep {
+        ledger = occupancy;
         if deployment.is_durable {
             delivery = Delivery::Backlog { waiting, set_aside };
         }
@@ -152,6 +159,7 @@ pub fn answer(settings: &Settings, deployment: &Deployment, deep: Option<Deep>) 
         delivery,
         live_list: deployment.live_list,
         sends_to,
+        ledger,
         failure: failure.as_ref().map(|failure| failure.body()),
         missing: &settings.problems,
         notes: &notes(settings, deployment),

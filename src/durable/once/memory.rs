@@ -162,7 +162,12 @@ impl Done {
         self.len
     }
 
-    /// Returns the last minute in which an event was done.
+    /// Returns the first minute of which events are remembered.
+    pub(super) fn since(&self) -> Option<u32> {
+        self.minutes.front().map(|(minute, _)| *minute)
+    }
+
+    /// Returns the last one.
     pub(super) fn last(&self) -> Option<u32> {
         self.minutes.back().map(|(minute, _)| *minute)
     }

@@ -154,7 +154,7 @@ impl Answer {
             Self::Done(count) => write_counts(DONE, &[*count as u64]),
             Self::WriterAllocated(number, count) => write_counts(WRITER, &[u64::from(*number), *count as u64]),
             Self::WritersSettled(count) => write_counts(SETTLE, &[*count as u64]),
-            Self::Stats(LedgerStats { tracked, pending }) => write_counts(STATS, &[*tracked, *pending]),
+            Self::Stats(LedgerStats { tracked, pending, since }) => write_counts(STATS, &[*tracked, *pending, *since]),
         }
     }
 
@@ -187,8 +187,8 @@ impl Answer {
                 (count == told as u64).then_some(Self::WritersSettled(told))
             }
             (STATS, Question::Stats) => {
-                let [tracked, pending] = read_counts(rest)?;
-                (pending <= tracked).then_some(Self::Stats(LedgerStats { tracked, pending }))
+                let [tracked, pending, since] = read_counts(rest)?;
+                (pending <= tracked).then_some(Self::Stats(LedgerStats { tracked, pending, since }))
             }
             _ => None,
         }
