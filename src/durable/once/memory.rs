@@ -180,7 +180,7 @@ impl Done {
     /// Remembers an event, and forgets the oldest minutes beyond so many. Returns whether it was not there.
     pub(super) fn insert(&mut self, key: Key, minute: u32, most: usize) -> bool {
         let (part, key) = split(key);
-        let is_news = self.put(part, key << MINUTE_BITS | u64::from(minute) % MINUTES, minute);
+        let is_news = self.put(part, (key << MINUTE_BITS) | (u64::from(minute) % MINUTES), minute);
         if self.len > most.max(1) {
             self.make_room(most);
         }
