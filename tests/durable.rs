@@ -430,7 +430,7 @@ fn more_events_than_are_remembered_are_no_harm() {
         bytes[4..].copy_from_slice(&n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes());
         EventId(bytes)
     };
-    let mut ledger = Ledger::new(MOST as usize);
+    let mut ledger = Ledger::new(usize::try_from(MOST).unwrap());
     let mut log: Vec<(u32, Vec<u8>)> = Vec::new();
     let (mut longest, mut rewritten, mut now) = (0, 0, BEGIN);
     // A hundred of them wait all the time.
@@ -462,7 +462,7 @@ fn more_events_than_are_remembered_are_no_harm() {
     }
     assert!(longest < 5_500_000 && rewritten > 0, "{longest} bytes");
 
-    let mut again = Ledger::new(MOST as usize);
+    let mut again = Ledger::new(usize::try_from(MOST).unwrap());
     for (hour, bytes) in &log {
         again.replay(&Record::read(bytes).unwrap(), *hour);
         assert!(again.stats().tracked <= MOST + 600);
