@@ -10,6 +10,7 @@ import { latency } from "./latency.mjs";
 import { table } from "./lib/figures.mjs";
 import { memory } from "./memory.mjs";
 import { profile } from "./profile.mjs";
+import { scale } from "./scale.mjs";
 import { startup } from "./startup.mjs";
 import { versions } from "./versions.mjs";
 
@@ -42,6 +43,7 @@ const PARTS = {
   core: { title: "the native core", work: core },
   startup: { title: "start-up", work: startup },
   memory: { title: "memory over 100,000 requests", work: memory },
+  scale: { title: "a day of up to a billion events, simulated", work: scale },
   size: { title: "size", work: async () => size() },
 };
 

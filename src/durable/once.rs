@@ -46,8 +46,8 @@ pub const MAX_EVENTS: usize = 4_000_000;
 /// half times, and up to 32 bytes of the order: these take 25 MB.
 const EVENTS_PER_WAITING: usize = 10;
 
-/// So many claims a second are often: what is done waits for the next to share their row. Should an object end before
-/// they come, it knows those events to wait: they stay their owner's, whose messages are acknowledged.
+/// Two claims within so many seconds are often: what is done waits for the next to share their row. Should an object end
+/// before they come, it knows those events to wait: they stay their owner's, whose messages are acknowledged.
 const BUSY: u32 = 3;
 
 /// Most slots in a record.
@@ -165,8 +165,8 @@ pub struct Ledger {
     writers: Writers,
     /// Events that are done and not logged yet: their row is that of the next claims.
     unlogged: Vec<Key>,
-    /// The second of the latest claims, and how many claims it has brought, and how many the second before it has.
-    claims: (u32, u32, u32),
+    /// The seconds of the latest claims and of those before.
+    claims: (u32, u32),
     /// The hour of the latest question.
     hour: u32,
     /// Bytes of the log.
@@ -184,7 +184,7 @@ impl Ledger {
             max_waiting: max_events / EVENTS_PER_WAITING,
             writers: Writers::default(),
             unlogged: Vec::new(),
-            claims: (0, 0, 0),
+            claims: (0, 0),
             hour: 0,
             logged: 0,
         }
@@ -197,20 +197,25 @@ impl Ledger {
         }
     }
 
-    /// Takes that claims have come, and returns whether more will come soon.
-    fn count_claims(&mut self, now: u32) {
-        let (second, count, _) = self.claims;
-        self.claims = match now.wrapping_sub(second) {
-            0 => (second, count + 1, self.claims.2),
-            1 => (now, 1, count),
-            _ => (now, 1, 0),
-        };
-    }
-
     /// Returns whether claims come so often that the next can be waited for.
     fn is_busy(&self, now: u32) -> bool {
-        let (second, count, before) = self.claims;
-        now.wrapping_sub(second) <= 1 && count.max(before) >= BUSY && self.unlogged.len() < MAX_QUESTION_EVENTS
+        now.saturating_sub(self.claims.1) <= BUSY && self.unlogged.len() < MAX_QUESTION_EVENTS
+    }
+
+    /// Returns whether something is done and not logged yet: [`Self::flush`] is to be called soon.
+    #[must_use]
+    pub fn owes_row(&self) -> bool {
+        !self.unlogged.is_empty()
+    }
+
+    /// Returns what is to be logged of that.
+    pub fn flush(&mut self, now: u32) -> Option<Record> {
+        self.log_done(now / 60)
+    }
+
+    /// Makes room for as many events as a log of so many bytes can hold: growing step by step would take longer.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.done.reserve((bytes / 8).min(self.max_events));
     }
 
     /// Remembers that an event is done. Returns whether that is news.
@@ -237,7 +242,7 @@ impl Ledger {
                     Some(Known::Waiting(_) | Known::Done) => Claim::Settled,
                 });
                 let answer = Answer::Claim(answers.collect());
-                self.count_claims(now);
+                self.claims = (now, self.claims.0);
                 let record = match (fresh.is_empty(), self.unlogged.is_empty()) {
                     (true, _) => None,
                     (false, true) => Some(Record::Claimed(Some(minute), fresh)),

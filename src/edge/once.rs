@@ -1,11 +1,11 @@
 //! The memory of seen events: a Durable Object around [`Ledger`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
-use worker::{DurableObject, Env, Request, Response, Result, SqlStorageValue, State, durable_object};
+use worker::{DurableObject, Env, Request, Response, Result, SqlStorageValue, State, Storage, durable_object};
 
 use super::clock::{now, random};
 use super::env::Platform;
@@ -115,9 +115,12 @@ async fn ask(platform: &Platform, shard: u32, question: &Question, timeout: Mill
 }
 
 /// One ledger, with its log.
-#[durable_object(fetch)]
+#[durable_object(alarm)]
 pub struct Once {
     database: Database,
+    storage: Storage,
+    /// Whether an alarm is set.
+    is_alarmed: Cell<bool>,
     /// Read from the log at the first question.
     ledger: RefCell<Option<Ledger>>,
 }
@@ -125,18 +128,50 @@ pub struct Once {
 impl DurableObject for Once {
     fn new(state: State, _: Env) -> Self {
         stop::watch();
-        Self { database: Database::of(&state), ledger: RefCell::new(None) }
+        Self {
+            database: Database::of(&state),
+            storage: state.storage(),
+            is_alarmed: Cell::new(false),
+            ledger: RefCell::new(None),
+        }
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        object::answer(OBJECT, &request, MAX_QUESTION_BYTES, |question| self.answer(question)).await
+        let answer = object::answer(OBJECT, &request, MAX_QUESTION_BYTES, |question| self.answer(question)).await;
+        let owes_row = self.ledger.borrow().as_ref().is_some_and(Ledger::owes_row);
+        if owes_row && !self.is_alarmed.replace(true) && self.storage.set_alarm(FLUSH_AFTER).await.is_err() {
+            self.is_alarmed.set(false);
+        }
+        answer
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.is_alarmed.set(false);
+        self.flush();
+        Response::empty()
     }
 }
 
 /// How log lines call it.
 const OBJECT: &str = "once";
 
+/// When what is done is logged if no claims have come to share their row with, in milliseconds: an object that nobody asks
+/// leaves the memory after ten seconds
+/// (<https://developers.cloudflare.com/durable-objects/concepts/durable-object-lifecycle/>).
+const FLUSH_AFTER: i64 = 5_000;
+
 impl Once {
+    fn flush(&self) {
+        let Some(mut ledger) = self.ledger.borrow_mut().take() else { return };
+        let second = u32::try_from(now().div_euclid(1_000)).unwrap_or_default();
+        let flushed = ledger.flush(second).map_or(Ok(()), |record| self.append(second / 3_600, &record));
+        match flushed {
+            Ok(()) => *self.ledger.borrow_mut() = Some(ledger),
+            // It is read anew at the next question.
+            Err(error) => error.log(OBJECT),
+        }
+    }
+
     fn answer(&self, body: &[u8]) -> std::result::Result<Vec<u8>, StorageError> {
         let question = Question::read(body).ok_or_else(|| StorageError::new("a question that cannot be read"))?;
         // Taken out, not borrowed: an exception of the platform would leave it borrowed for good. When something fails
@@ -193,6 +228,10 @@ impl Once {
         self.database
             .run("CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, hour INTEGER, question BLOB)", Vec::new())?;
         let mut ledger = Ledger::new(MAX_EVENTS);
+        let size = self.database.rows("SELECT sum(length(question)) FROM log", Vec::new())?;
+        if let Some(SqlStorageValue::Integer(bytes)) = size.first().and_then(|row| row.first()) {
+            ledger.reserve(usize::try_from(*bytes).unwrap_or_default());
+        }
         let mut unreadable = 0;
         let statement = "SELECT hour, question FROM log ORDER BY seq";
         self.database.each(statement, Vec::new(), |row| {

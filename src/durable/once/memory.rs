@@ -56,7 +56,9 @@ impl Waiting {
     }
 
     pub(super) fn remove(&mut self, key: Key) {
-        self.events.remove(&key);
+        if !self.events.is_empty() {
+            self.events.remove(&key);
+        }
     }
 
     /// Forgets the events of the minutes before this one.
@@ -125,20 +127,23 @@ impl Part {
         self.slots.get(self.place(key)).is_some_and(|slot| *slot != EMPTY)
     }
 
-    /// Adds a slot that is not there yet. It is four fifths full at the most.
-    fn add(&mut self, slot: u64) {
+    /// Adds a slot, and returns whether its key was not there. The part is four fifths full at the most.
+    fn add(&mut self, slot: u64) -> bool {
         if (self.len + 1) * 5 > self.slots.len() * 4 {
             self.rebuild(self.slots.len() + self.slots.len() / 4 + 8, |_| true);
         }
-        self.put(slot);
+        self.put(slot)
     }
 
-    fn put(&mut self, slot: u64) {
+    fn put(&mut self, slot: u64) -> bool {
         let place = self.place(slot >> MINUTE_BITS);
-        if let Some(free) = self.slots.get_mut(place) {
+        let free = self.slots.get_mut(place).filter(|found| **found == EMPTY);
+        let is_news = free.is_some();
+        if let Some(free) = free {
             *free = slot;
             self.len += 1;
         }
+        is_news
     }
 
     /// Keeps some in so many slots.
@@ -160,6 +165,16 @@ impl Default for Done {
 impl Done {
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Makes room for so many events.
+    pub(super) fn reserve(&mut self, events: usize) {
+        for part in &mut self.parts {
+            let size = events / PARTS * 4 / 3;
+            if size > part.slots.len() {
+                part.rebuild(size, |_| true);
+            }
+        }
     }
 
     /// Returns the first minute of which events are remembered.
@@ -188,10 +203,9 @@ impl Done {
     }
 
     fn put(&mut self, part: usize, slot: u64, minute: u32) -> bool {
-        let Some(part) = self.parts.get_mut(part).filter(|part| !part.contains(slot >> MINUTE_BITS)) else {
+        if !self.parts.get_mut(part).is_some_and(|part| part.add(slot)) {
             return false;
-        };
-        part.add(slot);
+        }
         self.len += 1;
         let place = match self.minutes.back() {
             Some((last, _)) if *last < minute => Err(self.minutes.len()),

@@ -133,6 +133,8 @@ impl Question {
         let (tag, rest) = bytes.split_first()?;
         match *tag {
             CLAIM => read_claims(rest).map(Self::Claim),
+            // As a version before 0.2 tells it, while one takes the place of the other.
+            DONE if rest.len() % 12 == 0 => Some(Self::Done(read_ids(rest)?, false)),
             DONE => {
                 let (may_wait, ids) = rest.split_first()?;
                 (*may_wait <= 1).then_some(Self::Done(read_ids(ids)?, *may_wait == 1))
