@@ -189,10 +189,8 @@ describe("durable delivery", () => {
       all.upstream.requests,
     );
     assert.ok(all.upstream.p50 > 0 && all.upstream.p99 >= all.upstream.p50);
-    assert.equal(
-      (await librato.requests()).length,
-      Math.min(200, all.upstream.requests - all.upstream.outcomes.network),
-    );
+    // With the one that has made the counter.
+    assert.equal((await librato.requests()).length, all.upstream.requests + 1);
 
     assert.equal(await compare(worker, librato), EVENTS - poison);
     assert.deepEqual(await figures(worker, "month"), { ...all, upstream: (await figures(worker, "month")).upstream });
@@ -256,13 +254,13 @@ describe("durable delivery", () => {
     });
     const nothing = await ask(worker, "set-aside/replay", { ...body, after: step.after, upTo: step.upTo });
     assert.deepEqual([nothing.changed, nothing.left], [0, 0]);
-    await librato.api("/v1/metrics/Poison", { method: "DELETE" });
-    const before = (await librato.metric("Poison"))?.count ?? 0;
+    // Nothing is a counter any more.
+    await librato.reset();
     const [{ id, measurement }] = again;
     assert.equal((await ask(worker, "set-aside/delete", { ids: [id] })).changed, 1);
     const replayed = await ask(worker, "set-aside/replay", { all: true, time: "now" });
     assert.deepEqual([replayed.changed, replayed.left], [again.length - 1, 0]);
-    if (again.length > 1) await librato.counted("Poison", before + 100 - measurement.count);
+    if (again.length > 1) await librato.counted("Poison", 100 - measurement.count);
     assert.deepEqual(await ask(worker, "set-aside/groups"), { count: 0, groups: [] });
     for (const wrong of [{}, { reason: "r", all: true }, { reason: 7 }, { ids: [] }]) {
       const headers = { authorization: `Bearer ${operatorToken}` };
