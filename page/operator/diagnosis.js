@@ -39,6 +39,7 @@ export function diagnose({ health, hour, groups, recent }) {
     ...refused(all, recent),
     ...failed(all),
     ...setAside(groups),
+    ...ledger(health),
     ...points(all),
     ...notMeasured(all),
   ];
@@ -234,6 +235,24 @@ function setAside(groups) {
       see: [`#set-aside=${reason}`, "Look, replay or delete"],
     };
   });
+}
+
+/** @returns {Finding[]} */
+function ledger({ ledger: { shards, wantedShards, fullestPercent, remembersHours } = {} }) {
+  if (!(wantedShards > shards)) return [];
+  return [
+    {
+      id: "ledger",
+      level: "warn",
+      title: `The traffic wants ${plural(wantedShards, "ledger shard")}, and there ${shards === 1 ? "is" : "are"} ${shards}`,
+      detail:
+        fullestPercent > 95 && remembersHours < 24
+          ? `Only ${plural(remembersHours, "hour")} are remembered: what is sent again later counts again.`
+          : "Soon less than 24 hours are remembered.",
+      fix: "Set it in wrangler.toml and deploy.",
+      code: `ONCE_SHARDS = "${wantedShards}"`,
+    },
+  ];
 }
 
 /** @returns {Finding[]} */

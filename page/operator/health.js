@@ -1,10 +1,10 @@
 import { $, h, renew } from "../shared/dom.js";
-import { number, since } from "../shared/format.js";
+import { number, plural, since } from "../shared/format.js";
 import { destinationName } from "./diagnosis.js";
 
 /** Shows what the Worker knows of its own state. @param {any} health @param {any} waiting of the flow */
 export function showHealth(health, waiting) {
-  const { version, publicUrl, delivery, missing = [], notes = [], message, sendsTo, liveList } = health;
+  const { version, publicUrl, delivery, missing = [], notes = [], message, sendsTo, liveList, ledger } = health;
   const [problem, words] = (message ?? "").split("; it says: ");
   const isUp = health.status === "ok";
   const oldest = waiting?.oldest ? `, the oldest came ${since(waiting.oldest)}` : "";
@@ -28,6 +28,7 @@ export function showHealth(health, waiting) {
       known(delivery.setAside, "measurements"),
       delivery.setAside > 0 && "failing",
     ],
+    ledger && ["Ledger", ledgerText(ledger), ledger.wantedShards > ledger.shards && "failing"],
     notes.map((note) => ["Note", note, "failing"]),
     ["Settings", missing.length === 0 && "None is missing or malformed.", "up"],
     ["Clients reach it at", publicUrl],
@@ -46,6 +47,12 @@ export function showHealth(health, waiting) {
       ),
     ),
   );
+}
+
+/** How full the memory of seen events is. */
+function ledgerText({ shards, fullestPercent, remembersHours, wantedShards }) {
+  const memory = Number.isFinite(remembersHours) ? `, the last ${plural(remembersHours, "hour")} remembered` : "";
+  return `${plural(shards, "shard")}, ${fullestPercent} % full at the most${memory}; the traffic wants ${wantedShards}.`;
 }
 
 const known = (count, noun) => (Number.isFinite(count) ? `${number(count)} ${noun}` : "not known");

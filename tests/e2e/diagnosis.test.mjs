@@ -101,6 +101,22 @@ describe("of the destination", () => {
     assert.equal(id, "well");
   });
 
+  it("a ledger that is too small, and one that is not", () => {
+    const of = (shards, fullestPercent) => ({
+      health: { ...WELL, ledger: { shards, fullestPercent, remembersHours: 9, wantedShards: 3 } },
+      hour: hour({ received: 1 }),
+    });
+    for (const [shards, percent, title, detail] of [
+      [1, 99, "The traffic wants 3 ledger shards, and there is 1", /^Only 9 hours are remembered/],
+      [2, 40, "The traffic wants 3 ledger shards, and there are 2", /^Soon/],
+    ]) {
+      const [first] = found(of(shards, percent));
+      assert.deepEqual([first.id, first.title, first.code], ["ledger", title, 'ONCE_SHARDS = "3"']);
+      assert.match(first.detail, detail);
+    }
+    assert.equal(found(of(3, 99))[0].id, "well");
+  });
+
   it("a setting that is missing is told of once", () => {
     const missing = [{ setting: "LIBRATO_TOKEN", expected: "a token" }];
     const all = found({ health: { ...said("LIBRATO_TOKEN: expected a token"), missing } });
