@@ -32,7 +32,7 @@ impl Object {
         for change in changes {
             match change {
                 Change::Put(kind, key, text) => _ = self.rows.insert((kind, key), text),
-                Change::Forget(kind, before) => self.rows.retain(|(other, key), _| *other != kind || *key >= before),
+                Change::Forget(kind, before, _) => self.rows.retain(|(other, key), _| *other != kind || *key >= before),
             }
         }
         answer
@@ -93,7 +93,7 @@ proptest! {
     ) {
         let mut object = Object::default();
         let mut tallies = [tally(), tally(), tally()];
-        let (mut now, mut known, mut expected) = (START, BTreeSet::new(), 0);
+        let (mut now, mut known, mut expected, mut written) = (START, BTreeSet::new(), 0, 0_u64);
         for (place, seconds, events, fate, is_new) in steps {
             now += seconds * 1_000;
             if is_new {
@@ -113,9 +113,14 @@ proptest! {
             prop_assert!(minutes <= flush.minutes.len());
             for change in changes {
                 match change {
-                    Change::Put(kind, key, text) => _ = object.rows.insert((kind, key), text),
-                    Change::Forget(kind, before) => {
+                    Change::Put(kind, key, text) => {
+                        object.rows.insert((kind, key), text);
+                        written += 1;
+                    }
+                    Change::Forget(kind, before, _) => {
+                        let held = object.rows.len();
                         object.rows.retain(|(other, key), _| *other != kind || *key >= before);
+                        written += (held - object.rows.len()) as u64;
                     }
                 }
             }
@@ -124,7 +129,8 @@ proptest! {
             }
         }
         object.begin_anew();
-        prop_assert_eq!(object.totals(now).figures.delivered, expected);
+        let figures = object.totals(now).figures;
+        prop_assert_eq!((figures.delivered, figures.rows), (expected, written));
         let flow = object.json(Question::Flow(Range::Month), now);
         let buckets = flow["buckets"].as_array().unwrap();
         let delivered = buckets.iter().map(|bucket| bucket["delivered"].as_u64().unwrap()).sum::<u64>();

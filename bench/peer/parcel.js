@@ -82,7 +82,8 @@ function write(measured, writeKey, receivedAt) {
     extraBytes += name.extraBytes;
   }
   if (display !== "") display += "}";
-  const body = `{"v":1,"o":"${owner()}","r":${receivedAt},"n":[${texts}]${display},"m":[${rows}]}`;
+  // Of the ledger's one shard.
+  const body = `{"v":1,"o":"${owner()}","r":${receivedAt},"s":1,"n":[${texts}]${display},"m":[${rows}]}`;
   return { body, bytes: body.length + extraBytes };
 }
 

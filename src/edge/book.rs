@@ -66,11 +66,11 @@ impl Operator {
                      ON CONFLICT (kind, key) DO UPDATE SET text = excluded.text",
                     vec![kind.into(), key.into(), text.into()],
                 ),
-                Change::Forget(kind, before) => {
+                Change::Forget(kind, before, _) => {
                     ("DELETE FROM figures WHERE kind = ? AND key < ?", vec![kind.into(), before.into()])
                 }
             };
-            book.wrote(self.database.write(statement, values)?);
+            self.database.run(statement, values)?;
         }
         *self.book.borrow_mut() = Some(book);
         Ok(answer)

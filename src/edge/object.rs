@@ -100,16 +100,6 @@ impl Database {
         self.each(statement, values, |_| Ok(()))
     }
 
-    /// Runs a statement that gives nothing. Returns how many rows it has written, as the platform counts them.
-    pub(super) fn write(
-        &self,
-        statement: &str,
-        values: Vec<SqlStorageValue>,
-    ) -> std::result::Result<usize, StorageError> {
-        let cursor = self.0.exec(statement, values).map_err(|error| StorageError::of(&error))?;
-        Ok(cursor.rows_written())
-    }
-
     /// Runs a statement and returns its rows.
     pub(super) fn rows(
         &self,

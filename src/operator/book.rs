@@ -61,8 +61,18 @@ pub struct Totals {
 pub enum Change {
     /// A row of this kind and key is to have this text.
     Put(&'static str, i64, String),
-    /// Those of this kind before a key are to go.
-    Forget(&'static str, i64),
+    /// Those of this kind before a key are to go, of which there are so many.
+    Forget(&'static str, i64, usize),
+}
+
+impl Change {
+    /// Returns how many rows it writes; the platform counts one that goes as written.
+    fn rows(&self) -> u64 {
+        match self {
+            Self::Put(..) => 1,
+            Self::Forget(_, _, rows) => *rows as u64,
+        }
+    }
 }
 
 /// Kinds of rows.
@@ -110,8 +120,6 @@ pub struct Book {
     flushes: HashMap<String, u64>,
     live: LiveList,
     watched_until: Millis,
-    /// Rows that were written for the flush before.
-    wrote: u64,
 }
 
 impl Book {
@@ -182,7 +190,7 @@ impl Book {
             // In the row that is held longest.
             row.flushes.insert(isolate.clone(), sequence);
             row.minute.figures.flushes += 1;
-            row.minute.figures.rows += std::mem::take(&mut self.wrote);
+            row.minute.figures.rows += changes.iter().map(Change::rows).sum::<u64>() + starts.len() as u64;
         }
         let rows = starts.iter().filter_map(|start| Some((*start, written(self.minutes.get(start)?))));
         changes.extend(rows.map(|(start, text)| Change::Put(MINUTE, start, text)));
@@ -206,6 +214,7 @@ impl Book {
         let later = self.minutes.split_off(&end);
         let over = std::mem::replace(&mut self.minutes, later);
         let mut touched = Vec::new();
+        let minutes_over = over.len();
         for (start, MinuteRow { minute, flushes }) in over {
             let begin = start - start.rem_euclid(HALF);
             let half = self.halves.entry(begin).or_default();
@@ -227,7 +236,8 @@ impl Book {
             }
         }
         let first = end - HALVES * HALF;
-        self.halves = self.halves.split_off(&first);
+        let halves_held = self.halves.split_off(&first);
+        let halves_over = std::mem::replace(&mut self.halves, halves_held).len();
         self.names.retain(|_, (_, last)| *last > second - NAMES_REMEMBERED);
         touched.sort_unstable();
         touched.dedup();
@@ -235,14 +245,9 @@ impl Book {
         let mut changes: Vec<_> = halves.map(|(begin, text)| Change::Put(HALF_HOUR, begin, text)).collect();
         changes.push(Change::Put(SUM, 0, written(&self.sum)));
         changes.push(Change::Put(NAMES, 0, written(&self.names)));
-        changes.push(Change::Forget(MINUTE, end));
-        changes.push(Change::Forget(HALF_HOUR, first));
+        changes.push(Change::Forget(MINUTE, end, minutes_over));
+        changes.push(Change::Forget(HALF_HOUR, first, halves_over));
         changes
-    }
-
-    /// Takes how many rows were written.
-    pub fn wrote(&mut self, rows: usize) {
-        self.wrote += rows as u64;
     }
 
     fn totals(&self, second: i64) -> Totals {
@@ -250,7 +255,6 @@ impl Book {
         for minute in self.minutes() {
             figures.merge(&minute.figures);
         }
-        figures.rows += self.wrote;
         Totals { since: self.sum.since, figures, oldest: self.oldest(second) }
     }
 
