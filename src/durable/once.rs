@@ -224,8 +224,8 @@ impl Ledger {
         self.done.insert(key, minute, self.max_events)
     }
 
-    /// Answers a question at a second since 1970. The second part is what is to be logged, so that [`Self::replay`] brings the ledger back to
-    /// where it is; `None` when nothing has changed.
+    /// Answers a question at a second since 1970. The second part is what is to be logged, so that [`Self::replay`]
+    /// brings the ledger back to where it is; `None` when nothing has changed.
     pub fn ask(&mut self, question: &Question, now: u32) -> (Answer, Option<Record>) {
         let minute = now / 60;
         self.forget(now / 3_600);

@@ -41,7 +41,9 @@ impl Platform {
     /// Without the first, delivery is direct.
     pub(super) fn measurements(&self) -> Option<Queues> {
         let first = self.binding("MEASUREMENTS")?;
-        let others = (1..MAX_QUEUES).map_while(|number| self.binding(&format!("MEASUREMENTS_{number}"))).collect();
+        // One shard is the first queue's: no request looks for others.
+        let most = if self.settings().once_shards > 1 { MAX_QUEUES } else { 1 };
+        let others = (1..most).map_while(|number| self.binding(&format!("MEASUREMENTS_{number}"))).collect();
         Some(Queues { first, others })
     }
 
