@@ -48,7 +48,7 @@ export async function memory() {
 }
 
 /** Returns the memory after garbage collection. The inspector is attached only then, as it retains logged values. */
-async function held({ inspector: host, pid, urls }) {
+export async function held({ inspector: host, pid, urls }) {
   const inspector = await Inspector.of(host, "rust");
   // workerd handles messages of the inspector only together with other work.
   const awake = setInterval(() => fetch(`${urls.rust}/health`).catch(() => {}), 50);

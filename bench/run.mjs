@@ -7,11 +7,13 @@ import { core } from "./core.mjs";
 import { measure, report, workloads } from "./cpu.mjs";
 import { growth } from "./growth.mjs";
 import { latency } from "./latency.mjs";
+import { ledger } from "./ledger.mjs";
 import { table } from "./lib/figures.mjs";
 import { memory } from "./memory.mjs";
 import { profile } from "./profile.mjs";
 import { scale } from "./scale.mjs";
 import { startup } from "./startup.mjs";
+import { throughput } from "./throughput.mjs";
 import { versions } from "./versions.mjs";
 
 const { values, positionals } = parseArgs({
@@ -43,6 +45,8 @@ const PARTS = {
   core: { title: "the native core", work: core },
   startup: { title: "start-up", work: startup },
   memory: { title: "memory over 100,000 requests", work: memory },
+  ledger: { title: "a full ledger", work: ledger },
+  throughput: { title: "throughput of durable delivery", work: throughput },
   scale: { title: "a day of up to a billion events, simulated", work: scale },
   size: { title: "size", work: async () => size() },
 };

@@ -59,6 +59,34 @@ class Client {
   }
 }
 
+/** Serial numbers that are given away. */
+let serials = 0;
+
+/** A request whose events are new ones each time: a number takes the place of each serial number. */
+class Fresh {
+  #request;
+  #places = [];
+  #length;
+
+  constructor(request, serial) {
+    this.#request = request;
+    this.#length = serial.length;
+    for (let at = request.indexOf(serial); at >= 0; at = request.indexOf(serial, at + serial.length)) {
+      this.#places.push(at);
+    }
+  }
+
+  /** Returns the request with the next numbers. */
+  next() {
+    const request = Buffer.from(this.#request);
+    for (const at of this.#places) {
+      request.write(String(serials).padStart(this.#length, "0"), at, "latin1");
+      serials += 1;
+    }
+    return request;
+  }
+}
+
 /** Closed loop: each connection sends its next request once it has an answer, for a time or a number of requests. */
 async function closedLoop(clients, requests, { millis = Number.POSITIVE_INFINITY, count = Number.POSITIVE_INFINITY }) {
   let sent = 0;
@@ -68,7 +96,7 @@ async function closedLoop(clients, requests, { millis = Number.POSITIVE_INFINITY
       while (sent < count && performance.now() < until) {
         const request = requests[sent % requests.length];
         sent += 1;
-        await client.send(request);
+        await client.send(request instanceof Fresh ? request.next() : request);
       }
     }),
   );
@@ -124,12 +152,13 @@ async function openLoop(clients, requests, { millis, rate }) {
 /** Connections and requests by target, which are made once. */
 const targets = new Map();
 
-function targetOf({ url, path, headers, bodies, connections }) {
+function targetOf({ url, path, headers, bodies, connections, serial }) {
   const host = new URL(url).host;
   const requests = bodies.map((body) => {
     const bytes = Buffer.from(body);
     const head = [`POST ${path} HTTP/1.1`, `Host: ${host}`, ...headers, `Content-Length: ${bytes.length}`];
-    return Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), bytes]);
+    const request = Buffer.concat([Buffer.from(`${head.join("\r\n")}\r\n\r\n`), bytes]);
+    return serial ? new Fresh(request, serial) : request;
   });
   return { requests, clients: Array.from({ length: connections }, () => new Client(url)) };
 }

@@ -62,13 +62,21 @@ const quoted = (text) => JSON.stringify(text);
 const list = (items) => `[${items.join(", ")}]`;
 
 /** Returns a Worker in workerd's configuration. */
-function worker(modules, bindings = []) {
+function worker(modules, bindings = [], more = "", moreFlags = []) {
   return `(
     modules = ${list(modules)},
     compatibilityDate = ${quoted(compatibilityDate)},
-    compatibilityFlags = ${list(flags.map(quoted))},
-    bindings = ${list(bindings)})`;
+    compatibilityFlags = ${list(moreFlags.concat(flags).map(quoted))},
+    bindings = ${list(bindings)}${more})`;
 }
+
+/** Lets a Worker hand another one the messages of a queue; workerd wants `--experimental` for it. */
+const HANDS_OVER = "service_binding_extra_handlers";
+
+/** The ledger's objects, on disk. */
+const LEDGER = `,
+    durableObjectNamespaces = [(className = "Once", uniqueKey = "once", enableSql = true)],
+    durableObjectStorage = (localDisk = "storage")`;
 
 /** Returns the modules of a folder, `index.js` first. workerd embeds files relative to the configuration. */
 function modulesOf(folder, from) {
@@ -88,6 +96,9 @@ function modulesOf(folder, from) {
  * @param {boolean} [options.durable] binds a queue, so that delivery is durable
  * @param {string} [options.queue] the module that makes the queue, with the class `Queue`; it finds the Worker's
  *   Librato in its `props`
+ * @param {boolean} [options.consumed] lets the module of the queue hand messages to the Worker of the first name, its
+ *   `CONSUMER`, and ask that one's ledger, its `ONCE`; its own URL is `urls.queue`
+ * @param {string} [options.storage] folder of the ledger, which otherwise ends with the Workers
  * @param {Record<string, string>} [options.more] further variables
  * @param {string[]} [options.v8Flags] for the engine, such as `--trace-gc`
  * @param {boolean} [options.inspected] starts an inspector
@@ -100,6 +111,8 @@ export async function startWorkers({
   names = ["rust", "peer", "floor"],
   durable = false,
   queue = NULL_QUEUE,
+  consumed = false,
+  storage,
   more = {},
   v8Flags = [],
   inspected = false,
@@ -117,16 +130,27 @@ export async function startWorkers({
         `(name = "MEASUREMENTS", service = (name = "queue", entrypoint = "Queue", props = (json = ${props})))`,
       );
     }
+    const hasLedger = consumed && name === names[0];
+    if (hasLedger) bindings.push('(name = "ONCE", durableObjectNamespace = "Once")');
     const modules = name === "nothing" ? [] : modulesOf(folders[name], folder);
     if (lazily) modules.unshift(`(name = "startup.js", esModule = ${quoted(loader(name))})`);
-    return `(name = ${quoted(name)}, worker = ${worker(modules, bindings)})`;
+    return `(name = ${quoted(name)}, worker = ${worker(modules, bindings, hasLedger ? LEDGER : "")})`;
   });
   if (durable) {
     const modules = [`(name = "queue.js", esModule = ${quoted(queue)})`];
-    services.push(`(name = "queue", worker = ${worker(modules)})`);
+    const once = `(className = "Once", serviceName = ${quoted(names[0])})`;
+    const bindings = [
+      `(name = "CONSUMER", service = ${quoted(names[0])})`,
+      `(name = "ONCE", durableObjectNamespace = ${once})`,
+    ];
+    services.push(`(name = "queue", worker = ${worker(modules, ...(consumed ? [bindings, "", [HANDS_OVER]] : []))})`);
   }
+  if (consumed) services.push(`(name = "storage", disk = (path = ${quoted(storage ?? folder)}, writable = true))`);
   services.push('(name = "internet", network = (allow = ["public", "private"]))');
-  const sockets = names.map((name) => `(name = "${name}", address = "127.0.0.1:0", http = (), service = "${name}")`);
+  const listening = consumed ? [...names, "queue"] : names;
+  const sockets = listening.map(
+    (name) => `(name = "${name}", address = "127.0.0.1:0", http = (), service = "${name}")`,
+  );
   const file = join(folder, "config.capnp");
   writeFileSync(
     file,
@@ -135,7 +159,9 @@ const config :Workerd.Config = (services = ${list(services)}, sockets = ${list(s
 `,
   );
 
-  const flagsOfServe = ["--control-fd=3", ...(inspected ? ["--inspector-addr=127.0.0.1:0"] : [])];
+  const flagsOfServe = ["--control-fd=3"];
+  if (consumed) flagsOfServe.push("--experimental");
+  if (inspected) flagsOfServe.push("--inspector-addr=127.0.0.1:0");
   const running = spawn(workerd, ["serve", ...flagsOfServe, file], {
     stdio: ["ignore", onLog ? "pipe" : "ignore", "pipe", "pipe"],
   });
@@ -154,7 +180,7 @@ const config :Workerd.Config = (services = ${list(services)}, sockets = ${list(s
     said += text;
   });
   const ports = new Map();
-  const awaited = new Set([...names, ...(inspected ? ["inspector"] : [])]);
+  const awaited = new Set([...listening, ...(inspected ? ["inspector"] : [])]);
   await new Promise((resolve, reject) => {
     running.once("error", reject);
     running.once("exit", () => reject(new Error(`workerd ended:\n${said}`)));
@@ -165,6 +191,6 @@ const config :Workerd.Config = (services = ${list(services)}, sockets = ${list(s
       if ([...awaited].every((name) => ports.has(name))) resolve();
     });
   });
-  const urls = Object.fromEntries(names.map((name) => [name, `http://127.0.0.1:${ports.get(name)}`]));
+  const urls = Object.fromEntries(listening.map((name) => [name, `http://127.0.0.1:${ports.get(name)}`]));
   return { urls, pid: running.pid, inspector: `127.0.0.1:${ports.get("inspector")}`, stop };
 }

@@ -42,9 +42,9 @@ const WRITER_HOURS: u32 = 3;
 /// ledger has less than 90 MB.
 pub const MAX_EVENTS: usize = 4_000_000;
 
-/// How many times fewer may wait: 400,000. One takes 25 bytes of a hash table, which while it grows is there one and a
-/// half times, and up to 32 bytes of the order: these take 25 MB.
-const EVENTS_PER_WAITING: usize = 10;
+/// How many times fewer may wait: 200,000. One takes 25 bytes of a hash table, which has room for twice as many and
+/// while it grows is there one and a half times, and up to 32 bytes of the order: these take 25 MB.
+const EVENTS_PER_WAITING: usize = 20;
 
 /// Two claims within so many seconds are often: what is done waits for the next to share their row. Should an object end
 /// before they come, it knows those events to wait: they stay their owner's, whose messages are acknowledged.
@@ -174,7 +174,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Returns an empty ledger that remembers so many events that are done, and a tenth of that which wait.
+    /// Returns an empty ledger that remembers so many events that are done, and a twentieth of that which wait.
     #[must_use]
     pub fn new(max_events: usize) -> Self {
         Self {

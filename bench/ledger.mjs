@@ -1,0 +1,97 @@
+// A full ledger in workerd: what memory its isolate has, and how soon it answers after it has begun anew.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { table } from "./lib/figures.mjs";
+import { startWorkers } from "./lib/workers.mjs";
+import { held } from "./memory.mjs";
+
+/** As `MAX_EVENTS` and what may wait beside them (src/durable/once.rs). */
+const DONE = 4_000_000;
+const WAITING = 200_000;
+
+/** Most megabytes of WebAssembly memory, of the 128 that an isolate has. */
+const MOST = 100;
+
+/** Asks the ledger as the consumer does (src/durable/once/wire.rs). */
+const FILL = `
+  import { WorkerEntrypoint } from "cloudflare:workers";
+
+  /** Most events of a question. */
+  const MOST = 50_000;
+
+  export class Queue extends WorkerEntrypoint {}
+
+  /** Claims so many new events, and tells that they are done. */
+  async function claim(ask, count, isDone) {
+    const claims = new Uint8Array(1 + 20 * count);
+    for (let at = 1; at < claims.length; at += 65_520) crypto.getRandomValues(claims.subarray(at, at + 65_520));
+    claims[0] = "c".charCodeAt();
+    await ask(claims);
+    if (!isDone) return;
+    const done = new Uint8Array(2 + 12 * count);
+    done[0] = "d".charCodeAt();
+    for (let event = 0; event < count; event += 1) {
+      done.set(claims.subarray(1 + 20 * event, 13 + 20 * event), 2 + 12 * event);
+    }
+    await ask(done);
+  }
+
+  export default {
+    async fetch(request, { ONCE }) {
+      const ask = async (body) => {
+        const answer = await ONCE.getByName("once-0").fetch("https://object.invalid/", { method: "POST", body });
+        if (!answer.ok) throw new Error(\`the ledger answers \${answer.status}\`);
+        return answer.arrayBuffer();
+      };
+      const { searchParams } = new URL(request.url);
+      for (const [kind, isDone] of [["done", true], ["waiting", false]]) {
+        for (let left = Number(searchParams.get(kind)); left > 0; left -= MOST) {
+          await claim(ask, Math.min(MOST, left), isDone);
+        }
+      }
+      const stats = new DataView(await ask("s"), 1);
+      const [tracked, pending] = [0, 8].map((at) => Number(stats.getBigUint64(at, true)));
+      return Response.json({ done: tracked - pending, waiting: pending });
+    },
+  };
+`;
+
+/** Measures and returns the table. */
+export async function ledger() {
+  const storage = mkdtempSync(join(tmpdir(), "librato-edge-ledger-"));
+  const options = { librato: "https://librato.invalid", names: ["rust"], durable: true, consumed: true, queue: FILL };
+  const started = () => startWorkers({ ...options, storage, inspected: true });
+  const rows = [];
+  const look = async (label, workers, question = "") => {
+    const began = performance.now();
+    const answer = await fetch(`${workers.urls.queue}/${question}`);
+    const millis = performance.now() - began;
+    const { done, waiting } = await answer.json();
+    const [, , memory, process] = await held(workers);
+    rows.push([label, done, waiting, Math.round(millis), Math.round(memory / 1024), Math.round(process / 1024)]);
+  };
+  const during = async (use) => {
+    const workers = await started();
+    try {
+      await use(workers);
+    } finally {
+      await workers.stop();
+    }
+  };
+  try {
+    await during(async (workers) => {
+      await look("empty", workers);
+      await look("full", workers, `?done=${DONE}&waiting=${WAITING}`);
+      await look("full, half of it new", workers, `?done=${DONE / 2}&waiting=${WAITING / 2}`);
+    });
+    await during((workers) => look("begun anew", workers));
+  } finally {
+    rmSync(storage, { recursive: true, force: true });
+  }
+  const memory = Math.max(...rows.map((row) => row[4]));
+  const head = ["a ledger's object", "done", "waiting", "answers after, ms", "WebAssembly memory, MB", "process, MB"];
+  const summary = { what: "memory of a full ledger", figure: `${memory} MB`, value: memory, target: MOST };
+  return { text: table(head, rows), summary: [{ ...summary, means: `at most ${MOST} MB` }] };
+}
