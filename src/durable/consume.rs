@@ -3,7 +3,7 @@
 //! A sequence of steps that the platform layer carries out in between: read, claim, deliver, set aside, tell the
 //! ledger, decide.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use crate::Millis;
 use crate::delivery::{Outcome, Partition};
@@ -184,7 +184,7 @@ impl Consumption {
         let second = now.div_euclid(1_000);
         let oldest = settings.window().oldest(second) + MARGIN_SECONDS;
         let mut rollup = Rollup::new(settings.rollup_seconds, oldest);
-        let mut granted = HashMap::new();
+        let mut granted = FxHashMap::default();
         let mut sealed: Vec<(usize, WriterId, Vec<usize>)> = Vec::new();
         let deduplicates_points = settings.destination.as_ref().is_some_and(|to| to.deduplicates_points());
         self.deduplicates_points = deduplicates_points;

@@ -6,7 +6,7 @@
 
 use std::cell::OnceCell;
 
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::{JsCast, JsValue, intern};
 use worker::js_sys::{JSON, Reflect};
 use worker::{Env, Fetcher, ObjectNamespace, Queue, RateLimiter};
 
@@ -89,7 +89,7 @@ impl Platform {
 }
 
 fn binding<T: JsCast>(env: &Env, name: &str) -> Option<T> {
-    let binding = Reflect::get(env, &name.into()).ok()?;
+    let binding = Reflect::get(env, &intern(name).into()).ok()?;
     binding.is_object().then(|| binding.unchecked_into())
 }
 

@@ -6,15 +6,15 @@
 //! chunk by chunk. They would also read wrongly: `method()` takes an unknown method for GET, and `bytes()` has no
 //! limit.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 
 use futures_util::future::{Either, select};
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::{JsCast, JsValue, intern};
 use worker::js_sys::{self, Object, Reflect, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{ReadableStream, ReadableStreamDefaultReader, Request, Response, ResponseInit};
+use worker::web_sys::{Headers, ReadableStream, ReadableStreamDefaultReader, Request, Response, ResponseInit};
 
 use super::clock::sleep;
 use crate::Millis;
@@ -38,13 +38,12 @@ pub(super) struct RequestHead {
 
 impl RequestHead {
     pub(super) fn of(request: &Request) -> Self {
-        let length = header(request, "Content-Length");
         Self {
             method: request.method(),
             url: Url::of(request.url()),
             from: header(request, "Origin"),
             authorization: header(request, "Authorization"),
-            content_length: length.and_then(|length| length.parse().ok()),
+            content_length: content_length(request),
         }
     }
 
@@ -92,8 +91,13 @@ impl Url {
 }
 
 /// Returns one header of a request.
-pub(super) fn header(request: &Request, name: &str) -> Option<String> {
-    request.headers().get(name).ok().flatten()
+pub(super) fn header(request: &Request, name: &'static str) -> Option<String> {
+    request.headers().get(intern(name)).ok().flatten()
+}
+
+/// Returns the length of a request's body, where it is told.
+pub(super) fn content_length(request: &Request) -> Option<u64> {
+    header(request, "Content-Length")?.parse().ok()
 }
 
 /// Reads a request's body. Of one that is too large nothing is held, but it is read to its end within bounds, so that
@@ -204,13 +208,32 @@ impl Chunks {
 }
 
 /// Returns headers as the platform's constructors take them.
-pub(super) fn headers<'h>(lines: impl IntoIterator<Item = (&'h str, &'h str)>) -> Object {
-    let headers = Object::new();
+pub(super) fn headers<'h>(lines: impl IntoIterator<Item = (&'h str, &'h str)>) -> JsValue {
+    let plain = Object::new();
     for (name, value) in lines {
         // Setting a property of a plain object does not fail.
-        _ = Reflect::set(&headers, &name.into(), &value.into());
+        _ = Reflect::set(&plain, &name.into(), &value.into());
     }
-    headers
+    // From `Headers` others are made without reading the texts anew. What is none is refused where it is used.
+    Headers::new_with_record_from_str_to_str(&plain).map_or(plain.into(), JsValue::from)
+}
+
+/// Returns the headers of an answer. They are those of the last one, but where another page asks: each text that
+/// crosses to JavaScript costs.
+fn answer_headers<'h>(lines: impl Iterator<Item = (&'h str, &'h str)>) -> JsValue {
+    thread_local! {
+        static LAST: RefCell<(Vec<(String, String)>, JsValue)> = const { RefCell::new((Vec::new(), JsValue::NULL)) };
+    }
+    let lines: Vec<_> = lines.collect();
+    LAST.with_borrow_mut(|(known, made)| {
+        let is_known =
+            |((name, value), known): (&(&str, &str), &(String, String))| *name == known.0 && *value == known.1;
+        if made.is_null() || known.len() != lines.len() || !lines.iter().zip(known.iter()).all(is_known) {
+            *made = headers(lines.iter().copied());
+            *known = lines.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        }
+        made.clone()
+    })
 }
 
 /// Makes an answer, with the headers that every answer has.
@@ -224,7 +247,7 @@ pub(super) fn respond(answer: &Answer, origin: Origin) -> worker::Result<Respons
     let content_type = content_type.map(|content_type| ("Content-Type", content_type));
     let init = ResponseInit::new();
     init.set_status(answer.status);
-    init.set_headers(&headers(origin.headers().into_iter().chain(own).chain(content_type)));
+    init.set_headers(&answer_headers(origin.headers().into_iter().chain(own).chain(content_type)));
     // A copy: the memory of the module changes while the answer is sent.
     let bytes = (!body.is_empty()).then(|| Uint8Array::from(body));
     let made = Response::new_with_opt_js_u8_array_and_init(bytes.as_ref(), &init);

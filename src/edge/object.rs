@@ -72,7 +72,8 @@ pub(super) async fn answer(
     limit: usize,
     answer: impl FnOnce(&[u8]) -> std::result::Result<Vec<u8>, StorageError>,
 ) -> Result<Response> {
-    let Ok(question) = http::read_body(request.inner(), None, limit).await else {
+    let request = request.inner();
+    let Ok(question) = http::read_body(request, http::content_length(request), limit).await else {
         return Response::error("the question did not come whole", 503);
     };
     match answer(&question) {

@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen::{JsCast, JsValue};
-use worker::js_sys::{Object, Promise, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue, intern};
+use worker::js_sys::{Promise, Uint8Array};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{AbortSignal, RequestInit, RequestRedirect, Response};
 
@@ -36,7 +36,7 @@ struct Target {
 }
 
 impl Target {
-    fn new(url: &str, method: &str, headers: &Object) -> Self {
+    fn new(url: &str, method: &str, headers: &JsValue) -> Self {
         let init = RequestInit::new();
         init.set_method(method);
         init.set_headers(headers);
@@ -213,7 +213,7 @@ async fn send(
 /// Reads an answer, as far as it is looked at.
 async fn read(destination: &dyn Destination, response: &Response) -> std::result::Result<Reply, JsValue> {
     let known = response.headers();
-    let header = |name: &str| known.get(name).ok().flatten();
+    let header = |name: &str| known.get(intern(name)).ok().flatten();
     let length = header("content-length").and_then(|length| length.parse::<usize>().ok());
     let is_packed = || header("content-encoding").is_some();
     let body = match length {
