@@ -691,6 +691,54 @@ describe("an event", () => {
     });
   });
 
+  it("with more queues, each carries its own senders, whose shards no other meets", async () => {
+    await alone({ queues: 3, settings: { ONCE_SHARDS: "6" } }, async (other, upstream) => {
+      const queues = other.bindings.filter((name) => name.startsWith("MEASUREMENTS"));
+      /** Sends all at once, and returns the messages of each queue. */
+      const spread = async (events) => {
+        succeeded(await other.worker.post("/v1/batch", batch(events, { sentAt: undefined })));
+        return queues.map((name) => other.taken(name));
+      };
+      const users = Array.from({ length: 60 }, (_, index) => `user-${index}`);
+      const events = users.flatMap((anonymousId) => tracks(2, fresh("Queues")).map((one) => ({ ...one, anonymousId })));
+      const parts = await spread(events);
+      const shards = new Set();
+      for (const [place, bodies] of parts.entries()) {
+        assert.equal(bodies.length, 1);
+        other.asked.clear();
+        assert.deepEqual(await other.consume(bodies), ["ack"]);
+        assert.notEqual(other.asked.size, 0);
+        for (const object of other.asked) {
+          const shard = Number(object.replace("once-", ""));
+          assert.equal(shard % 3, place, `${object} is asked for a message of queue ${place}`);
+          shards.add(shard);
+        }
+      }
+      assert.equal(shards.size, 6);
+      assert.equal(samples(stored(upstream)), events.length);
+      // A sender by itself meets one queue, and the same again.
+      for (const anonymousId of users.slice(0, 5)) {
+        const places = [];
+        for (let times = 0; times < 2; times += 1) {
+          const parts = await spread(tracks(2, fresh("Alone")).map((one) => ({ ...one, anonymousId })));
+          places.push(parts.flatMap((bodies, place) => bodies.map(() => place)));
+        }
+        assert.equal(places[0].length, 1);
+        assert.deepEqual(places[0], places[1]);
+      }
+      // What is sent again counts no more, whichever of the queues had taken it before.
+      other.refuse.MEASUREMENTS_1 = () => "Too Many Requests";
+      const more = users.map((anonymousId) => ({ ...track(fresh("Again")), anonymousId }));
+      const answer = await other.worker.post("/v1/batch", batch(more, { sentAt: undefined }));
+      assert.equal(answer.status, 429);
+      other.refuse.MEASUREMENTS_1 = () => "";
+      const before = queues.flatMap((name) => other.taken(name));
+      assert.equal(before.length, 2);
+      const bodies = [...before, ...(await spread([...events, ...more])).flat()];
+      await counts(events.length + more.length, bodies, upstream, other);
+    });
+  });
+
   it("is remembered although a row of the log cannot be read", async () => {
     await withFolder(async (storage) => {
       const events = tracks(3, fresh("Row"));

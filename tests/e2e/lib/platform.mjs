@@ -55,7 +55,7 @@ const script = `
   export class Memory extends DurableObject {
     async fetch(request) {
       const bytes = new Uint8Array(await request.arrayBuffer());
-      const wish = await ask(this.env, { once: String.fromCharCode(bytes[0] ?? 63) });
+      const wish = await ask(this.env, { once: String.fromCharCode(bytes[0] ?? 63), object: this.ctx.id.name });
       const real = (body) => {
         const object = this.env.ONCE.getByName(this.ctx.id.name);
         return object.fetch(request.url, { method: request.method, body: body.length === 0 ? undefined : body });
@@ -108,10 +108,12 @@ const script = `
  *
  * @param {object} options as `startWorker` takes them
  * @param {boolean} [options.once] whether the once-storage is bound at all
+ * @param {number} [options.queues] of measurements
  * @returns {Promise<Platform>}
  */
-export async function startPlatform({ librato, settings, storage, front, once = true } = {}) {
-  const platform = new Platform();
+export async function startPlatform({ librato, settings, storage, front, once = true, queues = 1 } = {}) {
+  const more = Array.from({ length: queues - 1 }, (_, index) => `MEASUREMENTS_${index + 1}`);
+  const platform = new Platform(["MEASUREMENTS", ...more, "SET_ASIDE"]);
   const { name, compatibility_date: compatibilityDate } = configuration();
   const queue = (binding) => [binding, { name: "platform", entrypoint: "Queue", props: { binding } }];
   const own = { className: "Once", useSQLite: true };
@@ -121,7 +123,7 @@ export async function startPlatform({ librato, settings, storage, front, once = 
     storage,
     front,
     platform: {
-      serviceBindings: Object.fromEntries(["MEASUREMENTS", "SET_ASIDE"].map(queue)),
+      serviceBindings: Object.fromEntries(platform.bindings.map(queue)),
       durableObjects: {
         ...(once && { ONCE: { className: "Memory", scriptName: "platform", useSQLite: true } }),
         LETTERS: { className: "SetAside", useSQLite: true },
@@ -154,20 +156,40 @@ export async function withPlatform(options, use) {
 }
 
 class Platform {
+  /** The names of the queues' bindings. */
+  bindings;
   /** Calls of the queues since the last `forget`, each with its messages. */
-  calls = { MEASUREMENTS: [], SET_ASIDE: [] };
+  calls;
   /** Why a queue does not take a call, if it does not: the error's text, or "hang". */
-  refuse = { MEASUREMENTS: () => "", SET_ASIDE: () => "" };
+  refuse;
   /**
    * What the once-storage does when it is asked (c), told (d), wanted a number of (w) or looked at (s): "throw", "hang",
    * a status, or one of `wrongAnswers`.
    */
   once = () => "";
+  /** The objects of the once-storage that have been asked. */
+  asked = new Set();
   #before = 0;
   #consumed = 0;
 
-  answer({ queue, messages, once }) {
-    if (once) return this.once(once);
+  constructor(bindings) {
+    this.bindings = bindings;
+    this.#works();
+  }
+
+  #works() {
+    const each = (value) => Object.fromEntries(this.bindings.map((name) => [name, value()]));
+    this.calls = each(() => []);
+    this.refuse = each(() => () => "");
+    this.once = () => "";
+    this.asked.clear();
+  }
+
+  answer({ queue, messages, once, object }) {
+    if (once) {
+      this.asked.add(object);
+      return this.once(once);
+    }
     const refusal = this.refuse[queue](messages);
     if (!refusal) this.calls[queue].push(messages);
     return refusal;
@@ -175,15 +197,14 @@ class Platform {
 
   /** Everything works from now on, and what was is forgotten. */
   async forget() {
-    this.calls = { MEASUREMENTS: [], SET_ASIDE: [] };
-    this.refuse = { MEASUREMENTS: () => "", SET_ASIDE: () => "" };
-    this.once = () => "";
+    this.#works();
     this.#before = (await this.delivery()).waiting;
   }
 
-  /** The bodies of the messages that the queue of measurements has been given since it was asked last. */
-  taken() {
-    return this.calls.MEASUREMENTS.splice(0)
+  /** The bodies of the messages that a queue of measurements has been given since it was asked last. */
+  taken(binding = "MEASUREMENTS") {
+    return this.calls[binding]
+      .splice(0)
       .flat()
       .map(({ body, contentType }) => {
         assert.equal(contentType, "text");
