@@ -522,6 +522,51 @@ fn a_full_ledger_fits_its_object() {
 }
 
 #[test]
+fn a_ledger_that_shares_its_memory_gives_room_back_and_remembers_the_latest() {
+    const EVENTS: usize = 400_000;
+    const MINUTES: usize = 100;
+    let ids = |minute: usize| {
+        (0..EVENTS / MINUTES).map(move |n| EventId::named("k", &format!("{minute} {n}"))).collect::<Vec<_>>()
+    };
+    let now = |minute: usize| 1_500_000_000 + 60 * u32::try_from(minute).unwrap();
+    let mut ledger = Ledger::new(EVENTS);
+    let filled = allocation_counter::measure(|| {
+        for minute in 0..MINUTES {
+            ledger.ask(&Question::Claim(ids(minute).into_iter().map(|id| (id, 1)).collect()), now(minute));
+            ledger.ask(&Question::Done(ids(minute), false), now(minute));
+        }
+        for n in 0..40_000 {
+            ledger.ask(&Question::Claim(vec![(EventId::named("w", &n.to_string()), 1)]), now(MINUTES));
+        }
+    });
+    assert_eq!(ledger.stats().pending, 20_000);
+    let shrunk = allocation_counter::measure(|| ledger.resize(EVENTS / 4));
+    assert_eq!(ledger.stats().pending, 5_000);
+    let held = filled.bytes_current + shrunk.bytes_current;
+    assert!(shrunk.bytes_max < 100_000, "{shrunk:?}");
+    assert!(held < filled.bytes_current / 3, "{filled:?}, {shrunk:?}");
+
+    let remembered = |ledger: &mut Ledger, minute: usize| {
+        let claims = ids(minute).into_iter().map(|id| (id, 2)).collect();
+        let (Answer::Claim(claims), _) = ledger.ask(&Question::Claim(claims), now(MINUTES)) else { panic!() };
+        claims.iter().filter(|claim| **claim == Claim::Settled).count()
+    };
+    let latest: usize = (76..MINUTES).map(|minute| remembered(&mut ledger, minute)).sum();
+    assert_eq!(latest, EVENTS / MINUTES * 24);
+    let settled = |n: u32| ledger.ask(&Question::Claim(vec![(EventId::named("w", &n.to_string()), 2)]), now(MINUTES)).0;
+    assert_eq!(
+        [39_999, 35_000].map(settled),
+        [Answer::Claim(vec![Claim::Settled]), Answer::Claim(vec![Claim::Settled])]
+    );
+    // It may have all of it again.
+    ledger.resize(EVENTS);
+    for minute in 200..260 {
+        ledger.ask(&Question::Done(ids(minute), false), now(minute));
+    }
+    assert_eq!(ledger.stats().tracked - ledger.stats().pending, 84 * EVENTS as u64 / MINUTES as u64);
+}
+
+#[test]
 fn an_answer_is_read_only_as_the_answer_to_its_question() {
     let id = EventId::named("k", "m");
     let claims = vec![(id, 1), (EventId::placed(1, 0), 2), (EventId::placed(2, 0), 3)];

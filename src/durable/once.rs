@@ -36,10 +36,10 @@ const WRITER_HOURS: u32 = 3;
 
 /// Most events that one ledger remembers to be done.
 ///
-/// An object has 128 MB, which it may share with others of its class
-/// (<https://developers.cloudflare.com/durable-objects/platform/limits/>). One takes 8 bytes in a table that is at least
-/// 64 % full, so these take 50 MB. With those that wait, four megabytes of `writers` and a question with its answer, a
-/// ledger has less than 90 MB.
+/// An isolate has 128 MB (<https://developers.cloudflare.com/workers/platform/limits/#memory>). One event takes 8 bytes
+/// in a table that is at least 64 % full, so these take 50 MB. With those that wait, four megabytes of `writers` and a
+/// question with its answer, a ledger has less than 90 MB. Ledgers that share an isolate share this too
+/// ([`Ledger::resize`]).
 pub const MAX_EVENTS: usize = 4_000_000;
 
 /// How many times fewer may wait: 200,000. One takes 25 bytes of a hash table, which has room for twice as many and
@@ -211,6 +211,16 @@ impl Ledger {
     /// Returns what is to be logged of that.
     pub fn flush(&mut self, now: u32) -> Option<Record> {
         self.log_done(now / 60)
+    }
+
+    /// Changes how many events it remembers. With fewer, the oldest are forgotten and their room is given back.
+    pub fn resize(&mut self, max_events: usize) {
+        let is_less = max_events < self.max_events;
+        (self.max_events, self.max_waiting) = (max_events, max_events / EVENTS_PER_WAITING);
+        if is_less {
+            self.done.shrink(self.max_events);
+            self.waiting.shrink(self.max_waiting);
+        }
     }
 
     /// Makes room for as many events as a log of so many bytes can hold: growing step by step would take longer.

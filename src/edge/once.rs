@@ -1,6 +1,7 @@
 //! The memory of seen events: a Durable Object around [`Ledger`].
 
 use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -121,8 +122,70 @@ pub struct Once {
     storage: Storage,
     /// Whether an alarm is set.
     is_alarmed: Cell<bool>,
+    held: Rc<Held>,
+}
+
+/// The ledger of an object in memory.
+struct Held {
+    /// The object's.
+    id: String,
     /// Read from the log at the first question.
     ledger: RefCell<Option<Ledger>>,
+    /// When it was asked last.
+    asked: Cell<Millis>,
+}
+
+thread_local! {
+    /// What this isolate holds: objects of a class may share one
+    /// (<https://developers.cloudflare.com/durable-objects/reference/in-memory-state/>), and one that has left the memory
+    /// is freed only when JavaScript's garbage is collected.
+    static HELD: RefCell<Vec<Weak<Held>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A ledger that was not asked for so long, in milliseconds, is not kept in memory where another wants the room: its
+/// object may have left, and reads the log anew if not.
+const IDLE: Millis = 60_000;
+
+impl Held {
+    fn new(id: String) -> Rc<Self> {
+        let held = Rc::new(Self { id, ledger: RefCell::new(None), asked: Cell::new(now()) });
+        HELD.with_borrow_mut(|all| {
+            all.retain(|held| held.strong_count() > 0);
+            all.push(Rc::downgrade(&held));
+        });
+        held
+    }
+
+    /// Returns how many events it may remember: those of an isolate share its memory.
+    fn share(&self) -> usize {
+        MAX_EVENTS / (self.others().count() + 1)
+    }
+
+    /// Makes room for it, and returns how many events it may remember.
+    fn make_room(&self) -> usize {
+        for other in self.others() {
+            let is_idle = self.asked.get() - other.asked.get() > IDLE;
+            let mut ledger = other.ledger.borrow_mut();
+            let owes_row = ledger.as_ref().is_some_and(Ledger::owes_row);
+            if other.id == self.id || is_idle && !owes_row {
+                *ledger = None;
+            }
+        }
+        let share = self.share();
+        for other in self.others() {
+            if let Some(ledger) = other.ledger.borrow_mut().as_mut() {
+                ledger.resize(share);
+            }
+        }
+        share
+    }
+
+    /// Returns all others that are in memory.
+    fn others(&self) -> impl Iterator<Item = Rc<Self>> {
+        let all: Vec<_> = HELD.with_borrow(|all| all.iter().filter_map(Weak::upgrade).collect());
+        let mine = std::ptr::from_ref(self);
+        all.into_iter().filter(move |held| !std::ptr::eq(Rc::as_ptr(held), mine) && held.ledger.borrow().is_some())
+    }
 }
 
 impl DurableObject for Once {
@@ -132,13 +195,13 @@ impl DurableObject for Once {
             database: Database::of(&state),
             storage: state.storage(),
             is_alarmed: Cell::new(false),
-            ledger: RefCell::new(None),
+            held: Held::new(state.id().to_string()),
         }
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
         let answer = object::answer(OBJECT, &request, MAX_QUESTION_BYTES, |question| self.answer(question)).await;
-        let owes_row = self.ledger.borrow().as_ref().is_some_and(Ledger::owes_row);
+        let owes_row = self.held.ledger.borrow().as_ref().is_some_and(Ledger::owes_row);
         if owes_row && !self.is_alarmed.replace(true) && self.storage.set_alarm(FLUSH_AFTER).await.is_err() {
             self.is_alarmed.set(false);
         }
@@ -162,11 +225,11 @@ const FLUSH_AFTER: i64 = 5_000;
 
 impl Once {
     fn flush(&self) {
-        let Some(mut ledger) = self.ledger.borrow_mut().take() else { return };
+        let Some(mut ledger) = self.held.ledger.borrow_mut().take() else { return };
         let second = u32::try_from(now().div_euclid(1_000)).unwrap_or_default();
         let flushed = ledger.flush(second).map_or(Ok(()), |record| self.append(second / 3_600, &record));
         match flushed {
-            Ok(()) => *self.ledger.borrow_mut() = Some(ledger),
+            Ok(()) => *self.held.ledger.borrow_mut() = Some(ledger),
             // It is read anew at the next question.
             Err(error) => error.log(OBJECT),
         }
@@ -176,9 +239,13 @@ impl Once {
         let question = Question::read(body).ok_or_else(|| StorageError::new("a question that cannot be read"))?;
         // Taken out, not borrowed: an exception of the platform would leave it borrowed for good. When something fails
         // it is read anew, since what is not written must not be remembered.
-        let known = self.ledger.borrow_mut().take();
+        self.held.asked.set(now());
+        let known = self.held.ledger.borrow_mut().take();
         let mut ledger = match known {
-            Some(ledger) => ledger,
+            Some(mut ledger) => {
+                ledger.resize(self.held.share());
+                ledger
+            }
             None => self.load()?,
         };
         let second = u32::try_from(now().div_euclid(1_000)).unwrap_or_default();
@@ -197,7 +264,7 @@ impl Once {
                 Err(error) => error.log(OBJECT),
             }
         }
-        *self.ledger.borrow_mut() = Some(ledger);
+        *self.held.ledger.borrow_mut() = Some(ledger);
         Ok(answer.write())
     }
 
@@ -227,7 +294,7 @@ impl Once {
     fn load(&self) -> std::result::Result<Ledger, StorageError> {
         self.database
             .run("CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, hour INTEGER, question BLOB)", Vec::new())?;
-        let mut ledger = Ledger::new(MAX_EVENTS);
+        let mut ledger = Ledger::new(self.held.make_room());
         let size = self.database.rows("SELECT sum(length(question)) FROM log", Vec::new())?;
         if let Some(SqlStorageValue::Integer(bytes)) = size.first().and_then(|row| row.first()) {
             ledger.reserve(usize::try_from(*bytes).unwrap_or_default());

@@ -76,6 +76,17 @@ impl Waiting {
         }
     }
 
+    /// Forgets the oldest beyond so many, and gives their room back.
+    pub(super) fn shrink(&mut self, most: usize) {
+        while self.events.len() > most {
+            self.forget_first();
+        }
+        let events = &self.events;
+        self.order.retain(|(key, minute)| events.get(key).is_some_and(|(_, held)| held == minute));
+        self.order.shrink_to_fit();
+        self.events.shrink_to_fit();
+    }
+
     /// Returns the events, the oldest first, with owner and minute.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, Owner, u32)> {
         let live = |(key, minute): &(Key, u32)| {
@@ -220,6 +231,19 @@ impl Done {
             Err(place) => self.minutes.insert(place, (minute, 1)),
         }
         true
+    }
+
+    /// Forgets the oldest minutes beyond so many events, and gives their room back.
+    pub(super) fn shrink(&mut self, most: usize) {
+        if self.len > most {
+            self.make_room(most);
+        }
+        for part in &mut self.parts {
+            let size = part.len * 4 / 3;
+            if size < part.slots.len() {
+                part.rebuild(size, |_| true);
+            }
+        }
     }
 
     /// Forgets the oldest minutes, at least a sixty-fourth, since it takes a look at all of them.
