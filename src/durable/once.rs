@@ -213,14 +213,21 @@ impl Ledger {
         self.log_done(now / 60)
     }
 
-    /// Changes how many events it remembers. With fewer, the oldest are forgotten and their room is given back.
+    /// Changes how many events it remembers. Beyond that, the oldest are forgotten and their room is given back.
     pub fn resize(&mut self, max_events: usize) {
-        let is_less = max_events < self.max_events;
         (self.max_events, self.max_waiting) = (max_events, max_events / EVENTS_PER_WAITING);
-        if is_less {
+        if self.done.len() > self.max_events || self.done.room() > 2 * self.max_events {
             self.done.shrink(self.max_events);
+        }
+        if self.waiting.len() > self.max_waiting || self.waiting.room() > 4 * self.max_waiting {
             self.waiting.shrink(self.max_waiting);
         }
+    }
+
+    /// Returns how many events it remembers.
+    #[must_use]
+    pub fn tracked(&self) -> usize {
+        self.done.len() + self.waiting.len()
     }
 
     /// Makes room for as many events as a log of so many bytes can hold: growing step by step would take longer.

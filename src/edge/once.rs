@@ -156,28 +156,31 @@ impl Held {
         held
     }
 
-    /// Returns how many events it may remember: those of an isolate share its memory.
-    fn share(&self) -> usize {
-        MAX_EVENTS / (self.others().count() + 1)
-    }
-
-    /// Makes room for it, and returns how many events it may remember.
-    fn make_room(&self) -> usize {
+    /// Makes room for the events that it remembers, and returns how many it may: what the others of the isolate leave,
+    /// and its part in any case.
+    fn share(&self, events: usize) -> usize {
+        let total = || self.others().map(|other| other.tracked()).sum::<usize>();
         for other in self.others() {
-            let is_idle = self.asked.get() - other.asked.get() > IDLE;
+            let is_idle = self.asked.get() - other.asked.get() > IDLE && events + total() > MAX_EVENTS;
             let mut ledger = other.ledger.borrow_mut();
             let owes_row = ledger.as_ref().is_some_and(Ledger::owes_row);
             if other.id == self.id || is_idle && !owes_row {
                 *ledger = None;
             }
         }
-        let share = self.share();
+        let part = MAX_EVENTS / (self.others().count() + 1);
         for other in self.others() {
+            let left = MAX_EVENTS.saturating_sub(events + total() - other.tracked());
             if let Some(ledger) = other.ledger.borrow_mut().as_mut() {
-                ledger.resize(share);
+                ledger.resize(left.max(part));
             }
         }
-        share
+        MAX_EVENTS.saturating_sub(total()).max(part)
+    }
+
+    /// Returns how many events it remembers.
+    fn tracked(&self) -> usize {
+        self.ledger.borrow().as_ref().map_or(0, Ledger::tracked)
     }
 
     /// Returns all others that are in memory.
@@ -243,7 +246,7 @@ impl Once {
         let known = self.held.ledger.borrow_mut().take();
         let mut ledger = match known {
             Some(mut ledger) => {
-                ledger.resize(self.held.share());
+                ledger.resize(self.held.share(ledger.tracked()));
                 ledger
             }
             None => self.load()?,
@@ -294,11 +297,14 @@ impl Once {
     fn load(&self) -> std::result::Result<Ledger, StorageError> {
         self.database
             .run("CREATE TABLE IF NOT EXISTS log (seq INTEGER PRIMARY KEY, hour INTEGER, question BLOB)", Vec::new())?;
-        let mut ledger = Ledger::new(self.held.make_room());
         let size = self.database.rows("SELECT sum(length(question)) FROM log", Vec::new())?;
-        if let Some(SqlStorageValue::Integer(bytes)) = size.first().and_then(|row| row.first()) {
-            ledger.reserve(usize::try_from(*bytes).unwrap_or_default());
-        }
+        let bytes = match size.first().and_then(|row| row.first()) {
+            Some(SqlStorageValue::Integer(bytes)) => usize::try_from(*bytes).unwrap_or_default(),
+            _ => 0,
+        };
+        // An event takes eight bytes at the least.
+        let mut ledger = Ledger::new(self.held.share(bytes / 8));
+        ledger.reserve(bytes);
         let mut unreadable = 0;
         let statement = "SELECT hour, question FROM log ORDER BY seq";
         self.database.each(statement, Vec::new(), |row| {

@@ -37,6 +37,11 @@ impl Waiting {
         self.events.len()
     }
 
+    /// Returns for how many events there is room.
+    pub(super) fn room(&self) -> usize {
+        self.events.capacity()
+    }
+
     pub(super) fn owner(&self, key: Key) -> Option<Owner> {
         self.events.get(&key).map(|(owner, _)| *owner)
     }
@@ -176,6 +181,11 @@ impl Default for Done {
 impl Done {
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// Returns for how many events there is room.
+    pub(super) fn room(&self) -> usize {
+        self.parts.iter().map(|part| part.slots.len()).sum()
     }
 
     /// Makes room for so many events.
