@@ -483,7 +483,7 @@ fn more_events_than_are_remembered_are_no_harm() {
 
 #[test]
 fn where_too_many_wait_the_oldest_are_forgotten() {
-    let mut ledger = Ledger::new(100);
+    let mut ledger = Ledger::new(200);
     let ids: Vec<_> = (0..30).map(|n| EventId::placed(n, 0)).collect();
     ledger.ask(&Question::Claim(ids.iter().map(|id| (*id, 1)).collect()), 0);
     assert_eq!(ledger.stats(), LedgerStats { tracked: 10, pending: 10, since: 0 });
