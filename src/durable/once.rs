@@ -404,7 +404,7 @@ impl Ledger {
     pub fn stats(&self) -> LedgerStats {
         let pending = self.waiting.len() as u64;
         let since = u64::from(self.done.since().unwrap_or_default()) * 60;
-        LedgerStats { tracked: self.done.len() as u64 + pending, pending, since }
+        LedgerStats { tracked: self.tracked() as u64, pending, since }
     }
 }
 

@@ -159,23 +159,27 @@ impl Held {
     /// Makes room for the events that it remembers, and returns how many it may: what the others of the isolate leave,
     /// and its part in any case.
     fn share(&self, events: usize) -> usize {
-        let total = || self.others().map(|other| other.tracked()).sum::<usize>();
-        for other in self.others() {
-            let is_idle = self.asked.get() - other.asked.get() > IDLE && events + total() > MAX_EVENTS;
-            let mut ledger = other.ledger.borrow_mut();
-            let owes_row = ledger.as_ref().is_some_and(Ledger::owes_row);
-            if other.id == self.id || is_idle && !owes_row {
-                *ledger = None;
+        let mut others = self.others();
+        let mut total: usize = others.iter().map(|other| other.tracked()).sum();
+        others.retain(|other| {
+            let is_idle = self.asked.get() - other.asked.get() > IDLE && events + total > MAX_EVENTS;
+            let owes_row = other.ledger.borrow().as_ref().is_some_and(Ledger::owes_row);
+            let stays = other.id != self.id && (!is_idle || owes_row);
+            if !stays {
+                total -= other.tracked();
+                *other.ledger.borrow_mut() = None;
             }
-        }
-        let part = MAX_EVENTS / (self.others().count() + 1);
-        for other in self.others() {
-            let left = MAX_EVENTS.saturating_sub(events + total() - other.tracked());
+            stays
+        });
+        let part = MAX_EVENTS / (others.len() + 1);
+        for other in others {
+            let rest = total - other.tracked();
             if let Some(ledger) = other.ledger.borrow_mut().as_mut() {
-                ledger.resize(left.max(part));
+                ledger.resize(MAX_EVENTS.saturating_sub(events + rest).max(part));
             }
+            total = rest + other.tracked();
         }
-        MAX_EVENTS.saturating_sub(total()).max(part)
+        MAX_EVENTS.saturating_sub(total).max(part)
     }
 
     /// Returns how many events it remembers.
@@ -184,10 +188,9 @@ impl Held {
     }
 
     /// Returns all others that are in memory.
-    fn others(&self) -> impl Iterator<Item = Rc<Self>> {
-        let all: Vec<_> = HELD.with_borrow(|all| all.iter().filter_map(Weak::upgrade).collect());
-        let mine = std::ptr::from_ref(self);
-        all.into_iter().filter(move |held| !std::ptr::eq(Rc::as_ptr(held), mine) && held.ledger.borrow().is_some())
+    fn others(&self) -> Vec<Rc<Self>> {
+        let is_other = |held: &Rc<Self>| !std::ptr::eq(Rc::as_ptr(held), self) && held.ledger.borrow().is_some();
+        HELD.with_borrow(|all| all.iter().filter_map(Weak::upgrade).filter(is_other).collect())
     }
 }
 
