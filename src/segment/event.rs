@@ -107,18 +107,25 @@ impl<'a> Target<'a> for Properties<'a> {
 pub struct Section<'a> {
     /// Whether JavaScript takes it for true: an object does, even an empty one, and an array.
     pub is_truthy: bool,
-    exact_librato: Option<Entry<'a>>,
-    librato: FirstMatch<'a, Entry<'a>>,
-    all: FirstMatch<'a, Option<bool>>,
-    source: FirstMatch<'a, &'a RawValue>,
-    /// Read when it is asked for: it may hold another, and so on.
-    providers: FirstMatch<'a, &'a RawValue>,
+    /// In a place of its own: most events have none of it, and a batch holds thousands of sections.
+    options: Option<Box<Options<'a>>>,
     /// `consent`, in a context.
     pub consent: Option<&'a RawValue>,
     /// `personas`, in a context: which Engage computation made the event.
     pub personas: Option<&'a RawValue>,
     /// `library`, in a context: which client sent the event.
     pub library: Option<&'a RawValue>,
+}
+
+/// The keys of a section that match whatever their case.
+#[derive(Debug, Clone, Default)]
+struct Options<'a> {
+    exact_librato: Option<Entry<'a>>,
+    librato: FirstMatch<'a, Entry<'a>>,
+    all: FirstMatch<'a, Option<bool>>,
+    source: FirstMatch<'a, &'a RawValue>,
+    /// Read when it is asked for: it may hold another, and so on.
+    providers: FirstMatch<'a, &'a RawValue>,
 }
 
 /// What stands under `Librato`.
@@ -146,20 +153,21 @@ impl<'a> Target<'a> for Section<'a> {
         match name.iter().find(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase) {
             Some(b'l') if matches("librato") => {
                 let entry = Entry::of(value.raw()?);
+                let options = self.options();
                 if name == b"Librato" {
-                    self.exact_librato = Some(entry);
+                    options.exact_librato = Some(entry);
                 }
-                self.librato.offer(key, entry);
+                options.librato.offer(key, entry);
             }
             Some(b'a') if matches("all") => {
                 let all = match Scalar::of(value.raw()?) {
                     Scalar::Bool(all) => Some(all),
                     _ => None,
                 };
-                self.all.offer(key, all);
+                self.options().all.offer(key, all);
             }
-            Some(b's') if matches("source") => self.source.offer(key, value.raw()?),
-            Some(b'p') if matches("providers") => self.providers.offer(key, value.raw()?),
+            Some(b's') if matches("source") => self.options().source.offer(key, value.raw()?),
+            Some(b'p') if matches("providers") => self.options().providers.offer(key, value.raw()?),
             Some(b'c') if name == b"consent" => return value.keep(&mut self.consent),
             Some(b'p') if name == b"personas" => return value.keep(&mut self.personas),
             Some(b'l') if name == b"library" => return value.keep(&mut self.library),
@@ -174,32 +182,37 @@ impl<'a> Target<'a> for Section<'a> {
 }
 
 impl<'a> Section<'a> {
+    fn options(&mut self) -> &mut Options<'a> {
+        self.options.get_or_insert_default()
+    }
+
     /// Returns the entry of this destination: `Librato` as written here, unless it holds nothing, else the first key
     /// that is the same but for case and punctuation.
     #[must_use]
     pub fn librato(&self) -> Option<Entry<'a>> {
-        match self.exact_librato {
+        let options = self.options.as_ref()?;
+        match options.exact_librato {
             Some(entry @ (Entry::Bool(_) | Entry::Object(_))) => Some(entry),
-            _ => self.librato.get(),
+            _ => options.librato.get(),
         }
     }
 
     /// Returns the entry of `All`, when it is a boolean.
     #[must_use]
     pub fn all(&self) -> Option<bool> {
-        self.all.get().flatten()
+        self.options.as_ref()?.all.get()?
     }
 
     /// Returns `source`.
     #[must_use]
     pub fn source(&self) -> Option<&'a RawValue> {
-        self.source.get()
+        self.options.as_ref()?.source.get()
     }
 
     /// Returns `providers`, the oldest place of `integrations`, unless it is empty in JavaScript's sense.
     #[must_use]
     pub fn providers(&self) -> Option<Self> {
-        let section: Self = Pass::read(self.providers.get()?.get(), true).ok()?;
+        let section: Self = Pass::read(self.options.as_ref()?.providers.get()?.get(), true).ok()?;
         section.is_truthy.then_some(section)
     }
 
@@ -212,6 +225,18 @@ impl<'a> Section<'a> {
             self.clone_from(defaults);
             return;
         }
+        if let Some(defaults) = &defaults.options {
+            self.options().apply_defaults(defaults);
+        }
+        self.consent = self.consent.or(defaults.consent);
+        self.personas = self.personas.or(defaults.personas);
+        self.library = self.library.or(defaults.library);
+    }
+}
+
+impl Options<'_> {
+    /// Fills unset fields from those of the batch envelope.
+    fn apply_defaults(&mut self, defaults: &Self) {
         if self.librato.get().is_none() {
             self.exact_librato = defaults.exact_librato;
         }
@@ -219,9 +244,6 @@ impl<'a> Section<'a> {
         self.all.fill_from(&defaults.all);
         self.source.fill_from(&defaults.source);
         self.providers.fill_from(&defaults.providers);
-        self.consent = self.consent.or(defaults.consent);
-        self.personas = self.personas.or(defaults.personas);
-        self.library = self.library.or(defaults.library);
     }
 }
 
