@@ -34,7 +34,6 @@ struct Key {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        let is_same = |one: &Rc<str>, other: &Rc<str>| one.eq_ignore_ascii_case(other);
         self.begin == other.begin && is_same(&self.name, &other.name) && is_same(&self.source, &other.source)
     }
 }
@@ -46,10 +45,15 @@ impl Hash for Key {
         state.write_i64(self.begin);
         hash_ignoring_case(&self.name, state);
         // Without a source of its own it is the name, which need not be hashed twice.
-        if !self.name.eq_ignore_ascii_case(&self.source) {
+        if !is_same(&self.name, &self.source) {
             hash_ignoring_case(&self.source, state);
         }
     }
+}
+
+/// Returns whether two texts are the same but for case, which those of one request mostly share.
+fn is_same(one: &Rc<str>, other: &Rc<str>) -> bool {
+    Rc::ptr_eq(one, other) || one.eq_ignore_ascii_case(other)
 }
 
 fn hash_ignoring_case(text: &str, state: &mut impl Hasher) {
