@@ -158,9 +158,7 @@ impl Settings {
                 .read("ALLOWED_ORIGINS", origins::EXPECTED, |text| Origins::read(&list(text)))
                 .unwrap_or_default(),
             public_url: reader.read("PUBLIC_URL", PUBLIC_URL, |text| is_base_url(text).then(|| base_url(text))),
-            allowed_events: reader
-                .list("ALLOWED_EVENTS", EVENTS)
-                .map_or_else(Patterns::default, |names| Patterns::of(&names)),
+            allowed_events: reader.list("ALLOWED_EVENTS", EVENTS).map(|names| Patterns::of(&names)).unwrap_or_default(),
             late_events: reader.choice(
                 "LATE_EVENTS",
                 "`reject` or `now`",
