@@ -28,15 +28,19 @@ const FILL = `
 
   /** Claims so many new events, and tells that they are done. */
   async function claim(ask, count, isDone) {
-    const claims = new Uint8Array(1 + 20 * count);
-    for (let at = 1; at < claims.length; at += 65_520) crypto.getRandomValues(claims.subarray(at, at + 65_520));
-    claims[0] = "c".charCodeAt();
+    const begin = (letter, length) => {
+      const bytes = new Uint8Array(length);
+      bytes[0] = letter.charCodeAt();
+      new DataView(bytes.buffer).setUint32(1, count, true);
+      return bytes;
+    };
+    const claims = begin("c", 5 + 20 * count);
+    for (let at = 5; at < claims.length; at += 65_520) crypto.getRandomValues(claims.subarray(at, at + 65_520));
     await ask(claims);
     if (!isDone) return;
-    const done = new Uint8Array(2 + 12 * count);
-    done[0] = "d".charCodeAt();
+    const done = begin("d", 6 + 12 * count);
     for (let event = 0; event < count; event += 1) {
-      done.set(claims.subarray(1 + 20 * event, 13 + 20 * event), 2 + 12 * event);
+      done.set(claims.subarray(5 + 20 * event, 17 + 20 * event), 5 + 12 * event);
     }
     await ask(done);
   }

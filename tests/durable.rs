@@ -597,15 +597,15 @@ fn an_answer_is_read_only_as_the_answer_to_its_question() {
     }
     let claim = Question::Claim(vec![(id, 1)]);
     for value in 2..=u8::MAX {
-        assert_eq!(Answer::read(&[b'c', value], &claim), None);
+        assert_eq!(Answer::read(&[b'c', 1, 0, 0, 0, value], &claim), None);
     }
     let (one, two) = (1_u64.to_le_bytes(), 2_u64.to_le_bytes());
-    let many = 65_536_u64.to_le_bytes();
-    let writer = |number: [u8; 8], seconds: [u8; 8]| {
-        Answer::read(&[&b"a"[..], &number, &seconds].concat(), &Question::AllocateWriter(writer_request()))
+    let writer = |number: u32, seconds: [u8; 8]| {
+        let answer = [&b"a"[..], &number.to_le_bytes(), &seconds].concat();
+        Answer::read(&answer, &Question::AllocateWriter(writer_request()))
     };
-    assert_eq!(writer(two, one), Some(Answer::WriterAllocated(2, 1)));
-    assert_eq!((writer(many, one), writer(two, two)), (None, None));
+    assert_eq!(writer(2, one), Some(Answer::WriterAllocated(2, 1)));
+    assert_eq!((writer(65_536, one), writer(2, two)), (None, None));
     let done = [&b"d"[..], &one].concat();
     assert_eq!(Answer::read(&done, &Question::Done(vec![id, id], false)), None);
     assert_eq!(Answer::read(&[&b"s"[..], &one, &two, &one].concat(), &Question::Stats), None);

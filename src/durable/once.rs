@@ -17,10 +17,11 @@ mod memory;
 mod wire;
 mod writers;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 
 use memory::{Done, Key, Known, PARTS, Waiting, key_of};
-pub use wire::{Answer, Question, Record, WriterRequest, WriterSettlement};
+pub use wire::{Answer, Change, Question, Record, WriterRequest, WriterSettlement};
 use writers::Writers;
 
 use super::parcel::{EventId, Owner};
@@ -57,8 +58,8 @@ const MAX_RECORD_SLOTS: usize = 50_000;
 /// (<https://developers.cloudflare.com/durable-objects/platform/limits/>).
 pub const MAX_QUESTION_EVENTS: usize = 50_000;
 
-/// Most bytes of a question: a letter, and 20 for each claim.
-pub const MAX_QUESTION_BYTES: usize = 1 + 20 * MAX_QUESTION_EVENTS;
+/// Most bytes of a question: a letter, how many claims there are, and 20 for each.
+pub const MAX_QUESTION_BYTES: usize = 1 + 4 + 20 * MAX_QUESTION_EVENTS;
 
 /// What a row of the log weighs beside its bytes: reading many small ones takes time.
 const ROW_BYTES: usize = 64;
@@ -101,7 +102,7 @@ impl WriterRequest {
 }
 
 /// The answer to a claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Claim {
     /// It is the claimant's, and has not been delivered: deliver it.
     Granted,
@@ -112,7 +113,7 @@ pub enum Claim {
 }
 
 /// Occupancy of a ledger.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct LedgerStats {
     /// Events that it remembers.
     pub tracked: u64,
@@ -248,11 +249,11 @@ impl Ledger {
         self.forget(now / 3_600);
         let (answer, record) = match question {
             Question::Claim(claims) => {
-                let mut fresh = Vec::new();
+                let mut change = Change::default();
                 let answers = claims.iter().map(|(id, owner)| match self.get(key_of(*id)) {
                     None => {
                         self.waiting.insert(key_of(*id), *owner, minute, self.max_waiting);
-                        fresh.push((key_of(*id), *owner));
+                        change.claim(key_of(*id), *owner);
                         Claim::Granted
                     }
                     Some(Known::Waiting(holder)) if holder == *owner => Claim::Granted,
@@ -260,11 +261,10 @@ impl Ledger {
                 });
                 let answer = Answer::Claim(answers.collect());
                 self.claims = (now, self.claims.0);
-                let record = match (fresh.is_empty(), self.unlogged.is_empty()) {
-                    (true, _) => None,
-                    (false, true) => Some(Record::Claimed(Some(minute), fresh)),
-                    (false, false) => Some(Record::Both(minute, fresh, std::mem::take(&mut self.unlogged))),
-                };
+                let record = (!change.claimed.is_empty()).then(|| {
+                    change.done = std::mem::take(&mut self.unlogged);
+                    Record::Events(Some(minute), change)
+                });
                 (answer, record)
             }
             Question::Done(ids, may_wait) => {
@@ -295,8 +295,8 @@ impl Ledger {
 
     /// Returns the record of what is done and not logged yet.
     fn log_done(&mut self, minute: u32) -> Option<Record> {
-        let keys = std::mem::take(&mut self.unlogged);
-        (!keys.is_empty()).then_some(Record::Done(Some(minute), keys))
+        let change = Change { done: std::mem::take(&mut self.unlogged), claimed: Vec::new() };
+        (!change.done.is_empty()).then_some(Record::Events(Some(minute), change))
     }
 
     /// Takes a logged record back in. The latest holds, since only what was news has been logged: what was said before
@@ -306,24 +306,18 @@ impl Ledger {
         let first = self.hour.saturating_sub(HOURS - 1) * 60;
         self.logged += weight(record);
         match record {
-            Record::Claimed(minute, claims) => {
+            Record::Events(minute, Change { done, claimed }) => {
                 let minute = minute.unwrap_or(hour * 60);
-                for (key, owner) in claims.iter().filter(|_| minute >= first) {
-                    self.waiting.insert(*key, *owner, minute, self.max_waiting);
+                if minute < first {
+                    return;
                 }
-            }
-            Record::Done(minute, keys) => {
-                let minute = minute.unwrap_or(hour * 60);
-                for key in keys.iter().filter(|_| minute >= first) {
+                for key in done {
                     self.finish(*key, minute);
                 }
-            }
-            Record::Both(minute, claims, done) => {
-                for key in done.iter().filter(|_| *minute >= first) {
-                    self.finish(*key, *minute);
-                }
-                for (key, owner) in claims.iter().filter(|_| *minute >= first) {
-                    self.waiting.insert(*key, *owner, *minute, self.max_waiting);
+                for (owner, keys) in claimed {
+                    for key in keys {
+                        self.waiting.insert(*key, *owner, minute, self.max_waiting);
+                    }
                 }
             }
             Record::Slots(written, parts) => {
@@ -377,7 +371,13 @@ impl Ledger {
         });
         let waiting = self.waiting.iter().map(|(key, owner, minute)| (minute, (key, owner)));
         let waiting = rows(waiting, MAX_QUESTION_EVENTS);
-        let waiting = waiting.map(|(minute, claims)| (minute / 60, Record::Claimed(Some(minute), claims)));
+        let waiting = waiting.map(|(minute, claims)| {
+            let mut change = Change::default();
+            for (key, owner) in claims {
+                change.claim(key, owner);
+            }
+            (minute / 60, Record::Events(Some(minute), change))
+        });
         // A set has eight kilobytes at most.
         let sets = self.writers.sets().map(|(second, set)| (self.hour, (second, set.to_vec())));
         let sets = rows(sets, 100).map(|(hour, sets)| (hour, Record::Writers(sets)));
@@ -410,18 +410,7 @@ impl Ledger {
 
 /// What a record adds to the log.
 fn weight(record: &Record) -> usize {
-    ROW_BYTES
-        + match record {
-            // About: one owner has several.
-            Record::Claimed(_, claims) => claims.len() * 10,
-            Record::Done(_, keys) => keys.len() * 8,
-            Record::Both(_, claims, keys) => claims.len() * 10 + keys.len() * 8,
-            Record::Slots(_, parts) => parts.iter().map(|(_, slots)| 8 + slots.len() * 8).sum(),
-            Record::WriterLeased(_, request, _) => 28 + request.seconds.len() * 4,
-            Record::WritersSettled(WriterSettlement { released, held }, _) => 8 + (released.len() + held.len()) * 12,
-            Record::Leases(latest, leases) => 4 + latest.len() * 4 + leases.len() * 16,
-            Record::Writers(sets) => sets.iter().map(|(_, set)| 8 + set.len() * 8).sum(),
-        }
+    ROW_BYTES + borsh::object_length(record).unwrap_or_default()
 }
 
 /// Packs what follows each other and has the same hour into rows of at most so many.

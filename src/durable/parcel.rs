@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use borsh::{BorshDeserialize, BorshSerialize};
 use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
@@ -27,7 +28,7 @@ pub type Owner = u64;
 
 /// An event's identity: of its write key and `messageId`, or of its place in its parcel. The first four bytes say with
 /// which others it belongs ([`super::once::shard`]); the other eight tell it from all others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct EventId(pub [u8; 12]);
 
 impl EventId {
