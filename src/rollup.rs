@@ -78,11 +78,10 @@ impl Rollup {
     }
 
     /// Adds a measurement and returns which one of [`Self::finish`] holds it.
-    pub fn add(&mut self, mut measurement: Measurement) -> usize {
+    pub fn add(&mut self, measurement: &Measurement) -> usize {
         let begin = measurement.time - measurement.time.rem_euclid(self.interval);
-        measurement.time = begin.max(self.not_before.min(measurement.time));
         let next = self.measurements.len();
-        let Measurement { name, source, samples, .. } = &measurement;
+        let Measurement { name, source, samples, .. } = measurement;
         let key = Key { name: Rc::clone(name), source: Rc::clone(source), begin };
         match self.places.entry(key) {
             Entry::Vacant(slot) => _ = slot.insert(next),
@@ -98,7 +97,8 @@ impl Rollup {
                 }
             }
         }
-        self.measurements.push(measurement);
+        let time = begin.max(self.not_before.min(measurement.time));
+        self.measurements.push(Measurement { time, ..measurement.clone() });
         next
     }
 
@@ -112,7 +112,7 @@ impl Rollup {
         let most = measurements.size_hint().1.unwrap_or_default();
         rollup.places.reserve(most);
         rollup.measurements.reserve(most);
-        let places = measurements.map(|measurement| rollup.add(measurement.clone())).collect();
+        let places = measurements.map(|measurement| rollup.add(measurement)).collect();
         (rollup.finish(), places)
     }
 

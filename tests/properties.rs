@@ -164,7 +164,7 @@ proptest! {
     #[test]
     fn coalescing_keeps_counts_and_sums(all in proptest::collection::vec(measurement(), 0..200), interval in 1_u32..10, not_before in 0_i64..3) {
         let mut rollup = Rollup::new(interval, not_before);
-        let places: Vec<usize> = all.iter().map(|m| rollup.add(m.clone())).collect();
+        let places: Vec<usize> = all.iter().map(|m| rollup.add(m)).collect();
         let merged = rollup.finish();
         prop_assert!(places.iter().all(|place| *place < merged.len()));
         for (n, measurement) in merged.iter().enumerate() {
@@ -247,7 +247,7 @@ proptest! {
         let librato = settings.destination.as_deref().unwrap();
         let mut rollup = Rollup::new(1, 0);
         for measurement in all {
-            rollup.add(measurement);
+            rollup.add(&measurement);
         }
         let merged = rollup.finish();
         let batch: Vec<_> = merged.iter().collect();

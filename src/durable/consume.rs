@@ -231,7 +231,7 @@ impl Consumption {
                 continue;
             }
             let is_on_time = is_on_time(item.measurement.time, item.received_at, second);
-            let gauge = rollup.add(item.measurement.clone());
+            let gauge = rollup.add(&item.measurement);
             if self.members.len() <= gauge {
                 self.members.resize_with(gauge + 1, Vec::new);
                 self.on_time.resize(gauge + 1, false);
