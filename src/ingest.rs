@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use rustc_hash::{FxBuildHasher, FxHashSet};
 use serde_json::value::RawValue;
@@ -56,7 +55,7 @@ pub enum Kind {
 
 /// The events of a request: measurements to deliver, and what became of each event so far.
 #[derive(Debug)]
-pub struct ParsedRequest {
+pub struct ParsedRequest<'b> {
     /// Whether the events stood in an array, so that a refusal is about one of them and not about the request.
     is_batch: bool,
     /// The write key that they came with; empty for a webhook.
@@ -66,14 +65,15 @@ pub struct ParsedRequest {
     /// The client library of the first refused event.
     rejected_library: Option<String>,
     /// The events, in order.
-    events: Vec<JudgedEvent>,
+    events: Vec<JudgedEvent<'b>>,
     /// What is shown of the first of them.
     shown: Vec<LiveEvent>,
 }
 
 #[derive(Debug)]
-struct JudgedEvent {
-    message_id: Option<Rc<str>>,
+struct JudgedEvent<'b> {
+    /// A part of the body, unless that escapes it.
+    message_id: Option<Cow<'b, str>>,
     /// Who sent it, where that is told and matters.
     sender: Option<u32>,
     outcome: EventOutcome,
@@ -111,7 +111,7 @@ pub struct Counts {
 /// # Errors
 ///
 /// What is wrong with the request as a whole: its key, its JSON, its shape or size.
-pub fn parse(body: &str, call: &Call) -> Result<ParsedRequest> {
+pub fn parse<'b>(body: &'b str, call: &Call) -> Result<ParsedRequest<'b>> {
     // A key in the header is judged before anything of the body is looked at.
     if let (Some(key), false) = (call.header_key, call.kind == Kind::Webhook) {
         authenticate(Some(key), call.settings)?;
@@ -121,10 +121,10 @@ pub fn parse(body: &str, call: &Call) -> Result<ParsedRequest> {
         parsed => return parsed,
     };
     // Looked for only now, since no other client writes such words.
-    with_words_quoted(body).map_or(Err(failure), |body| parse_json(&body, call))
+    with_words_quoted(body).map_or(Err(failure), |body| parse_json(&body, call).map(ParsedRequest::into_owned))
 }
 
-fn parse_json(body: &str, call: &Call) -> Result<ParsedRequest> {
+fn parse_json<'b>(body: &'b str, call: &Call) -> Result<ParsedRequest<'b>> {
     match call.kind {
         Kind::Single(event_type) => parse_single(body, event_type, call),
         Kind::Batch => parse_batch(body, call),
@@ -132,7 +132,7 @@ fn parse_json(body: &str, call: &Call) -> Result<ParsedRequest> {
     }
 }
 
-fn parse_webhook(body: &str, call: &Call) -> Result<ParsedRequest> {
+fn parse_webhook<'b>(body: &'b str, call: &Call) -> Result<ParsedRequest<'b>> {
     let payload::Webhook { members, is_single } = payload::webhook(body)?;
     let mut collector = Collector::new(call, members.len(), "");
     for member in &members {
@@ -141,22 +141,20 @@ fn parse_webhook(body: &str, call: &Call) -> Result<ParsedRequest> {
     Ok(collector.finish(!is_single))
 }
 
-fn parse_single(body: &str, event_type: EventType, call: &Call) -> Result<ParsedRequest> {
+fn parse_single<'b>(body: &'b str, event_type: EventType, call: &Call) -> Result<ParsedRequest<'b>> {
     let member = payload::single(body)?;
     let body_key = text(member.event.write_key);
-    let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
-    let key = authenticate(key, call.settings)?;
+    let key = key_of(call, body_key.as_deref())?;
     let mut collector = Collector::new(call, 1, key);
     let sent_at = moment(member.event.sent_at, call);
     collector.add(&member, Some(event_type), sent_at);
     Ok(collector.finish(false))
 }
 
-fn parse_batch(body: &str, call: &Call) -> Result<ParsedRequest> {
+fn parse_batch<'b>(body: &'b str, call: &Call) -> Result<ParsedRequest<'b>> {
     let Batch { envelope, mut members, is_single } = payload::batch(body)?;
     let body_key = text(envelope.write_key).or_else(|| members.iter().find_map(|member| text(member.event.write_key)));
-    let key = call.header_key.or(body_key.as_deref()).or(call.query_key);
-    let key = authenticate(key, call.settings)?;
+    let key = key_of(call, body_key.as_deref())?;
     let mut collector = Collector::new(call, members.len(), key);
     let sent_at = moment(envelope.sent_at, call);
     for member in &mut members {
@@ -167,6 +165,11 @@ fn parse_batch(body: &str, call: &Call) -> Result<ParsedRequest> {
         collector.add(member, None, sent_at);
     }
     Ok(collector.finish(!is_single))
+}
+
+/// Returns the write key of a request, by the first place that has one; the header's has been judged.
+fn key_of<'k>(call: &Call<'k>, body_key: Option<&'k str>) -> Result<&'k str> {
+    call.header_key.map_or_else(|| authenticate(body_key.or(call.query_key), call.settings), Ok)
 }
 
 /// Returns the write key where it is accepted.
@@ -204,11 +207,11 @@ fn moment(field: Option<&RawValue>, call: &Call) -> Option<Millis> {
     }
 }
 
-struct Collector<'c> {
+struct Collector<'c, 'b> {
     call: &'c Call<'c>,
-    events: Vec<JudgedEvent>,
+    events: Vec<JudgedEvent<'b>>,
     /// The ids of the events that are measured. A sender may choose ids that share a hash: a batch is bounded.
-    seen: FxHashSet<Rc<str>>,
+    seen: FxHashSet<Cow<'b, str>>,
     names: MetricNames,
     /// The sender of the last event: those of a batch are mostly of one.
     sender: Option<(Box<str>, u32)>,
@@ -218,7 +221,7 @@ struct Collector<'c> {
     shown: Vec<LiveEvent>,
 }
 
-impl<'c> Collector<'c> {
+impl<'c, 'b> Collector<'c, 'b> {
     fn new(call: &'c Call<'c>, events: usize, write_key: &str) -> Self {
         Self {
             call,
@@ -234,8 +237,8 @@ impl<'c> Collector<'c> {
         }
     }
 
-    fn add(&mut self, member: &Member, event_type: Option<EventType>, sent_at: Option<Millis>) {
-        let message_id = Scalar::of_field(member.event.message_id).into_id().map(Rc::from);
+    fn add(&mut self, member: &Member<'b>, event_type: Option<EventType>, sent_at: Option<Millis>) {
+        let message_id = Scalar::of_field(member.event.message_id).into_id();
         let outcome = match self.judge(member, event_type, sent_at) {
             Ok(Verdict::NotMeasured(reason)) => EventOutcome::Accepted(reason),
             // Only an event that counts makes the next one with its id a repetition.
@@ -312,11 +315,11 @@ impl<'c> Collector<'c> {
     }
 
     /// Returns whether an event that counts had this id. The next one has.
-    fn repeats(&mut self, id: Option<&Rc<str>>) -> bool {
-        self.seen.capacity() > 0 && id.is_some_and(|id| !self.seen.insert(Rc::clone(id)))
+    fn repeats(&mut self, id: Option<&Cow<'b, str>>) -> bool {
+        self.seen.capacity() > 0 && id.is_some_and(|id| !self.seen.insert(id.clone()))
     }
 
-    fn finish(self, is_batch: bool) -> ParsedRequest {
+    fn finish(self, is_batch: bool) -> ParsedRequest<'b> {
         let Self { write_key, events, illegible_names, rejected_library, shown, .. } = self;
         ParsedRequest { is_batch, write_key, illegible_names, rejected_library, events, shown }
     }
@@ -343,7 +346,19 @@ fn is_illegible(measurement: &Measurement) -> bool {
     !measurement.display_name.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
-impl ParsedRequest {
+impl ParsedRequest<'_> {
+    /// Returns the same with texts of its own.
+    fn into_owned(self) -> ParsedRequest<'static> {
+        let Self { is_batch, write_key, illegible_names, rejected_library, events, shown } = self;
+        let owned = |JudgedEvent { message_id, sender, outcome }: JudgedEvent| JudgedEvent {
+            message_id: message_id.map(|id| Cow::Owned(id.into_owned())),
+            sender,
+            outcome,
+        };
+        let events = events.into_iter().map(owned).collect();
+        ParsedRequest { is_batch, write_key, illegible_names, rejected_library, events, shown }
+    }
+
     /// Returns what is to be delivered, in the order of the events, each with its `messageId`.
     pub fn measured(&self) -> impl Iterator<Item = (&Measurement, Option<&str>)> {
         self.events.iter().filter_map(|event| match &event.outcome {

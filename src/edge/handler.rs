@@ -313,7 +313,7 @@ impl RequestHandler<'_> {
     }
 
     /// Stores the measurements where a queue is bound, else delivers them at once.
-    async fn deliver(&mut self, intake: &mut ParsedRequest) -> Result<()> {
+    async fn deliver(&mut self, intake: &mut ParsedRequest<'_>) -> Result<()> {
         if intake.measured().next().is_none() || self.is_speculative() {
             return Ok(());
         }
@@ -328,7 +328,7 @@ impl RequestHandler<'_> {
     }
 
     /// Direct delivery: the answer waits for the destination's.
-    async fn deliver_directly(&mut self, intake: &mut ParsedRequest) -> Result<()> {
+    async fn deliver_directly(&mut self, intake: &mut ParsedRequest<'_>) -> Result<()> {
         let oldest = self.settings.window().oldest(self.started.div_euclid(1_000));
         let measured = intake.measured().map(|(measurement, _)| measurement);
         let (gauges, places) = Rollup::of(measured, self.settings.rollup_seconds, oldest);

@@ -26,7 +26,7 @@ const MAX_CALL_BYTES: usize = 250_000;
 /// messages it took. Where one queue of several does not take them, the client sends all again.
 pub(super) async fn store(
     queues: &Queues,
-    intake: &ParsedRequest,
+    intake: &ParsedRequest<'_>,
     shards: u32,
     received_at: Millis,
     deadline: Millis,

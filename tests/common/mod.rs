@@ -47,13 +47,13 @@ pub(crate) fn otlp<'s>(pairs: impl IntoIterator<Item = (&'s str, &'s str)>) -> S
 /// Parses a body as if it had been posted to a path.
 #[allow(dead_code)]
 #[track_caller]
-pub(crate) fn post(
+pub(crate) fn post<'b>(
     settings: &Settings,
     path: &str,
-    body: &str,
+    body: &'b str,
     received_at: Millis,
     native_date: NativeDate,
-) -> Result<ParsedRequest> {
+) -> Result<ParsedRequest<'b>> {
     let kind = match Route::of(path, "") {
         Route::Event(event_type) => Kind::Single(event_type),
         Route::Batch => Kind::Batch,
