@@ -108,7 +108,7 @@ pub struct Section<'a> {
     /// Whether JavaScript takes it for true: an object does, even an empty one, and an array.
     pub is_truthy: bool,
     /// In a place of its own: most events have none of it, and a batch holds thousands of sections.
-    options: Option<Box<Options<'a>>>,
+    loose: Option<Box<LooseKeys<'a>>>,
     /// `consent`, in a context.
     pub consent: Option<&'a RawValue>,
     /// `personas`, in a context: which Engage computation made the event.
@@ -119,7 +119,7 @@ pub struct Section<'a> {
 
 /// The keys of a section that match whatever their case.
 #[derive(Debug, Clone, Default)]
-struct Options<'a> {
+struct LooseKeys<'a> {
     exact_librato: Option<Entry<'a>>,
     librato: FirstMatch<'a, Entry<'a>>,
     all: FirstMatch<'a, Option<bool>>,
@@ -153,21 +153,21 @@ impl<'a> Target<'a> for Section<'a> {
         match name.iter().find(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase) {
             Some(b'l') if matches("librato") => {
                 let entry = Entry::of(value.raw()?);
-                let options = self.options();
+                let keys = self.loose_keys();
                 if name == b"Librato" {
-                    options.exact_librato = Some(entry);
+                    keys.exact_librato = Some(entry);
                 }
-                options.librato.offer(key, entry);
+                keys.librato.offer(key, entry);
             }
             Some(b'a') if matches("all") => {
                 let all = match Scalar::of(value.raw()?) {
                     Scalar::Bool(all) => Some(all),
                     _ => None,
                 };
-                self.options().all.offer(key, all);
+                self.loose_keys().all.offer(key, all);
             }
-            Some(b's') if matches("source") => self.options().source.offer(key, value.raw()?),
-            Some(b'p') if matches("providers") => self.options().providers.offer(key, value.raw()?),
+            Some(b's') if matches("source") => self.loose_keys().source.offer(key, value.raw()?),
+            Some(b'p') if matches("providers") => self.loose_keys().providers.offer(key, value.raw()?),
             Some(b'c') if name == b"consent" => return value.keep(&mut self.consent),
             Some(b'p') if name == b"personas" => return value.keep(&mut self.personas),
             Some(b'l') if name == b"library" => return value.keep(&mut self.library),
@@ -182,37 +182,37 @@ impl<'a> Target<'a> for Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    fn options(&mut self) -> &mut Options<'a> {
-        self.options.get_or_insert_default()
+    fn loose_keys(&mut self) -> &mut LooseKeys<'a> {
+        self.loose.get_or_insert_default()
     }
 
     /// Returns the entry of this destination: `Librato` as written here, unless it holds nothing, else the first key
     /// that is the same but for case and punctuation.
     #[must_use]
     pub fn librato(&self) -> Option<Entry<'a>> {
-        let options = self.options.as_ref()?;
-        match options.exact_librato {
+        let keys = self.loose.as_ref()?;
+        match keys.exact_librato {
             Some(entry @ (Entry::Bool(_) | Entry::Object(_))) => Some(entry),
-            _ => options.librato.get(),
+            _ => keys.librato.get(),
         }
     }
 
     /// Returns the entry of `All`, when it is a boolean.
     #[must_use]
     pub fn all(&self) -> Option<bool> {
-        self.options.as_ref()?.all.get()?
+        self.loose.as_ref()?.all.get()?
     }
 
     /// Returns `source`.
     #[must_use]
     pub fn source(&self) -> Option<&'a RawValue> {
-        self.options.as_ref()?.source.get()
+        self.loose.as_ref()?.source.get()
     }
 
     /// Returns `providers`, the oldest place of `integrations`, unless it is empty in JavaScript's sense.
     #[must_use]
     pub fn providers(&self) -> Option<Self> {
-        let section: Self = Pass::read(self.options.as_ref()?.providers.get()?.get(), true).ok()?;
+        let section: Self = Pass::read(self.loose.as_ref()?.providers.get()?.get(), true).ok()?;
         section.is_truthy.then_some(section)
     }
 
@@ -225,8 +225,8 @@ impl<'a> Section<'a> {
             self.clone_from(defaults);
             return;
         }
-        if let Some(defaults) = &defaults.options {
-            self.options().apply_defaults(defaults);
+        if let Some(defaults) = &defaults.loose {
+            self.loose_keys().apply_defaults(defaults);
         }
         self.consent = self.consent.or(defaults.consent);
         self.personas = self.personas.or(defaults.personas);
@@ -234,7 +234,7 @@ impl<'a> Section<'a> {
     }
 }
 
-impl Options<'_> {
+impl LooseKeys<'_> {
     /// Fills unset fields from those of the batch envelope.
     fn apply_defaults(&mut self, defaults: &Self) {
         if self.librato.get().is_none() {

@@ -4,7 +4,8 @@ use wildmatch::WildMatch;
 
 use crate::measurement::clean_name;
 
-/// A list of names in which `*` matches any run of characters, whatever the case. None of them allows all.
+/// A list of names in which `*` matches any run of characters, whatever the case. Without a list, all are
+/// allowed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Patterns(Option<Vec<WildMatch>>);
 
