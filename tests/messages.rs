@@ -115,6 +115,16 @@ fn refusals_of_a_batch() {
 }
 
 #[test]
+fn ids_outlive_a_body_that_had_to_be_rewritten() {
+    let body =
+        r#"{"batch":[{"type":"track","event":"A","userId":"u","messageId":"one","x":NaN},{"messageId":"t\u0077o"}]}"#;
+    let request = post(&settings([]), "/v1/batch", body, NOW, |_| None).unwrap();
+    assert_eq!(request.measured().map(|(_, id)| id).collect::<Vec<_>>(), [Some("one")]);
+    let answer = request.answer();
+    assert!(answer.text().contains(r#"{"index":1,"messageId":"two","code":"missing_type""#), "{}", answer.text());
+}
+
+#[test]
 fn successes() {
     assert_eq!(answer("/v1/batch", r#"{"batch":[]}"#).text(), r#"{"success":true}"#);
     assert_eq!(
